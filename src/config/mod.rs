@@ -1,0 +1,214 @@
+//! From a file to a [`Config`] that cannot be wrong.
+//!
+//! `load` reads the file and the environment into what was typed, with the place of each value;
+//! `resolve` turns that into what it means, gathering every fault with file, line and column. Either
+//! there is a `Config` and everything in it may be relied on, or there are faults and nothing starts.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use crate::domain::product::Product;
+use crate::domain::route::Route;
+use crate::domain::secret::Hasher;
+use crate::domain::upstream::Upstream;
+
+/// Everything that was decided before the gate starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How many cores serve requests; default: all.
+    pub workers: Option<NonZeroUsize>,
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where operators connect.
+    pub admin: Admin,
+    /// Where keys are kept.
+    pub store: StoreChoice,
+    /// This gate's name; `None`: the one kept in `data_dir`, made at first start.
+    pub node: Option<String>,
+    /// What this gate keeps on its own disk.
+    pub data_dir: PathBuf,
+    /// How secrets are made and hashed.
+    pub keys: Keys,
+    /// Where a line per request goes.
+    pub access_log: AccessLog,
+    /// Behaviour among several gates.
+    pub fleet: Fleet,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What a client may send.
+    pub bounds: Bounds,
+    /// How long a client may take.
+    pub deadlines: Deadlines,
+    /// Whether the older `X-RateLimit-*` fields are sent too.
+    pub legacy_rate_limit_headers: bool,
+    /// How long requests in flight may go on after SIGTERM.
+    pub drain: Duration,
+    /// Named pools of endpoints.
+    pub upstreams: Vec<Upstream>,
+    /// The rules, in the order of the file.
+    pub routes: Vec<Route>,
+    /// Bundles of permissions and limits.
+    pub products: Vec<Product>,
+    /// The key that readable secrets are sealed with, where one is given.
+    pub seal: Option<Seal>,
+    /// What is not wrong, but an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// One address clients connect to.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Where it listens; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// TLS, if it speaks that.
+    pub tls: Option<ListenerTls>,
+    /// Whether HTTP/2 may be spoken without TLS, by prior knowledge (RFC 9113 §3.3).
+    pub h2c: bool,
+}
+
+/// How a listener speaks TLS.
+#[derive(Debug, Clone)]
+pub struct ListenerTls {
+    /// Certificate chains, chosen by SNI; the first where none fits.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate chain and its key.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// PEM file, leaf first.
+    pub cert: PathBuf,
+    /// PEM file.
+    pub key: PathBuf,
+}
+
+/// The admin API's listener.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The bootstrap token; `None`: one is made at first start and printed once.
+    pub token: Option<Zeroizing<String>>,
+    /// Whether `/metrics` is open to whoever reaches the listener.
+    pub open_metrics: bool,
+    /// Names, besides addresses and `localhost`, that a `Host` field may have here.
+    pub hosts: Vec<String>,
+}
+
+/// Where keys are kept.
+#[derive(Debug, Clone)]
+pub enum StoreChoice {
+    /// In a file below this directory.
+    Embedded {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// In a Redis or Valkey, standalone.
+    Redis(RedisChoice),
+}
+
+/// Which Redis, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct RedisChoice {
+    /// `redis://` or `rediss://`, user and password in it or apart.
+    pub url: Zeroizing<String>,
+    /// The ACL user.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<Zeroizing<String>>,
+    /// What every key of ours begins with.
+    pub prefix: String,
+}
+
+/// How secrets are made and hashed.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// What secrets begin with.
+    pub prefix: String,
+    /// Environments that keys may be made for; the first is the default.
+    pub envs: Vec<String>,
+    /// How secrets are hashed.
+    pub hasher: Hasher,
+}
+
+/// Where a line per request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    None,
+    /// Standard output.
+    Stdout,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// Behaviour among several gates (CLUSTER.md §4).
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// How many gates there will ever be at once, if that is known.
+    pub max_nodes: Option<u32>,
+    /// After how long a silent gate's share is taken back.
+    pub forget: Duration,
+    /// How long a request may wait for a lease.
+    pub lease_wait: Duration,
+    /// After how much silence a gate falls back to its share.
+    pub fallback_after: Duration,
+    /// After how long without the store a gate stops serving.
+    pub max_staleness: Duration,
+}
+
+/// What a client may send.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Bytes of a request target.
+    pub target_max: usize,
+    /// Bytes of a whole head.
+    pub head_max: usize,
+    /// Fields of a head.
+    pub fields_max: usize,
+    /// Connections at once, in all.
+    pub connections_max: usize,
+    /// Connections at once from one address (v6: one /64).
+    pub connections_per_address_max: usize,
+    /// Requests on one connection.
+    pub requests_per_connection_max: u32,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// Wrong credentials a minute from one address (v6: one /64), before it is answered 429.
+    pub failures_per_minute: u32,
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone)]
+pub struct Deadlines {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For a whole head, from its first byte.
+    pub head: Duration,
+    /// Between the bytes of a body.
+    pub body_idle: Duration,
+    /// Between requests on a kept connection.
+    pub idle: Duration,
+    /// For taking more of a response.
+    pub write_stall: Duration,
+}
+
+/// What readable secrets are sealed with.
+#[derive(Clone)]
+pub struct Seal {
+    /// Seals.
+    pub key: Zeroizing<[u8; 32]>,
+    /// Still open what they sealed.
+    pub previous: Vec<Zeroizing<[u8; 32]>>,
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seal(…, {} previous)", self.previous.len())
+    }
+}

@@ -1,0 +1,69 @@
+//! A change: everything that must land together, or not at all.
+
+use super::audit::AuditEntry;
+use super::id::KeyId;
+use super::key::Key;
+use super::owner::Owner;
+use super::time::Timestamp;
+use super::token::AdminToken;
+
+/// A store's counter: each change makes it one greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// The one after.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names a change, so that one whose answer was lost can be asked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChangeId(pub [u8; 16]);
+
+/// Everything that lands together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its name; sending it again does nothing more.
+    pub id: ChangeId,
+    /// The revision it was made against; the store refuses it if it has moved on.
+    pub expect: Revision,
+    /// What is written. Each replaces what had its id.
+    pub writes: Vec<Write>,
+    /// What the audit log says of it.
+    pub audit: Vec<AuditEntry>,
+}
+
+/// One record, whole, as it is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// A key with all its versions.
+    Key(Key),
+    /// An owner.
+    Owner(Owner),
+    /// An admin token.
+    Token(AdminToken),
+    /// That a creation was asked for under an idempotency key, and what it made.
+    Receipt(Receipt),
+}
+
+/// What a call with an `Idempotency-Key` did, so that its repetition does it no second time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// SHA-256 of the caller's id and the idempotency key.
+    pub digest: [u8; 32],
+    /// SHA-256 of the method, path and body: another one under the same key is a mistake.
+    pub request: [u8; 32],
+    /// The key that was made.
+    pub key: KeyId,
+    /// When; receipts are kept for 24 hours.
+    pub at: Timestamp,
+}

@@ -1,0 +1,5 @@
+//! Portcullis: a reverse proxy that admits requests carrying a valid API key.
+
+pub mod config;
+pub mod domain;
+pub mod store;

@@ -1,0 +1,228 @@
+//! Where keys live between restarts.
+//!
+//! One contract, by nouns, and two backends that keep it: [`embedded`] (one file on this machine) and
+//! [`redis`] (shared by many gates). `tests/it/store/contract.rs` states each guarantee once and is run
+//! against both.
+//!
+//! A [`Change`] lands whole at the revision after the one it expects, or not at all. A gate takes a
+//! [snapshot](Feed::snapshot), then follows the [feed](Feed::since); nothing on a request's path comes
+//! here. Lists and searches are answered from tables on this machine's disk: the embedded store's own,
+//! or the mirror that the Redis backend keeps in the same form.
+
+pub mod embedded;
+mod error;
+pub mod local;
+pub mod record;
+pub mod redis;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::change::{Change, Receipt, Revision};
+use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::key::Key;
+use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::time::Timestamp;
+use crate::domain::token::AdminToken;
+use crate::domain::usage::{Step, UsageBatch, UsageBucket};
+
+pub use error::StoreError;
+
+/// A store: everything the control plane needs kept.
+pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + UsageStore {
+    /// `embedded` or `redis`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether it answers, and what was last seen of it. Never waits.
+    fn contact(&self) -> Contact;
+}
+
+/// What is known of a store without asking it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    /// Whether the last thing asked of it was answered.
+    pub is_up: bool,
+    /// The revision last seen.
+    pub revision: Revision,
+    /// When it last answered; `None` if it never has.
+    pub last_at: Option<Timestamp>,
+    /// Records that could not be read, and were set aside.
+    pub quarantined: u64,
+}
+
+/// Changes, in one order.
+#[async_trait]
+pub trait Feed: Send + Sync + 'static {
+    /// Applies `change` whole at the revision after `change.expect`, durably, or not at all.
+    ///
+    /// A change whose id has landed already is answered with the revision it landed at.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the store has moved past `change.expect`;
+    /// [`StoreError::DuplicateHash`] if a version's hash belongs to another key.
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
+
+    /// The revision of the last change this machine knows of.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn revision(&self) -> Result<Revision, StoreError>;
+
+    /// Hands every key, revoked ones included, to `take`, in no order, and returns a revision that all
+    /// of them are at least as new as. Following the feed from there leaves nothing out. A record that
+    /// cannot be read is set aside and counted, and the rest are given.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    async fn snapshot(&self, take: Box<dyn FnMut(Key) + Send>) -> Result<Revision, StoreError>;
+
+    /// The changes after `after`, in order, without gaps, at most `most` of them.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn since(&self, after: Revision, most: usize) -> Result<News, StoreError>;
+
+    /// Waits until the revision is beyond `beyond`; also returns after a second without news, so that
+    /// whoever follows looks for itself now and then.
+    async fn moved(&self, beyond: Revision);
+
+    /// Writes out what is not yet durable and stops whatever runs in the background.
+    async fn close(&self);
+}
+
+/// What the feed holds after a revision.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// These changes, each one revision after the one before; empty if there are none.
+    Changes(Vec<(Revision, Arc<Change>)>),
+    /// Too long ago to know: take a snapshot.
+    Trimmed,
+}
+
+/// Keys and questions about them.
+#[async_trait]
+pub trait KeyStore: Send + Sync {
+    /// One key with all its versions.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or this record cannot.
+    async fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError>;
+
+    /// A page of the keys that `query` asks for, at most `limit`, after `after`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn keys(
+        &self,
+        query: &KeyQuery,
+        sort: KeySort,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<KeyRow>, StoreError>;
+
+    /// What a call under this idempotency digest made, while that is remembered.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn receipt(&self, digest: [u8; 32]) -> Result<Option<Receipt>, StoreError>;
+}
+
+/// A key and what the counters say of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRow {
+    /// The key.
+    pub key: Key,
+    /// When each version was last used, for those that were.
+    pub last_used: Vec<(u16, Timestamp)>,
+}
+
+/// Owners.
+#[async_trait]
+pub trait OwnerStore: Send + Sync {
+    /// One owner.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn owner(&self, id: OwnerId) -> Result<Option<Owner>, StoreError>;
+
+    /// The owner of this kind and name, whatever the case.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn owner_named(&self, kind: OwnerKind, name: &str) -> Result<Option<Owner>, StoreError>;
+
+    /// A page of the owners with `name` anywhere in theirs, by name, whatever the case.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn owners(
+        &self,
+        name: Option<&str>,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Owner>, StoreError>;
+}
+
+/// Admin tokens.
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// One token.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn token(&self, id: TokenId) -> Result<Option<AdminToken>, StoreError>;
+
+    /// The token whose secret has this SHA-256.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn token_by_digest(&self, digest: [u8; 32]) -> Result<Option<AdminToken>, StoreError>;
+
+    /// A page of the tokens, by when they were made.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn tokens(
+        &self,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<AdminToken>, StoreError>;
+}
+
+/// Counts.
+#[async_trait]
+pub trait UsageStore: Send + Sync {
+    /// The number of this run of `node`: greater than at any start before.
+    ///
+    /// # Errors
+    /// If it cannot be made durable.
+    async fn begin_epoch(&self, node: &str, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Adds a batch to the counts by hour and by day, durably and whole, unless one of its node and
+    /// epoch with this number or a later one was added before.
+    ///
+    /// # Errors
+    /// If it cannot be made durable; sending it again is safe.
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError>;
+
+    /// The counts of a key in `[from, to)`, by hour or by day, in order of time. Buckets begin on whole
+    /// steps; one that `from` lies in is included.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn usage(
+        &self,
+        key: KeyId,
+        step: Step,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<UsageBucket>, StoreError>;
+
+    /// When each version of a key was last used, for those that were.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError>;
+}
