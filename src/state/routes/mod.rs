@@ -1,17 +1,14 @@
 //! Which route a request takes: by host, then path, then method.
 //!
-//! The most specific host decides first, then the most specific path; of the routes that fit both, the
-//! first that serves the method is taken. A route for one method so hides a wider one for that method
-//! only: `POST /orders` beside `/` leaves `GET /orders` to `/`. Which routes cover which is worked out
-//! when the table is built; a request makes one walk down a path tree.
+//! Routes are tried from the most specific to the widest, and the first that serves host, path and
+//! method is taken: an exact host before a wildcard before any, a literal segment before a variable, a
+//! longer prefix before a shorter. So `POST /orders` beside `/` leaves `GET /orders` to `/`. A request
+//! walks one tree of path segments per host that fits, and visits no node twice.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use matchit::Router;
-
-use crate::domain::permission::Method;
-use crate::domain::refusal::RefusalCode;
+use crate::domain::permission::{Method, Methods};
 use crate::domain::route::{HostMatch, PathMatch, Route};
 use crate::state::limiter::{LimitBook, NamedLimit, Slot};
 use crate::state::upstreams::UpstreamState;
@@ -38,29 +35,30 @@ pub(crate) struct RouteState {
 pub(crate) struct RouteTable {
     routes: Vec<Arc<RouteState>>,
     upstreams: Vec<Arc<UpstreamState>>,
-    exact: HashMap<String, Router<Vec<u16>>, foldhash::fast::RandomState>,
+    exact: HashMap<String, Node, foldhash::fast::RandomState>,
     /// Longest first.
-    below: Vec<(String, Router<Vec<u16>>)>,
-    any: Router<Vec<u16>>,
+    below: Vec<(String, Node)>,
+    any: Node,
 }
 
 /// Why a table cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TableError {
-    /// Two patterns cannot stand beside each other, as `/{a}` and `/{b}`.
-    #[error("route `{route}`: path `{path}` conflicts with another route's")]
-    Path {
-        route: String,
-        path: String,
-        #[source]
-        source: matchit::InsertError,
-    },
     /// A route leads nowhere.
     #[error("route `{route}`: there is no upstream `{upstream}`")]
     Upstream { route: String, upstream: String },
     /// There are more than a number can name.
     #[error("there are more than 65535 routes")]
     TooMany,
+}
+
+/// No route was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// None serves this host and path.
+    Path,
+    /// Some do, with these methods.
+    Method(Methods),
 }
 
 impl RouteTable {
@@ -70,77 +68,100 @@ impl RouteTable {
         upstreams: Vec<Arc<UpstreamState>>,
         limits: &LimitBook,
     ) -> Result<Self, TableError> {
-        let mut states = Vec::with_capacity(routes.len());
+        let mut table = Self {
+            routes: Vec::with_capacity(routes.len()),
+            upstreams,
+            exact: HashMap::default(),
+            below: Vec::new(),
+            any: Node::default(),
+        };
         for (route, index) in routes.iter().zip(0_usize..) {
-            let upstream = upstreams.iter().find(|u| u.upstream.name == route.upstream);
-            let upstream = upstream.ok_or_else(|| TableError::Upstream {
+            let index = u16::try_from(index).map_err(|_| TableError::TooMany)?;
+            let upstream = table
+                .upstreams
+                .iter()
+                .find(|u| u.upstream.name == route.upstream);
+            let upstream = Arc::clone(upstream.ok_or_else(|| TableError::Upstream {
                 route: route.name.clone(),
                 upstream: route.upstream.clone(),
-            })?;
-            states.push(Arc::new(RouteState {
+            })?);
+            table.tree(&route.host).insert(&route.path, index);
+            table.routes.push(Arc::new(RouteState {
                 name: route.name.as_str().into(),
-                index: u16::try_from(index).map_err(|_| TableError::TooMany)?,
+                index,
                 limits: limits.named(&format!("route-{}", route.name), &route.rate_limits),
                 slot: Arc::default(),
-                upstream: Arc::clone(upstream),
+                upstream,
                 route: route.clone(),
             }));
         }
-        let mut exact = HashMap::default();
-        let mut below = Vec::new();
-        for host in states.iter().map(|state| &state.route.host) {
-            match host {
-                HostMatch::Any => {}
-                HostMatch::Exact(name) if exact.contains_key(name) => {}
-                HostMatch::Exact(name) => {
-                    exact.insert(name.clone(), paths(&states, host)?);
+        table
+            .below
+            .sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        Ok(table)
+    }
+
+    fn tree(&mut self, host: &HostMatch) -> &mut Node {
+        match host {
+            HostMatch::Any => &mut self.any,
+            HostMatch::Exact(name) => self.exact.entry(name.clone()).or_default(),
+            HostMatch::Below(name) => {
+                let at = self.below.iter().position(|(known, _)| known == name);
+                let at = at.unwrap_or(self.below.len());
+                if at == self.below.len() {
+                    self.below.push((name.clone(), Node::default()));
                 }
-                HostMatch::Below(name) if below.iter().any(|(known, _)| known == name) => {}
-                HostMatch::Below(name) => below.push((name.clone(), paths(&states, host)?)),
+                self.below
+                    .get_mut(at)
+                    .map_or(&mut self.any, |(_, tree)| tree)
             }
         }
-        below.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        let any = paths(&states, &HostMatch::Any)?;
-        Ok(Self {
-            routes: states,
-            upstreams,
-            exact,
-            below,
-            any,
-        })
     }
 
     /// The route of a request. `host` is lower case and has no port; `path` is canonical.
     ///
     /// # Errors
-    /// `no_route` if none serves the host and path, `method_not_allowed` if only other methods.
+    /// [`Miss`] if none serves it.
     pub(crate) fn find(
         &self,
         host: &str,
         path: &str,
         method: Method,
-    ) -> Result<&Arc<RouteState>, RefusalCode> {
-        let narrow = self.exact.get(host).or_else(|| {
-            let is_below = |name: &str| {
-                host.strip_suffix(name)
-                    .is_some_and(|left| left.len() > 1 && left.ends_with('.'))
-            };
-            self.below
-                .iter()
-                .find(|(name, _)| is_below(name))
-                .map(|(_, router)| router)
-        });
-        let candidates = narrow
-            .and_then(|router| router.at(path).ok())
-            .or_else(|| self.any.at(path).ok())
-            .ok_or(RefusalCode::NoRoute)?
-            .value;
-        let mut routes = candidates
+    ) -> Result<&Arc<RouteState>, Miss> {
+        let is_below = |name: &str| {
+            host.strip_suffix(name)
+                .is_some_and(|left| left.len() > 1 && left.ends_with('.'))
+        };
+        let below = self
+            .below
             .iter()
-            .filter_map(|index| self.routes.get(usize::from(*index)));
-        routes
-            .find(|state| state.route.methods.allows(method))
-            .ok_or(RefusalCode::MethodNotAllowed)
+            .filter(|(name, _)| is_below(name))
+            .map(|(_, tree)| tree);
+        let trees = self
+            .exact
+            .get(host)
+            .into_iter()
+            .chain(below)
+            .chain([&self.any]);
+        let mut miss = Miss::Path;
+        for tree in trees {
+            let found = tree.visit(path.strip_prefix('/'), &mut |index| {
+                let state = self.routes.get(usize::from(index))?;
+                if state.route.methods.allows(method) {
+                    return Some(state);
+                }
+                let others = match miss {
+                    Miss::Path => Methods::default(),
+                    Miss::Method(methods) => methods,
+                };
+                miss = Miss::Method(others.iter().chain(state.route.methods.iter()).collect());
+                None
+            });
+            if let Some(state) = found {
+                return Ok(state);
+            }
+        }
+        Err(miss)
     }
 
     /// All routes, in the order of their numbers.
@@ -154,103 +175,76 @@ impl RouteTable {
     }
 }
 
-/// The path tree of one host: at each pattern, every route that covers it, most specific first.
-///
-/// Routes for any host are in every tree, behind those for the host itself.
-fn paths(states: &[Arc<RouteState>], host: &HostMatch) -> Result<Router<Vec<u16>>, TableError> {
-    let mut here: Vec<&Arc<RouteState>> = states
-        .iter()
-        .filter(|state| state.route.host == *host || state.route.host == HostMatch::Any)
-        .collect();
-    here.sort_by_key(|state| {
-        let wider_host = state.route.host == HostMatch::Any && *host != HostMatch::Any;
-        (wider_host, rank(&state.route.path), state.index)
-    });
-    let mut router = Router::new();
-    let mut known: Vec<String> = Vec::new();
-    for state in &here {
-        for pattern in patterns(&state.route.path) {
-            if known.contains(&pattern) {
-                continue;
-            }
-            let covering: Vec<u16> = here
-                .iter()
-                .filter(|other| covers(&other.route.path, &pattern))
-                .map(|other| other.index)
-                .collect();
-            router
-                .insert(pattern.clone(), covering)
-                .map_err(|source| TableError::Path {
-                    route: state.route.name.clone(),
-                    path: pattern.clone(),
-                    source,
-                })?;
-            known.push(pattern);
-        }
-    }
-    Ok(router)
+/// A path so far, and the routes that end here or cover what comes.
+#[derive(Debug, Default)]
+struct Node {
+    literals: HashMap<Box<str>, Node, foldhash::fast::RandomState>,
+    variable: Option<Box<Node>>,
+    /// Routes for just this path.
+    exact: Vec<u16>,
+    /// Routes for this path and all below it.
+    prefix: Vec<u16>,
+    /// Routes for all below this path, but not for it.
+    below: Vec<u16>,
 }
 
-/// Exact paths come first, then templates, then prefixes; the longer before the shorter.
-fn rank(path: &PathMatch) -> (u8, std::cmp::Reverse<usize>) {
-    let kind = match path {
-        PathMatch::Exact(_) => 0,
-        PathMatch::Template(_) => 1,
-        PathMatch::Prefix(_) => 2,
-    };
-    (kind, std::cmp::Reverse(path.pattern().len()))
-}
-
-/// The patterns of the path tree that a match stands for.
-fn patterns(path: &PathMatch) -> Vec<String> {
-    match path {
-        PathMatch::Exact(path) => vec![literal(path)],
-        PathMatch::Template(path) => vec![path.clone()],
-        PathMatch::Prefix(path) => {
-            let stem = literal(path.strip_suffix('/').unwrap_or(path));
-            // `/v1/` covers what lies below it, but not `/v1`.
-            let itself = if path.ends_with('/') {
-                format!("{stem}/")
+impl Node {
+    fn insert(&mut self, path: &PathMatch, index: u16) {
+        let pattern = path.pattern();
+        let is_template = matches!(path, PathMatch::Template(_));
+        let is_prefix = matches!(path, PathMatch::Prefix(_));
+        let is_below = is_prefix && pattern.ends_with('/');
+        let stem = if is_below {
+            pattern.strip_suffix('/')
+        } else {
+            Some(pattern)
+        };
+        let segments = stem
+            .and_then(|stem| stem.strip_prefix('/'))
+            .map(|rest| rest.split('/'));
+        let end = segments.into_iter().flatten().fold(self, |node, segment| {
+            if is_template && segment.starts_with('{') {
+                node.variable.get_or_insert_default()
             } else {
-                stem.clone()
-            };
-            let mut patterns = vec![itself, format!("{stem}/{{*rest}}")];
-            if !path.ends_with('/') {
-                patterns.push(format!("{stem}/"));
+                node.literals.entry(segment.into()).or_default()
             }
-            patterns
+        });
+        match (is_prefix, is_below) {
+            (false, _) => end.exact.push(index),
+            (true, false) => end.prefix.push(index),
+            (true, true) => end.below.push(index),
         }
     }
-}
 
-/// A path in which braces stand for themselves.
-fn literal(path: &str) -> String {
-    path.replace('{', "{{").replace('}', "}}")
-}
-
-/// Whether every path that `pattern` stands for is also one of `path`'s.
-fn covers(path: &PathMatch, pattern: &str) -> bool {
-    match path {
-        PathMatch::Exact(path) => literal(path) == *pattern,
-        PathMatch::Template(template) => {
-            let (mut wide, mut narrow) = (template.split('/'), pattern.split('/'));
-            loop {
-                match (wide.next(), narrow.next()) {
-                    (None, None) => return true,
-                    (Some(wide), Some(narrow)) => {
-                        let is_rest = narrow.starts_with("{*");
-                        let is_variable = wide.starts_with('{') && !wide.starts_with("{{");
-                        if is_rest || !(wide == narrow || is_variable && !narrow.is_empty()) {
-                            return false;
-                        }
-                    }
-                    _ => return false,
-                }
-            }
-        }
-        PathMatch::Prefix(prefix) => {
-            crate::domain::permission::path_covers(&literal(prefix), pattern)
-        }
+    /// Shows the routes that serve what is left of a path, most specific first, until one is taken.
+    fn visit<'a, T>(
+        &'a self,
+        rest: Option<&str>,
+        take: &mut impl FnMut(u16) -> Option<&'a T>,
+    ) -> Option<&'a T> {
+        let Some(rest) = rest else {
+            return self
+                .exact
+                .iter()
+                .chain(&self.prefix)
+                .find_map(|index| take(*index));
+        };
+        let (segment, after) = match rest.split_once('/') {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (rest, None),
+        };
+        let literal = self.literals.get(segment);
+        let variable = self.variable.as_deref().filter(|_| !segment.is_empty());
+        let deeper = literal
+            .into_iter()
+            .chain(variable)
+            .find_map(|node| node.visit(after, take));
+        deeper.or_else(|| {
+            self.below
+                .iter()
+                .chain(&self.prefix)
+                .find_map(|index| take(*index))
+        })
     }
 }
 
