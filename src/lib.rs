@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod domain;
+pub mod proxy;
 pub mod state;
 pub mod store;
