@@ -1,0 +1,4 @@
+//! The suite: one binary, so that it is linked once.
+#![cfg(test)]
+
+mod config;
