@@ -10,6 +10,7 @@
 //! live in `api`, stored forms in `store::record`.
 
 pub mod audit;
+pub mod badge;
 pub mod change;
 pub mod id;
 pub mod key;
