@@ -2,5 +2,6 @@
 
 pub mod api;
 pub mod config;
+pub mod control;
 pub mod domain;
 pub mod store;
