@@ -1,5 +1,6 @@
 //! Portcullis: a reverse proxy that admits requests carrying a valid API key.
 
+pub mod admin;
 pub mod api;
 pub mod config;
 pub mod control;

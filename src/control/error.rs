@@ -46,9 +46,15 @@ pub enum ControlError {
         /// The change's.
         revision: Revision,
     },
-    /// The store did not do its part.
-    #[error("store did not answer as it should")]
-    Store(#[source] StoreError),
+    /// The store does not answer.
+    #[error("store does not answer")]
+    StoreAway(#[source] StoreError),
+    /// The store has no room left.
+    #[error("store is full")]
+    StoreFull(#[source] StoreError),
+    /// What the store holds, or did, is not as it should be.
+    #[error("store is not as it should be")]
+    StoreBroken(#[source] StoreError),
     /// The system gives no random bytes.
     #[error("no random bytes")]
     Random(#[source] getrandom::Error),
@@ -56,10 +62,13 @@ pub enum ControlError {
 
 impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> Self {
-        if let StoreError::DuplicateHash { .. } = error {
-            Self::DuplicateSecret
-        } else {
-            Self::Store(error)
+        match error {
+            StoreError::DuplicateHash { .. } => Self::DuplicateSecret,
+            StoreError::Unavailable { .. } => Self::StoreAway(error),
+            StoreError::Full { .. } => Self::StoreFull(error),
+            StoreError::Conflict { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Unusable { .. } => Self::StoreBroken(error),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::writer::{Draft, Writer, draw};
@@ -46,17 +48,20 @@ impl OwnerService {
             return Err(ControlError::Bound);
         }
         check_name(name, "/name")?;
-        let make = async || {
-            if self.store.owner_named(kind, name).await?.is_some() {
-                return Err(ControlError::NameTaken);
+        let make = || {
+            async {
+                if self.store.owner_named(kind, name).await?.is_some() {
+                    return Err(ControlError::NameTaken);
+                }
+                let now = self.clock.now();
+                let owner = new_owner(&*self.store, kind, name, now).await?;
+                Ok(Draft {
+                    audit: vec![caller.did(Action::OwnerCreation, now)?.about_owner(&owner)],
+                    writes: vec![Write::Owner(owner.clone())],
+                    value: owner,
+                })
             }
-            let now = self.clock.now();
-            let owner = new_owner(&*self.store, kind, name, now).await?;
-            Ok(Draft {
-                audit: vec![caller.did(Action::OwnerCreation, now)?.about_owner(&owner)],
-                writes: vec![Write::Owner(owner.clone())],
-                value: owner,
-            })
+            .boxed()
         };
         Ok(self.writer.commit(make).await?.value)
     }
@@ -109,32 +114,35 @@ impl OwnerService {
         name: &str,
     ) -> Result<Owner, ControlError> {
         check_name(name, "/name")?;
-        let rename = async || {
-            let before = self.load(caller, id).await?;
-            if before.name == name {
-                return Ok(Draft::nothing(before));
+        let rename = || {
+            async {
+                let before = self.load(caller, id).await?;
+                if before.name == name {
+                    return Ok(Draft::nothing(before));
+                }
+                let holder = self.store.owner_named(before.kind, name).await?;
+                if holder.is_some_and(|holder| holder.id != id) {
+                    return Err(ControlError::NameTaken);
+                }
+                let after = Owner {
+                    name: name.to_owned(),
+                    ..before.clone()
+                };
+                let mut entry = caller
+                    .did(Action::OwnerUpdate, self.clock.now())?
+                    .about_owner(&after);
+                entry.changes.push(FieldChange {
+                    field: "name".to_owned(),
+                    from: before.name.into(),
+                    to: name.into(),
+                });
+                Ok(Draft {
+                    writes: vec![Write::Owner(after.clone())],
+                    audit: vec![entry],
+                    value: after,
+                })
             }
-            let holder = self.store.owner_named(before.kind, name).await?;
-            if holder.is_some_and(|holder| holder.id != id) {
-                return Err(ControlError::NameTaken);
-            }
-            let after = Owner {
-                name: name.to_owned(),
-                ..before.clone()
-            };
-            let mut entry = caller
-                .did(Action::OwnerUpdate, self.clock.now())?
-                .about_owner(&after);
-            entry.changes.push(FieldChange {
-                field: "name".to_owned(),
-                from: before.name.into(),
-                to: name.into(),
-            });
-            Ok(Draft {
-                writes: vec![Write::Owner(after.clone())],
-                audit: vec![entry],
-                value: after,
-            })
+            .boxed()
         };
         Ok(self.writer.commit(rename).await?.value)
     }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -100,17 +101,20 @@ impl TokenService {
             expires_at: None,
         };
         let caller = Caller::system("first start");
-        let make = async || {
-            // Asked anew on each attempt: of two gates that start at once, one makes a token.
-            if !self.store.tokens(1, None).await?.items.is_empty() {
-                return Ok(Draft::nothing(None));
+        let make = || {
+            async {
+                // Asked anew on each attempt: of two gates that start at once, one makes a token.
+                if !self.store.tokens(1, None).await?.items.is_empty() {
+                    return Ok(Draft::nothing(None));
+                }
+                let draft = self.draft(&caller, &first).await?;
+                Ok(Draft {
+                    writes: draft.writes,
+                    audit: draft.audit,
+                    value: Some(draft.value.1),
+                })
             }
-            let draft = self.draft(&caller, &first).await?;
-            Ok(Draft {
-                writes: draft.writes,
-                audit: draft.audit,
-                value: Some(draft.value.1),
-            })
+            .boxed()
         };
         Ok(self.writer.commit(make).await?.value)
     }
@@ -131,17 +135,20 @@ impl TokenService {
         if !faults.is_empty() {
             return Err(ControlError::Invalid(faults));
         }
-        let make = async || {
-            if let Some(owner) = asked.owner
-                && self.store.owner(owner).await?.is_none()
-            {
-                return Err(ControlError::field(
-                    "/owner_id",
-                    "unknown_owner",
-                    "there is no owner of this id",
-                ));
+        let make = || {
+            async {
+                if let Some(owner) = asked.owner
+                    && self.store.owner(owner).await?.is_none()
+                {
+                    return Err(ControlError::field(
+                        "/owner_id",
+                        "unknown_owner",
+                        "there is no owner of this id",
+                    ));
+                }
+                self.draft(caller, asked).await
             }
-            self.draft(caller, asked).await
+            .boxed()
         };
         Ok(self.writer.commit(make).await?.value)
     }
@@ -176,28 +183,31 @@ impl TokenService {
             return Err(ControlError::Bound);
         }
         let reason = super::caller::reason(reason)?;
-        let end = async || {
-            let token = self.store.token(id).await?.ok_or(ControlError::NotFound)?;
-            if token.revoked_at.is_some() {
-                return Ok(Draft::nothing(token));
+        let end = || {
+            async {
+                let token = self.store.token(id).await?.ok_or(ControlError::NotFound)?;
+                if token.revoked_at.is_some() {
+                    return Ok(Draft::nothing(token));
+                }
+                let now = self.clock.now();
+                let ended = AdminToken {
+                    revoked_at: Some(now),
+                    ..token
+                };
+                let mut entry = caller.did(Action::TokenRevocation, now)?;
+                entry.reason.clone_from(&reason);
+                entry.owner = ended.owner;
+                entry.changes = vec![
+                    told("id", ended.id.to_string()),
+                    told("revoked_at", now.to_string()),
+                ];
+                Ok(Draft {
+                    writes: vec![Write::Token(ended.clone())],
+                    audit: vec![entry],
+                    value: ended,
+                })
             }
-            let now = self.clock.now();
-            let ended = AdminToken {
-                revoked_at: Some(now),
-                ..token
-            };
-            let mut entry = caller.did(Action::TokenRevocation, now)?;
-            entry.reason.clone_from(&reason);
-            entry.owner = ended.owner;
-            entry.changes = vec![
-                told("id", ended.id.to_string()),
-                told("revoked_at", now.to_string()),
-            ];
-            Ok(Draft {
-                writes: vec![Write::Token(ended.clone())],
-                audit: vec![entry],
-                value: ended,
-            })
+            .boxed()
         };
         Ok(self.writer.commit(end).await?.value)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 use crate::control::ControlError;
 use crate::domain::audit::AuditEntry;
@@ -28,6 +29,9 @@ pub struct Draft<T> {
     /// For whoever asked.
     pub value: T,
 }
+
+/// A draft in the making.
+pub type Drafting<'a, T> = BoxFuture<'a, Result<Draft<T>, ControlError>>;
 
 impl<T> Draft<T> {
     /// Things are already as they were asked to be.
@@ -76,9 +80,9 @@ impl Writer {
     /// # Errors
     /// What `draft` returns; [`ControlError::Contended`] after eight lost races; what the store returns;
     /// [`ControlError::NotApplied`] if this gate's cache does not follow.
-    pub async fn commit<T>(
+    pub async fn commit<'a, T: Send>(
         &self,
-        draft: impl AsyncFn() -> Result<Draft<T>, ControlError>,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
         let done = self.land(draft).await?;
         let reached = self.applied.reached(done.revision);
@@ -90,9 +94,9 @@ impl Writer {
         }
     }
 
-    async fn land<T>(
+    async fn land<'a, T: Send>(
         &self,
-        draft: impl AsyncFn() -> Result<Draft<T>, ControlError>,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
         // Changes of one gate would only make each other fail; in turn, they conflict with none but
         // those of other gates.

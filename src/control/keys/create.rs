@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::keys::{KeyService, KeyView};
@@ -74,57 +76,60 @@ impl KeyService {
     /// the caller does not see; [`ControlError::OwnerDisabled`]; [`ControlError::OtherRequest`]; what the
     /// store returns.
     pub async fn create(&self, caller: &Caller, asked: &NewKey) -> Result<Created, ControlError> {
-        let make = async || {
-            let now = self.clock.now();
-            if let Some(made) = self.made_before(caller, asked.idempotency, now).await? {
-                return Ok(Draft::nothing(made));
-            }
-            let settings = asked.settings.clone().apply(KeySettings::named(""));
-            let env = self.check(asked, &settings, now)?;
-            let (owner, is_new) = self.owner_for(caller, &asked.owner, now).await?;
+        let make = || {
+            async {
+                let now = self.clock.now();
+                if let Some(made) = self.made_before(caller, asked.idempotency, now).await? {
+                    return Ok(Draft::nothing(made));
+                }
+                let settings = asked.settings.clone().apply(KeySettings::named(""));
+                let env = self.check(asked, &settings, now)?;
+                let (owner, is_new) = self.owner_for(caller, &asked.owner, now).await?;
 
-            let id = self.unused_id().await?;
-            let secret = Secret::generate(&self.rules.prefix, &env, id, |bytes| {
-                getrandom::fill(bytes).map_err(ControlError::Random)
-            })?;
-            let birth = Birth {
-                id,
-                owner: owner.id,
-                env,
-                hash: self.rules.hasher.hash(secret.reveal().as_bytes()),
-                fingerprint: secret.fingerprint(),
-                created_by: caller.actor.id.clone(),
-            };
-            let key = lifecycle::create(birth, settings, now);
+                let id = self.unused_id().await?;
+                let secret = Secret::generate(&self.rules.prefix, &env, id, |bytes| {
+                    getrandom::fill(bytes).map_err(ControlError::Random)
+                })?;
+                let birth = Birth {
+                    id,
+                    owner: owner.id,
+                    env,
+                    hash: self.rules.hasher.hash(secret.reveal().as_bytes()),
+                    fingerprint: secret.fingerprint(),
+                    created_by: caller.actor.id.clone(),
+                };
+                let key = lifecycle::create(birth, settings, now);
 
-            let mut entry = caller.did(Action::KeyCreation, now)?.about_key(&key);
-            entry.changes = changes(None, &key.settings);
-            let mut draft = Draft {
-                writes: vec![Write::Key(key.clone())],
-                audit: vec![entry],
-                value: Created {
-                    view: KeyView {
-                        key,
-                        owner: owner.clone(),
-                        last_used: Vec::new(),
+                let mut entry = caller.did(Action::KeyCreation, now)?.about_key(&key);
+                entry.changes = changes(None, &key.settings);
+                let mut draft = Draft {
+                    writes: vec![Write::Key(key.clone())],
+                    audit: vec![entry],
+                    value: Created {
+                        view: KeyView {
+                            key,
+                            owner: owner.clone(),
+                            last_used: Vec::new(),
+                        },
+                        secret: Some(secret),
                     },
-                    secret: Some(secret),
-                },
-            };
-            if is_new {
-                let entry = caller.did(Action::OwnerCreation, now)?;
-                draft.audit.insert(0, entry.about_owner(&owner));
-                draft.writes.insert(0, Write::Owner(owner));
+                };
+                if is_new {
+                    let entry = caller.did(Action::OwnerCreation, now)?;
+                    draft.audit.insert(0, entry.about_owner(&owner));
+                    draft.writes.insert(0, Write::Owner(owner));
+                }
+                if let Some(Idempotency { digest, request }) = asked.idempotency {
+                    draft.writes.push(Write::Receipt(Receipt {
+                        digest,
+                        request,
+                        key: id,
+                        at: now,
+                    }));
+                }
+                Ok(draft)
             }
-            if let Some(Idempotency { digest, request }) = asked.idempotency {
-                draft.writes.push(Write::Receipt(Receipt {
-                    digest,
-                    request,
-                    key: id,
-                    at: now,
-                }));
-            }
-            Ok(draft)
+            .boxed()
         };
         Ok(self.writer.commit(make).await?.value)
     }

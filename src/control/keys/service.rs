@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 
 use crate::control::ControlError;
@@ -224,30 +225,33 @@ impl KeyService {
         id: KeyId,
         action: Action,
         terms: Terms,
-        step: impl Fn(Key, Timestamp) -> Result<Key, ControlError>,
+        step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
         let reason = reason(terms.reason)?;
-        let amend = async || {
-            let now = self.clock.now();
-            let before = visible(&*self.store, caller, id).await?;
-            if let Some(tags) = &terms.if_match
-                && !tags.contains(&tag(&before))
-            {
-                return Err(ControlError::Changed);
+        let amend = || {
+            async {
+                let now = self.clock.now();
+                let before = visible(&*self.store, caller, id).await?;
+                if let Some(tags) = &terms.if_match
+                    && !tags.contains(&tag(&before))
+                {
+                    return Err(ControlError::Changed);
+                }
+                let after = step(before.clone(), now)?;
+                if after == before {
+                    return Ok(Draft::nothing(self.view(after).await?));
+                }
+                let mut entry = caller.did(action, now)?.about_key(&after);
+                entry.reason.clone_from(&reason);
+                entry.changes = changes(Some(&before.settings), &after.settings);
+                entry.changes.extend(status_change(&before, &after, now));
+                Ok(Draft {
+                    writes: vec![Write::Key(after.clone())],
+                    audit: vec![entry],
+                    value: self.view(after).await?,
+                })
             }
-            let after = step(before.clone(), now)?;
-            if after == before {
-                return Ok(Draft::nothing(self.view(after).await?));
-            }
-            let mut entry = caller.did(action, now)?.about_key(&after);
-            entry.reason.clone_from(&reason);
-            entry.changes = changes(Some(&before.settings), &after.settings);
-            entry.changes.extend(status_change(&before, &after, now));
-            Ok(Draft {
-                writes: vec![Write::Key(after.clone())],
-                audit: vec![entry],
-                value: self.view(after).await?,
-            })
+            .boxed()
         };
         self.writer.commit(amend).await
     }
