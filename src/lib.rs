@@ -5,4 +5,5 @@ pub mod api;
 pub mod config;
 pub mod control;
 pub mod domain;
+pub mod state;
 pub mod store;
