@@ -1,6 +1,9 @@
 //! What the admin API tells of the gate it belongs to.
 
-use crate::api::status::Status;
+// `app` describes the gate in these; it has no other business with the wire.
+pub use crate::api::status::{
+    Alarm, ConfigStatus, LimitsStatus, NodeStatus, Status, StoreStatus, UsageStatus,
+};
 
 /// The gate, as it describes itself. Every answer comes from memory.
 pub trait Gate: Send + Sync + 'static {

@@ -3,41 +3,22 @@
 //! A listener that reads too slowly loses requests and is told how many; it never slows the gate.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::{Stream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
-use tokio_stream::wrappers::BroadcastStream;
-use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use futures_util::{Stream, StreamExt, future, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admin::ask::Params;
-use crate::admin::auth::By;
+use crate::admin::auth::{self, By};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::live::{Dropped, EVENT_DROPPED, EVENT_REQUEST};
 use crate::domain::id::{KeyId, OwnerId};
-
-/// A finished request, and what listeners choose by.
-#[derive(Debug, Clone)]
-pub struct Finished {
-    /// Its line of the access log.
-    pub line: Arc<str>,
-    /// Whose it was, where that is known.
-    pub key: Option<KeyId>,
-    /// That key's owner.
-    pub owner: Option<OwnerId>,
-    /// What the client got.
-    pub status: u16,
-}
-
-/// Where finished requests are told.
-pub trait Tap: Send + Sync + 'static {
-    /// Everything from now on; what is read too slowly is lost.
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Finished>>;
-}
+use crate::state::tap::{Finished, Sight, Watch};
 
 /// The listeners there may be at once.
 pub(crate) struct Live(Arc<Semaphore>);
@@ -120,32 +101,40 @@ pub(crate) async fn call(
             "as many are listening as may",
         ));
     };
-    let told = requests(shared.tap.subscribe(), wanted, caller.bound_to, permit);
-    let until = crate::admin::auth::ended(Arc::clone(&shared), headers);
+    let told = requests(shared.tap.watch(), wanted, caller.bound_to, permit);
+    let mut closing = shared.closing.clone();
+    let until = async move {
+        let closing = pin!(closing.wait_for(|closing| *closing));
+        let ended = pin!(auth::ended(shared, headers));
+        future::select(closing, ended).await;
+    };
     Ok(Sse::new(told.take_until(until)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 fn requests(
-    tap: broadcast::Receiver<Arc<Finished>>,
+    watch: Watch,
     wanted: Wanted,
     bound_to: Option<OwnerId>,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    BroadcastStream::new(tap).filter_map(move |told| {
-        // The permit is given back when the stream is dropped.
-        let _held = &permit;
-        let event = match told {
-            Ok(request) => {
-                let theirs = bound_to.is_none_or(|owner| request.owner == Some(owner));
-                (theirs && wanted.admits(&request))
-                    .then(|| Event::default().event(EVENT_REQUEST).data(&*request.line))
+    // The permit is given back, and the watch ended, when the stream is dropped.
+    stream::unfold((watch, permit), move |(mut watch, permit)| async move {
+        loop {
+            let event = match watch.next().await? {
+                Sight::Request(request) => {
+                    let theirs = bound_to.is_none_or(|owner| request.owner == Some(owner));
+                    (theirs && wanted.admits(&request))
+                        .then(|| Event::default().event(EVENT_REQUEST).data(&request.line))
+                }
+                Sight::Dropped(count) => Event::default()
+                    .event(EVENT_DROPPED)
+                    .json_data(Dropped { count })
+                    .ok(),
+            };
+            if let Some(event) = event {
+                return Some((Ok(event), (watch, permit)));
             }
-            Err(BroadcastStreamRecvError::Lagged(count)) => Event::default()
-                .event(EVENT_DROPPED)
-                .json_data(Dropped { count })
-                .ok(),
-        };
-        std::future::ready(event.map(Ok))
+        }
     })
 }
 
@@ -162,15 +151,16 @@ mod tests {
     fn every_condition_must_hold() {
         let (key, owner) = (KeyId::from_random([1; 10]), OwnerId::from_random([2; 10]));
         let request = Finished {
-            line: "{}".into(),
+            line: String::new(),
             key: Some(key),
             owner: Some(owner),
             status: 404,
         };
         let stranger = Finished {
+            line: String::new(),
             key: None,
             owner: None,
-            ..request.clone()
+            status: 404,
         };
         let all = Wanted::default();
         assert!(all.admits(&request) && all.admits(&stranger));

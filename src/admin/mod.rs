@@ -12,7 +12,7 @@ mod ask;
 mod auth;
 mod cursor;
 mod etag;
-mod gate;
+pub mod gate;
 mod keys;
 mod live;
 mod problem;
@@ -25,6 +25,4 @@ mod tokens;
 mod users;
 
 pub use auth::{Needs, Reach};
-pub use gate::Gate;
-pub use live::{Finished, Tap};
 pub use router::{Services, Settings, calls, router};

@@ -6,11 +6,12 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use http::Method;
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admin::auth::{Needs, Reach, authorise};
 use crate::admin::gate::Gate;
-use crate::admin::live::{Live, Tap};
+use crate::admin::live::Live;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
 use crate::admin::{keys, live, products, shell, status, tokens, users};
@@ -20,6 +21,7 @@ use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::domain::time::Clock;
 use crate::domain::token::Role;
+use crate::state::tap::Tap;
 
 /// What the admin API is made of.
 pub struct Services {
@@ -34,7 +36,9 @@ pub struct Services {
     /// The gate itself.
     pub gate: Arc<dyn Gate>,
     /// Requests as they finish.
-    pub tap: Arc<dyn Tap>,
+    pub tap: Arc<Tap>,
+    /// Turns true when the gate stops: what would go on for ever ends then.
+    pub closing: watch::Receiver<bool>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// How the admin API behaves.

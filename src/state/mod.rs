@@ -17,6 +17,6 @@ pub(crate) mod grants;
 pub mod keys;
 pub mod limiter;
 pub(crate) mod routes;
-pub(crate) mod tap;
+pub mod tap;
 pub(crate) mod upstreams;
 pub mod usage;
