@@ -18,6 +18,6 @@ pub mod keys;
 pub mod limiter;
 pub(crate) mod readiness;
 pub(crate) mod routes;
-pub(crate) mod tap;
+pub mod tap;
 pub(crate) mod upstreams;
 pub mod usage;
