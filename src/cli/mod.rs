@@ -23,8 +23,6 @@ mod tokens;
 mod usage;
 mod values;
 
-use std::future::Future;
-
 use clap::{Args, Parser, Subcommand};
 
 pub use self::failure::Failure;
@@ -56,25 +54,15 @@ enum Command {
         command: ConfigCommand,
     },
     /// Make, list, show, suspend, resume and revoke keys
-    Keys(Remote<keys::KeysCommand>),
+    Keys(Group<keys::KeysCommand>),
     /// Make, list and show owners of keys
-    Owners(Remote<owners::OwnersCommand>),
+    Owners(Group<owners::OwnersCommand>),
     /// Make, list and revoke tokens of the admin API
-    Tokens(Remote<tokens::TokensCommand>),
+    Tokens(Group<tokens::TokensCommand>),
     /// What a key was used for
-    Usage {
-        #[command(flatten)]
-        connection: Connection,
-        #[command(flatten)]
-        usage: usage::Usage,
-    },
+    Usage(Single<usage::Usage>),
     /// Watch requests as they finish
-    Tail {
-        #[command(flatten)]
-        connection: Connection,
-        #[command(flatten)]
-        tail: tail::Tail,
-    },
+    Tail(Single<tail::Tail>),
     /// Print what makes a shell complete these commands
     Completions(completions::Completions),
 }
@@ -85,13 +73,28 @@ enum ConfigCommand {
     Schema,
 }
 
-/// A group of commands that call the admin API.
+/// Several commands that call the admin API.
 #[derive(Debug, Args)]
-struct Remote<C: Subcommand> {
+struct Group<C: Subcommand> {
     #[command(flatten)]
     connection: Connection,
     #[command(subcommand)]
     command: C,
+}
+
+/// One command that calls the admin API.
+#[derive(Debug, Args)]
+struct Single<C: Args> {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    command: C,
+}
+
+/// A command that is done by calling the admin API.
+trait Conversation {
+    /// Asks, and prints what is answered: as JSON where that was asked for.
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure>;
 }
 
 impl CommandLine {
@@ -107,54 +110,27 @@ impl CommandLine {
             Command::Config { command } => match command {
                 ConfigCommand::Schema => schema::run(output),
             },
-            Command::Keys(group) => {
-                let Remote {
-                    connection,
-                    command,
-                } = group;
-                call(&connection, async |client| {
-                    command.run(&client, connection.json, output).await
-                })
-            }
-            Command::Owners(group) => {
-                let Remote {
-                    connection,
-                    command,
-                } = group;
-                call(&connection, async |client| {
-                    command.run(&client, connection.json, output).await
-                })
-            }
-            Command::Tokens(group) => {
-                let Remote {
-                    connection,
-                    command,
-                } = group;
-                call(&connection, async |client| {
-                    command.run(&client, connection.json, output).await
-                })
-            }
-            Command::Usage { connection, usage } => call(&connection, async |client| {
-                usage.run(&client, connection.json, output).await
-            }),
-            Command::Tail { connection, tail } => call(&connection, async |client| {
-                tail.run(&client, connection.json, output).await
-            }),
+            Command::Keys(keys) => call(&keys.connection, keys.command, output),
+            Command::Owners(owners) => call(&owners.connection, owners.command, output),
+            Command::Tokens(tokens) => call(&tokens.connection, tokens.command, output),
+            Command::Usage(usage) => call(&usage.connection, usage.command, output),
+            Command::Tail(tail) => call(&tail.connection, tail.command, output),
             Command::Completions(completions) => completions.run(output),
         }
     }
 }
 
-/// Runs a conversation with the admin API to its end.
-fn call<F>(connection: &Connection, talk: impl FnOnce(Client) -> F) -> Result<(), Failure>
-where
-    F: Future<Output = Result<(), Failure>>,
-{
+/// Holds a conversation with the admin API to its end.
+fn call(
+    connection: &Connection,
+    conversation: impl Conversation,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let client = Client::new(connection)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(talk(client))
+        .block_on(conversation.hold(&client, connection.json, output))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::Conversation;
 use super::client::Client;
 use super::failure::Failure;
 use super::keys::{OwnerType, Paging};
@@ -35,13 +36,8 @@ pub(crate) enum OwnersCommand {
     },
 }
 
-impl OwnersCommand {
-    pub(crate) async fn run(
-        self,
-        client: &Client,
-        json: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+impl Conversation for OwnersCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         let answer = match &self {
             Self::List { paging } => {
                 let mut query = Vec::new();

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 
+use super::Conversation;
 use super::client::Client;
 use super::failure::Failure;
 use super::output::Output;
@@ -26,13 +27,8 @@ pub(crate) struct Tail {
     status: Option<String>,
 }
 
-impl Tail {
-    pub(crate) async fn run(
-        self,
-        client: &Client,
-        json: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+impl Conversation for Tail {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         let query: Vec<(&str, String)> = [
             ("key_id", self.key.map(|key| key.to_string())),
             ("owner", self.owner.map(|owner| owner.to_string())),

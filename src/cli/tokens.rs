@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::Conversation;
 use super::client::{Client, TOKEN_VARIABLE};
 use super::failure::Failure;
 use super::keys::Paging;
@@ -61,13 +62,8 @@ enum Role {
     Admin,
 }
 
-impl TokensCommand {
-    pub(crate) async fn run(
-        self,
-        client: &Client,
-        json: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+impl Conversation for TokensCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(client, json, output).await,
             Self::List { paging } => {
@@ -98,7 +94,7 @@ impl Create {
         let role = self.role.to_possible_value();
         let expires_at = self
             .expires_at
-            .or_else(|| self.expires_in.map(Span::from_now));
+            .or_else(|| self.expires_in.map(Span::ahead_of_now));
         let body = CreateToken {
             name: self.name,
             role: role

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
+use super::Conversation;
 use super::client::Client;
 use super::failure::Failure;
 use super::output::Output;
@@ -38,13 +39,8 @@ enum By {
     Route,
 }
 
-impl Usage {
-    pub(crate) async fn run(
-        self,
-        client: &Client,
-        json: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+impl Conversation for Usage {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         let id = self.key_id.to_string();
         let answer = client
             .get(&["admin", "keys", &id, "usage"], &self.query())
@@ -60,7 +56,9 @@ impl Usage {
         output.line("")?;
         output.table(&table(&usage.buckets))
     }
+}
 
+impl Usage {
     fn query(&self) -> Vec<(&'static str, String)> {
         let by: Vec<String> = self
             .by

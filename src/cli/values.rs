@@ -102,7 +102,7 @@ impl FromStr for Span {
 
 impl Span {
     /// The point in time this far ahead, by the clock of the machine the command runs on.
-    pub(crate) fn from_now(self) -> Timestamp {
+    pub(crate) fn ahead_of_now(self) -> Timestamp {
         let now_ms = jiff::Timestamp::now().as_millisecond();
         Timestamp::from_millis(u64::try_from(now_ms).unwrap_or_default()).after(self.0)
     }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::Conversation;
 use super::client::Client;
 use super::failure::Failure;
 use super::output::Output;
@@ -90,11 +91,8 @@ pub(crate) struct Create {
 /// What an owner is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OwnerType {
-    /// One person
     User,
-    /// Several
     Team,
-    /// A machine
     System,
 }
 
@@ -209,13 +207,8 @@ pub(crate) struct Revoke {
     yes: bool,
 }
 
-impl KeysCommand {
-    pub(crate) async fn run(
-        self,
-        client: &Client,
-        json: bool,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+impl Conversation for KeysCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(client, json, output).await,
             Self::List(list) => list.run(client, json, output).await,
@@ -261,11 +254,11 @@ impl Create {
         let kind = self.owner_type.as_str().to_owned();
         let expires_at = self
             .expires_at
-            .or_else(|| self.expires_in.map(Span::from_now));
+            .or_else(|| self.expires_in.map(Span::ahead_of_now));
         CreateKey {
             name: self.name,
             owner_id: by_id.then(|| self.owner.clone()),
-            owner: (!by_id).then(|| CreateOwner {
+            owner: (!by_id).then_some(CreateOwner {
                 name: self.owner,
                 kind,
             }),
