@@ -1,5 +1,8 @@
 //! `owners …`: who holds keys, through the admin API.
 
+use std::convert::Infallible;
+use std::str::FromStr;
+
 use clap::Subcommand;
 
 use super::Conversation;
@@ -7,7 +10,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::keys::{OwnerType, Paging};
 use super::output::Output;
-use super::render::{Cell, Sheet, Table, Tone, to_the_second};
+use super::render::{Cell, Sheet, Table, Tone, to_the_second, visible};
 use crate::api::owners::{CreateOwner, Owner};
 use crate::api::page::Page;
 use crate::domain::id::OwnerId;
@@ -17,6 +20,9 @@ use crate::domain::id::OwnerId;
 pub(crate) enum OwnersCommand {
     /// List owners
     List {
+        /// Only owners with this in their name, in any case
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -39,8 +45,9 @@ pub(crate) enum OwnersCommand {
 impl Conversation for OwnersCommand {
     async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         let answer = match &self {
-            Self::List { paging } => {
+            Self::List { name, paging } => {
                 let mut query = Vec::new();
+                query.extend(name.clone().map(|name| ("name", name)));
                 paging.add_to(&mut query);
                 client.list(&["admin", "users"], query, paging.all).await?
             }
@@ -71,6 +78,63 @@ impl Conversation for OwnersCommand {
     }
 }
 
+/// An owner as it is typed: by id, or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OwnerArgument {
+    /// This one.
+    Id(OwnerId),
+    /// The one that is called so.
+    Name(String),
+}
+
+impl FromStr for OwnerArgument {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.parse() {
+            Ok(id) => Self::Id(id),
+            Err(_) => Self::Name(text.to_owned()),
+        })
+    }
+}
+
+impl OwnerArgument {
+    /// The id of the owner that is meant; asks the admin API where that is not the id itself.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if no owner, or more than one, is called so.
+    pub(crate) async fn resolve(&self, client: &Client) -> Result<OwnerId, Failure> {
+        let name = match self {
+            Self::Id(id) => return Ok(*id),
+            Self::Name(name) => name,
+        };
+        let query = vec![("name", name.clone()), ("limit", "1000".to_owned())];
+        let answer = client.list(&["admin", "users"], query, true).await?;
+        let mut page: Page<Owner> = answer.read()?;
+        let wanted = name.to_lowercase();
+        page.items
+            .retain(|owner| owner.name.to_lowercase() == wanted);
+        match page.items.as_slice() {
+            [owner] => Ok(*owner.id),
+            [] => Err(Failure::Usage(format!(
+                "no owner is called `{}`",
+                visible(name)
+            ))),
+            owners => {
+                let ids: Vec<String> = owners
+                    .iter()
+                    .map(|owner| format!("{} ({})", owner.id, visible(&owner.kind)))
+                    .collect();
+                Err(Failure::Usage(format!(
+                    "several owners are called `{}`; say which: {}",
+                    visible(name),
+                    ids.join(", ")
+                )))
+            }
+        }
+    }
+}
+
 fn show_all(owners: &[Owner], output: &mut Output) -> Result<(), Failure> {
     if owners.is_empty() {
         return output.note("No owners.");
@@ -82,11 +146,11 @@ fn show_all(owners: &[Owner], output: &mut Output) -> Result<(), Failure> {
             None => Cell::toned("good", Tone::Good),
         };
         table.row(vec![
-            Cell::text(owner.id.to_string()),
+            Cell::solid(owner.id.to_string()),
             Cell::text(&owner.name),
-            Cell::text(&owner.kind),
+            Cell::solid(&owner.kind),
             standing,
-            Cell::time(Some(owner.created_at), "-"),
+            Cell::day(owner.created_at),
         ]);
     }
     output.table(&table)

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, presets};
+use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
 
 use super::output::Form;
 use crate::api::Time;
@@ -32,7 +32,18 @@ pub(crate) enum Tone {
 pub(crate) struct Cell {
     text: String,
     tone: Tone,
-    is_number: bool,
+    shape: Shape,
+}
+
+/// How a cell takes up room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Free text: at the left, wrapped where the terminal is narrow.
+    Text,
+    /// An id or a time, of which a part is worth nothing: never wrapped.
+    Solid,
+    /// A count: at the right, never wrapped.
+    Number,
 }
 
 impl Cell {
@@ -46,7 +57,7 @@ impl Cell {
         Self {
             text: visible(text.as_ref()).into_owned(),
             tone,
-            is_number: false,
+            shape: Shape::Text,
         }
     }
 
@@ -55,24 +66,43 @@ impl Cell {
         Self {
             text: number.to_string(),
             tone: Tone::Neutral,
-            is_number: true,
+            shape: Shape::Number,
         }
     }
 
-    /// A text that may be missing.
-    pub(crate) fn maybe(text: Option<&str>, without: &str) -> Self {
-        match text {
-            Some(text) => Self::text(text),
-            None => Self::toned(without, Tone::Faint),
+    /// An id or the like, of which a part is worth nothing.
+    pub(crate) fn solid(text: impl AsRef<str>) -> Self {
+        Self {
+            shape: Shape::Solid,
+            ..Self::text(text)
         }
+    }
+
+    /// A cell in place of what is not there.
+    pub(crate) fn absent(text: &str) -> Self {
+        Self {
+            shape: Shape::Solid,
+            ..Self::toned(text, Tone::Faint)
+        }
+    }
+
+    /// An id or the like that may be missing.
+    pub(crate) fn maybe(text: Option<impl AsRef<str>>) -> Self {
+        text.map_or_else(|| Self::absent("-"), Self::solid)
     }
 
     /// A point in time to the second, or what its absence means.
     pub(crate) fn time(time: Option<Time>, without: &str) -> Self {
-        match time {
-            Some(time) => Self::text(to_the_second(time)),
-            None => Self::toned(without, Tone::Faint),
-        }
+        time.map_or_else(
+            || Self::absent(without),
+            |time| Self::solid(to_the_second(time)),
+        )
+    }
+
+    /// The day of a point in time.
+    pub(crate) fn day(time: Time) -> Self {
+        let text = time.to_string();
+        Self::solid(text.split('T').next().unwrap_or_default())
     }
 }
 
@@ -122,6 +152,12 @@ impl Table {
             .set_content_arrangement(ContentArrangement::Dynamic)
             // What the stream does not bear, `anstream` takes out again.
             .enforce_styling();
+        for (index, column) in table.column_iter_mut().enumerate() {
+            let mut cells = self.rows.iter().filter_map(|row| row.get(index));
+            if cells.all(|cell| cell.shape != Shape::Text) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
         format!("{table}\n")
     }
 
@@ -148,10 +184,9 @@ impl Table {
         for row in &self.rows {
             table.add_row(row.iter().map(|cell| {
                 let drawn = draw(cell);
-                if cell.is_number {
-                    drawn.set_alignment(CellAlignment::Right)
-                } else {
-                    drawn
+                match cell.shape {
+                    Shape::Number => drawn.set_alignment(CellAlignment::Right),
+                    Shape::Text | Shape::Solid => drawn,
                 }
             }));
         }
@@ -279,6 +314,14 @@ mod tests {
     fn a_table_on_a_terminal_has_lines_and_colour() {
         let text = two_rows().render(Form::Terminal);
         assert!(text.contains('│') && text.contains("\u{1b}["), "{text}");
+    }
+
+    #[test]
+    fn an_id_is_whole_however_narrow_the_terminal() {
+        let mut table = Table::new(&["ID", "NAME"]);
+        let name = "many words ".repeat(30);
+        table.row(vec![Cell::solid("key_3fXk29QmZa"), Cell::text(name)]);
+        assert!(table.render(Form::Terminal).contains("key_3fXk29QmZa"));
     }
 
     #[test]

@@ -9,9 +9,10 @@ use super::Conversation;
 use super::client::Client;
 use super::failure::Failure;
 use super::output::Output;
+use super::owners::OwnerArgument;
 use super::render::visible;
 use crate::api::live::{Dropped, EVENT_DROPPED, EVENT_REQUEST, Finished};
-use crate::domain::id::{KeyId, OwnerId};
+use crate::domain::id::KeyId;
 
 /// Which requests to watch.
 #[derive(Debug, Args)]
@@ -20,8 +21,8 @@ pub(crate) struct Tail {
     #[arg(long, value_name = "KEY_ID")]
     key: Option<KeyId>,
     /// Only requests of keys of this owner
-    #[arg(long, value_name = "OWNER_ID")]
-    owner: Option<OwnerId>,
+    #[arg(long, value_name = "NAME|ID")]
+    owner: Option<OwnerArgument>,
     /// Only requests answered so: 429, or 5xx
     #[arg(long)]
     status: Option<String>,
@@ -29,9 +30,13 @@ pub(crate) struct Tail {
 
 impl Conversation for Tail {
     async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        let owner = match &self.owner {
+            Some(owner) => Some(owner.resolve(client).await?.to_string()),
+            None => None,
+        };
         let query: Vec<(&str, String)> = [
             ("key_id", self.key.map(|key| key.to_string())),
-            ("owner", self.owner.map(|owner| owner.to_string())),
+            ("owner", owner),
             ("status", self.status),
         ]
         .into_iter()

@@ -7,11 +7,12 @@ use super::client::{Client, TOKEN_VARIABLE};
 use super::failure::Failure;
 use super::keys::Paging;
 use super::output::Output;
+use super::owners::OwnerArgument;
 use super::render::{Cell, Sheet, Table, to_the_second};
 use super::values::Span;
 use crate::api::page::Page;
 use crate::api::tokens::{CreateToken, Token, TokenCreated};
-use crate::domain::id::{OwnerId, TokenId};
+use crate::domain::id::TokenId;
 use crate::domain::time::Timestamp;
 
 /// What to do with tokens.
@@ -41,8 +42,8 @@ pub(crate) struct Create {
     #[arg(long)]
     role: Role,
     /// The one owner it is bound to; default: none
-    #[arg(long, value_name = "OWNER_ID")]
-    owner: Option<OwnerId>,
+    #[arg(long, value_name = "NAME|ID")]
+    owner: Option<OwnerArgument>,
     /// When it ends by itself: 2030-01-31T00:00:00Z
     #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
     expires_at: Option<Timestamp>,
@@ -95,12 +96,16 @@ impl Create {
         let expires_at = self
             .expires_at
             .or_else(|| self.expires_in.map(Span::ahead_of_now));
+        let owner_id = match &self.owner {
+            Some(owner) => Some(owner.resolve(client).await?.to_string()),
+            None => None,
+        };
         let body = CreateToken {
             name: self.name,
             role: role
                 .map(|word| word.get_name().to_owned())
                 .unwrap_or_default(),
-            owner_id: self.owner.map(|owner| owner.to_string()),
+            owner_id,
             expires_at: expires_at.map(|time| time.to_string()),
         };
         let answer = client.post(&["admin", "tokens"], &body, None).await?;
@@ -133,14 +138,13 @@ fn show_all(tokens: &[Token], output: &mut Output) -> Result<(), Failure> {
         "REVOKED",
     ]);
     for token in tokens {
-        let owner = token.owner_id.map(|owner| owner.to_string());
         table.row(vec![
-            Cell::text(token.id.to_string()),
+            Cell::solid(token.id.to_string()),
             Cell::text(&token.name),
-            Cell::text(&token.role),
-            Cell::maybe(owner.as_deref(), "-"),
-            Cell::text(&token.fingerprint),
-            Cell::time(Some(token.created_at), "-"),
+            Cell::solid(&token.role),
+            Cell::maybe(token.owner_id.map(|owner| owner.to_string())),
+            Cell::solid(&token.fingerprint),
+            Cell::day(token.created_at),
             Cell::time(token.expires_at, "never"),
             Cell::time(token.revoked_at, "-"),
         ]);

@@ -107,21 +107,22 @@ fn table(buckets: &[Bucket]) -> Table {
     for bucket in buckets {
         let mut row = vec![Cell::time(Some(bucket.start), "-")];
         if by_version {
-            row.push(bucket.version.map_or_else(
-                || Cell::maybe(None, "-"),
-                |number| Cell::number(number.into()),
-            ));
+            row.push(
+                bucket
+                    .version
+                    .map_or_else(|| Cell::absent("-"), |number| Cell::number(number.into())),
+            );
         }
         if by_route {
-            row.push(Cell::maybe(bucket.route.as_deref(), "-"));
+            row.push(Cell::maybe(bucket.route.as_deref()));
         }
         row.extend([
             Cell::number(bucket.requests),
             Cell::text(counts(&bucket.status)),
             Cell::text(counts(&bucket.refused)),
             Cell::number(bucket.cost),
-            Cell::text(bytes(bucket.bytes_in)),
-            Cell::text(bytes(bucket.bytes_out)),
+            Cell::solid(bytes(bucket.bytes_in)),
+            Cell::solid(bytes(bucket.bytes_out)),
         ]);
         table.row(row);
     }

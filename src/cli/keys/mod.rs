@@ -6,11 +6,12 @@ use super::Conversation;
 use super::client::Client;
 use super::failure::Failure;
 use super::output::Output;
+use super::owners::OwnerArgument;
 use super::values::{Label, RateArgument, Span};
 use crate::api::keys::{CreateKey, Key, KeyCreated, Reason, Revoked};
 use crate::api::owners::CreateOwner;
 use crate::api::page::Page;
-use crate::domain::id::{KeyId, OwnerId};
+use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 
 mod show;
@@ -43,7 +44,7 @@ pub(crate) struct Create {
     name: String,
     /// Who holds it, by name or id; an owner of a new name is made
     #[arg(long, value_name = "NAME|ID")]
-    owner: String,
+    owner: OwnerArgument,
     /// What the owner is, where it is given by name
     #[arg(long, value_name = "TYPE", default_value = "team")]
     owner_type: OwnerType,
@@ -117,8 +118,8 @@ pub(crate) struct List {
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// Only keys of this owner
-    #[arg(long, value_name = "OWNER_ID")]
-    owner: Option<OwnerId>,
+    #[arg(long, value_name = "NAME|ID")]
+    owner: Option<OwnerArgument>,
     /// Only keys of this environment
     #[arg(long)]
     env: Option<String>,
@@ -250,18 +251,18 @@ impl Create {
 
     /// What to send: nothing that was not given, so that the gate's defaults apply.
     fn into_body(self) -> CreateKey {
-        let by_id = self.owner.parse::<OwnerId>().is_ok();
         let kind = self.owner_type.as_str().to_owned();
+        let (owner_id, owner) = match self.owner {
+            OwnerArgument::Id(id) => (Some(id.to_string()), None),
+            OwnerArgument::Name(name) => (None, Some(CreateOwner { name, kind })),
+        };
         let expires_at = self
             .expires_at
             .or_else(|| self.expires_in.map(Span::ahead_of_now));
         CreateKey {
             name: self.name,
-            owner_id: by_id.then(|| self.owner.clone()),
-            owner: (!by_id).then_some(CreateOwner {
-                name: self.owner,
-                kind,
-            }),
+            owner_id,
+            owner,
             description: self.description,
             env: self.env,
             products: self.products,
@@ -284,8 +285,12 @@ impl Create {
 
 impl List {
     async fn run(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        let owner = match &self.owner {
+            Some(owner) => Some(owner.resolve(client).await?.to_string()),
+            None => None,
+        };
         let answer = client
-            .list(&["admin", "keys"], self.query(), self.paging.all)
+            .list(&["admin", "keys"], self.query(owner), self.paging.all)
             .await?;
         if json {
             return output.json(answer.as_json());
@@ -295,7 +300,7 @@ impl List {
         Paging::note_rest(page.next_cursor.as_deref(), output)
     }
 
-    fn query(&self) -> Vec<(&'static str, String)> {
+    fn query(&self, owner: Option<String>) -> Vec<(&'static str, String)> {
         let status = self.status.and_then(|status| {
             let word = status.to_possible_value()?;
             Some(word.get_name().to_owned())
@@ -303,7 +308,7 @@ impl List {
         let mut query: Vec<(&'static str, String)> = [
             ("status", status),
             ("name", self.name.clone()),
-            ("owner", self.owner.map(|owner| owner.to_string())),
+            ("owner", owner),
             ("env", self.env.clone()),
             ("product", self.product.clone()),
             ("label", self.label.clone()),

@@ -26,13 +26,13 @@ pub(super) fn keys(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
             badges => format!("{} ({})", key.status, badges.join(", ")),
         };
         table.row(vec![
-            Cell::text(key.id.to_string()),
+            Cell::solid(key.id.to_string()),
             Cell::text(&key.name),
             Cell::text(&key.owner.name),
-            Cell::text(&key.env),
+            Cell::solid(&key.env),
             Cell::toned(status, status_tone(&key.status)),
-            Cell::maybe(key.fingerprint.as_deref(), "-"),
-            Cell::time(Some(key.created_at), "-"),
+            Cell::maybe(key.fingerprint.as_deref()),
+            Cell::day(key.created_at),
             Cell::time(key.last_used_at, "never"),
         ]);
     }
@@ -53,8 +53,8 @@ pub(super) fn key(key: &Key, output: &mut Output) -> Result<(), Failure> {
     for version in &key.versions {
         table.row(vec![
             Cell::number(version.number.into()),
-            Cell::text(&version.state),
-            Cell::text(&version.fingerprint),
+            Cell::solid(&version.state),
+            Cell::solid(&version.fingerprint),
             Cell::time(Some(version.created_at), "-"),
             Cell::time(version.retires_at, "-"),
             Cell::time(version.last_used_at, "never"),

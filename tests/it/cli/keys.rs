@@ -214,10 +214,59 @@ fn every_filter_reaches_the_list() {
     );
     assert_eq!(
         run.stdout,
-        "ID              NAME            OWNER    ENV   STATUS  FINGERPRINT   CREATED               LAST USED\n\
-         key_3fXk29QmZa  billing-worker  Billing  live  active  60303ae22b99  2026-01-31T12:00:00Z  never\n"
+        "ID              NAME            OWNER    ENV   STATUS  FINGERPRINT   CREATED     LAST USED\n\
+         key_3fXk29QmZa  billing-worker  Billing  live  active  60303ae22b99  2026-01-31  never\n"
     );
     assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn an_owner_is_found_by_its_whole_name_in_any_case() {
+    let owner = |id: &str, name: &str, kind: &str| {
+        json!({"id": id, "name": name, "type": kind, "created_at": "2026-01-31T12:00:00.000Z",
+            "disabled_at": null})
+    };
+    let owners =
+        |items: serde_json::Value| answer(200, &json!({"items": items, "next_cursor": null}));
+    let nobody = answer(200, &json!({"items": [], "next_cursor": null}));
+    let admin = Admin::answering([
+        owners(json!([
+            owner("usr_0000000xyz", "Billing EU", "team"),
+            owner(OWNER, "Billing", "team")
+        ])),
+        nobody,
+        owners(json!([owner("usr_0000000xyz", "Billing EU", "team")])),
+        owners(json!([
+            owner("usr_0000000xyz", "Billing", "user"),
+            owner(OWNER, "Billing", "team")
+        ])),
+    ]);
+
+    admin.run(&["keys", "list", "--owner", "billing"]).ends(0);
+    let none = admin.run(&["keys", "list", "--owner", "Billing"]).ends(2);
+    let two = admin.run(&["keys", "list", "--owner", "Billing"]).ends(2);
+
+    let lines: Vec<String> = admin
+        .requests()
+        .into_iter()
+        .map(|request| request.line)
+        .collect();
+    assert_eq!(
+        lines[0],
+        "GET /admin/users?name=billing&limit=1000 HTTP/1.1"
+    );
+    assert_eq!(lines[1], format!("GET /admin/keys?owner={OWNER} HTTP/1.1"));
+    assert_eq!(lines.len(), 4);
+    assert!(
+        none.stderr.contains("no owner is called"),
+        "{}",
+        none.stderr
+    );
+    assert!(
+        two.stderr.contains("usr_0000000xyz (user)"),
+        "{}",
+        two.stderr
+    );
 }
 
 #[test]

@@ -24,7 +24,9 @@ fn owners_are_listed_made_and_shown() {
         answer(200, &owner()),
     ]);
 
-    let listed = admin.run(&["owners", "list", "--limit", "5"]).ends(0);
+    let listed = admin
+        .run(&["owners", "list", "--name", "bill", "--limit", "5"])
+        .ends(0);
     let made = admin
         .run(&["owners", "create", "--name", "Billing", "--type", "team"])
         .ends(0);
@@ -33,7 +35,7 @@ fn owners_are_listed_made_and_shown() {
     assert_eq!(
         listed.stdout,
         "ID              NAME     TYPE  STANDING  CREATED\n\
-         usr_0000000abc  Billing  team  good      2026-01-31T12:00:00Z\n"
+         usr_0000000abc  Billing  team  good      2026-01-31\n"
     );
     assert_eq!(made.stdout, shown.stdout);
     assert_eq!(
@@ -41,7 +43,10 @@ fn owners_are_listed_made_and_shown() {
         "id       usr_0000000abc\nname     Billing\ntype     team\ncreated  2026-01-31T12:00:00Z\n"
     );
     let requests = admin.requests();
-    assert_eq!(requests[0].line, "GET /admin/users?limit=5 HTTP/1.1");
+    assert_eq!(
+        requests[0].line,
+        "GET /admin/users?name=bill&limit=5 HTTP/1.1"
+    );
     assert_eq!(requests[1].line, "POST /admin/users HTTP/1.1");
     assert_eq!(
         requests[1].json(),
