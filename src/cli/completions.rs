@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::CommandLine;
+use super::command::CommandLine;
 use super::failure::Failure;
 use super::output::Output;
 

@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::str::FromStr;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
-use super::Conversation;
 use super::client::Client;
+use super::command::Conversation;
 use super::failure::Failure;
-use super::keys::{OwnerType, Paging};
 use super::output::Output;
+use super::paging::Paging;
 use super::render::{Cell, Sheet, Table, Tone, to_the_second, visible};
 use crate::api::owners::{CreateOwner, Owner};
 use crate::api::page::Page;
@@ -74,6 +74,25 @@ impl Conversation for OwnersCommand {
                 Paging::note_rest(page.next_cursor.as_deref(), output)
             }
             Self::Create { .. } | Self::Show { .. } => output.sheet(&sheet(&answer.read()?)),
+        }
+    }
+}
+
+/// What an owner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OwnerType {
+    User,
+    Team,
+    System,
+}
+
+impl OwnerType {
+    /// The type's word.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Team => "team",
+            Self::System => "system",
         }
     }
 }

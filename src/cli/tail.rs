@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 
-use super::Conversation;
 use super::client::Client;
+use super::command::Conversation;
 use super::failure::Failure;
 use super::output::Output;
 use super::owners::OwnerArgument;

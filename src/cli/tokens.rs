@@ -2,12 +2,12 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Conversation;
 use super::client::{Client, TOKEN_VARIABLE};
+use super::command::Conversation;
 use super::failure::Failure;
-use super::keys::Paging;
 use super::output::Output;
 use super::owners::OwnerArgument;
+use super::paging::Paging;
 use super::render::{Cell, Sheet, Table, to_the_second};
 use super::values::Span;
 use crate::api::page::Page;

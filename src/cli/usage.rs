@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
-use super::Conversation;
 use super::client::Client;
+use super::command::Conversation;
 use super::failure::Failure;
 use super::output::Output;
 use super::render::{Cell, Sheet, Table, bytes, to_the_second};

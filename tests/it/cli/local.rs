@@ -7,7 +7,7 @@ use super::canned::{TOKEN, run};
 fn help_and_usage_errors_show_no_value_of_the_environment() {
     let environment = [
         ("PORTCULLIS_ADMIN_TOKEN", TOKEN),
-        ("PORTCULLIS_ADMIN_URL", "http://CANARY:CANARY@127.0.0.1:1"),
+        ("PORTCULLIS_ADMIN_URL", "http://CANARY:CANARY@[::1]"),
     ];
     let help = run(&["keys", "list", "--help"], &environment).ends(0);
     assert!(
