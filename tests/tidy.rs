@@ -194,6 +194,8 @@ fn faults_of(source: &Source) -> Vec<String> {
 fn code_faults(source: &Source, say: &mut dyn FnMut(usize, &str)) {
     let tokens = &source.tokens;
     let tests_begin = source.tests_begin();
+    let decides = "the front of a folder decides nothing: move it to a file named after it";
+    let is_front = source.is_front();
     for (at, token) in tokens.iter().enumerate() {
         let line = token.line;
         let follows = |next: &[&str]| source.has_at(at, next);
@@ -222,16 +224,13 @@ fn code_faults(source: &Source, say: &mut dyn FnMut(usize, &str)) {
                     "a domain type has no wire form: see `api` and `store::record`",
                 );
             }
-            "if" | "match" | "while" | "loop" if is_shipped && source.is_mod_file() => {
+            "if" | "match" | "while" | "loop" if is_shipped && is_front => {
                 say(
                     line,
                     "a mod.rs decides nothing: move it to a file named after it",
                 );
             }
-            "in" if is_shipped
-                && source.is_mod_file()
-                && !source.is_at(at.wrapping_sub(1), "(") =>
-            {
+            "in" if is_shipped && is_front && !source.is_at(at.wrapping_sub(1), "(") => {
                 say(
                     line,
                     "a mod.rs decides nothing: move it to a file named after it",

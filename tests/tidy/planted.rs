@@ -161,37 +161,25 @@ fn unfinished_work_is_found() {
 }
 
 #[test]
-fn a_mod_file_decides_nothing() {
-    let found = "a mod.rs decides nothing";
-    check(
-        "src/store/mod.rs",
-        "fn f(a: bool) -> u8 { if a { 1 } else { 2 } }",
-        &[found],
-    );
-    check("src/store/mod.rs", "fn f() { for _ in 0..2 {} }", &[found]);
-    check(
-        "src/store/mod.rs",
-        "fn f(a: u8) { match a { _ => () } }",
-        &[found],
-    );
-    check(
-        "src/store/mod.rs",
+fn the_front_of_a_folder_decides_nothing() {
+    let front = |code: &str, expected: &[&str]| {
+        check("src/store/mod.rs", &format!("mod error;\n{code}"), expected);
+    };
+    let found = "the front of a folder decides nothing";
+    front("fn f(a: bool) -> u8 { if a { 1 } else { 2 } }", &[found]);
+    front("fn f() { for _ in 0..2 {} }", &[found]);
+    front("fn f(a: u8) { match a { _ => () } }", &[found]);
+    front(
         "impl Debug for S { fn fmt(&self) -> R { write!(f, \"if\") } }",
         &[],
     );
+    front("pub(in crate::store) trait T { fn f(&self); }", &[]);
+    front("#[cfg(test)]\nmod tests { fn f() { if true {} } }", &[]);
+    let decision = "fn f(a: bool) -> u8 { if a { 1 } else { 2 } }";
+    check("src/store/local.rs", decision, &[]);
     check(
         "src/store/mod.rs",
-        "pub(in crate::store) trait T { fn f(&self); }",
-        &[],
-    );
-    check(
-        "src/store/mod.rs",
-        "#[cfg(test)]\nmod tests { fn f() { if true {} } }",
-        &[],
-    );
-    check(
-        "src/store/local.rs",
-        "fn f(a: bool) -> u8 { if a { 1 } else { 2 } }",
+        &format!("{decision}\n#[cfg(test)]\nmod tests;"),
         &[],
     );
 }

@@ -47,8 +47,12 @@ impl Source {
         self.path.starts_with(folder)
     }
 
-    pub fn is_mod_file(&self) -> bool {
-        self.path.ends_with("/mod.rs")
+    /// Whether this is the front of a folder: a mod.rs with more beside it than its own tests.
+    pub fn is_front(&self) -> bool {
+        let names_child = |at: &usize| {
+            self.is_at(*at, "mod") && self.is_at(at + 2, ";") && !self.is_at(at + 1, "tests")
+        };
+        self.path.ends_with("/mod.rs") && (0..self.tokens.len()).any(|at| names_child(&at))
     }
 
     pub fn is_at(&self, at: usize, text: &str) -> bool {
