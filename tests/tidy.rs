@@ -225,16 +225,10 @@ fn code_faults(source: &Source, say: &mut dyn FnMut(usize, &str)) {
                 );
             }
             "if" | "match" | "while" | "loop" if is_shipped && is_front => {
-                say(
-                    line,
-                    "a mod.rs decides nothing: move it to a file named after it",
-                );
+                say(line, decides);
             }
             "in" if is_shipped && is_front && !source.is_at(at.wrapping_sub(1), "(") => {
-                say(
-                    line,
-                    "a mod.rs decides nothing: move it to a file named after it",
-                );
+                say(line, decides);
             }
             "sleep" | "sleep_until"
                 if source.is_at(at + 1, "(") && source.is_under("src/") && at >= tests_begin =>
