@@ -4,18 +4,18 @@ use std::fs;
 use std::path::Path;
 
 /// A file taken apart. `comments` and `literals` have its lines, with all else blank.
-pub struct Source {
-    pub path: String,
-    pub text: String,
-    pub comments: String,
-    pub literals: String,
-    pub tokens: Vec<Token>,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
+    pub(crate) comments: String,
+    pub(crate) literals: String,
+    pub(crate) tokens: Vec<Token>,
 }
 
 /// A word, `::`, or one other character of the code.
-pub struct Token {
-    pub text: String,
-    pub line: usize,
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) line: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let kinds = kinds(text);
         let only = |wanted: Kind| -> String {
             let chars = text.chars().zip(&kinds);
@@ -43,23 +43,23 @@ impl Source {
         }
     }
 
-    pub fn is_under(&self, folder: &str) -> bool {
+    pub(crate) fn is_under(&self, folder: &str) -> bool {
         self.path.starts_with(folder)
     }
 
     /// Whether this is the front of a folder: a mod.rs with more beside it than its own tests.
-    pub fn is_front(&self) -> bool {
+    pub(crate) fn is_front(&self) -> bool {
         let names_child = |at: &usize| {
             self.is_at(*at, "mod") && self.is_at(at + 2, ";") && !self.is_at(at + 1, "tests")
         };
         self.path.ends_with("/mod.rs") && (0..self.tokens.len()).any(|at| names_child(&at))
     }
 
-    pub fn is_at(&self, at: usize, text: &str) -> bool {
+    pub(crate) fn is_at(&self, at: usize, text: &str) -> bool {
         self.tokens.get(at).is_some_and(|token| token.text == text)
     }
 
-    pub fn has_at(&self, at: usize, texts: &[&str]) -> bool {
+    pub(crate) fn has_at(&self, at: usize, texts: &[&str]) -> bool {
         texts
             .iter()
             .enumerate()
@@ -67,7 +67,7 @@ impl Source {
     }
 
     /// Where the tests at the foot begin: the whole of a `tests.rs`, the end where there are none.
-    pub fn tests_begin(&self) -> usize {
+    pub(crate) fn tests_begin(&self) -> usize {
         if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
             return 0;
         }
@@ -83,12 +83,12 @@ impl Source {
         Some(inside.split('/').filter(|part| *part != "mod").collect())
     }
 
-    pub fn room(&self) -> Option<String> {
+    pub(crate) fn room(&self) -> Option<String> {
         self.module_path()?.first().map(|room| (*room).to_owned())
     }
 
     /// Every room named by a path from the crate's root, with its line.
-    pub fn imports(&self) -> Vec<(usize, String)> {
+    pub(crate) fn imports(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         for (at, token) in self.tokens.iter().enumerate() {
             let is_root = token.text == "crate" || (token.text == "portcullis" && self.is_bin());
@@ -126,7 +126,7 @@ impl Source {
     }
 
     /// Lines on which a chain of `super::` reaches the crate's root.
-    pub fn supers_that_leave(&self) -> Vec<usize> {
+    pub(crate) fn supers_that_leave(&self) -> Vec<usize> {
         let own = self.module_path().map_or(0, |path| path.len());
         let mut found = Vec::new();
         let mut braces: Vec<bool> = Vec::new();
@@ -241,12 +241,12 @@ fn tokens(code: &str) -> Vec<Token> {
     tokens
 }
 
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every Rust file of ours.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     let mut folders: Vec<_> = ["src", "tests", "benches"]
         .map(|name| root().join(name))
