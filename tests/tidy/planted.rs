@@ -278,6 +278,8 @@ fn a_test_neither_sleeps_nor_names_a_port() {
         &["a port of this machine"],
     );
     check("tests/it/proxy/http1.rs", &address(0), &[]);
+    check("tests/it/proxy/http1.rs", &address(1), &[]);
+    check("tests/it/config/faults.rs", &address(8080), &[]);
     check("tests/it/support/gateway.rs", &address(8080), &[]);
     check(
         "tests/it/proxy/http1.rs",
