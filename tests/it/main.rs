@@ -1,9 +1,5 @@
-//! The suite: one binary, so that it is linked once.
+//! Portcullis from outside: one binary for every suite, so that it is linked once.
 #![cfg(test)]
-
-mod config;
-//! Portcullis from outside: one binary for every suite.
-
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -11,3 +7,4 @@ mod config;
 )]
 
 mod cli;
+mod config;
