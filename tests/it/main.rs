@@ -1,3 +1,11 @@
-//! Everything that is tested from outside, in one binary.
+//! Portcullis from outside: one binary for every suite, so that it is linked once.
+#![cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
+mod cli;
+mod config;
 mod store;
