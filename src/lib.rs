@@ -2,8 +2,10 @@
 
 pub mod admin;
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod domain;
+pub mod proxy;
 pub mod state;
 pub mod store;

@@ -44,6 +44,10 @@ pub struct Change {
 
 /// One record, whole, as it is to be.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most writes are keys: a box would cost each of them an allocation"
+)]
 pub enum Write {
     /// A key with all its versions.
     Key(Key),

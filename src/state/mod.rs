@@ -16,6 +16,7 @@ pub(crate) mod failures;
 pub(crate) mod grants;
 pub mod keys;
 pub mod limiter;
+pub(crate) mod readiness;
 pub(crate) mod routes;
 pub mod tap;
 pub(crate) mod upstreams;

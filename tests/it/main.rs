@@ -1,5 +1,5 @@
-//! Portcullis from outside: one binary for every suite.
-
+//! Portcullis from outside: one binary for every suite, so that it is linked once.
+#![cfg(test)]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -7,3 +7,5 @@
 )]
 
 mod admin;
+mod cli;
+mod config;
