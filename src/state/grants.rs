@@ -11,7 +11,7 @@ use crate::domain::key::{Key, KeySettings};
 use crate::domain::limit::RateLimit;
 use crate::domain::permission::{Methods, Scope};
 use crate::domain::product::Product;
-use crate::state::limiter::{LimitBook, NamedLimit};
+use crate::state::limiter::{LimitBook, NamedLimit, policy};
 
 /// What a key may do and how much of it.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Grants {
     pub ips: Vec<IpNet>,
     /// Its limits, then its products'.
     pub limits: Vec<NamedLimit>,
+    /// The same, as `RateLimit-Policy` has them.
+    pub policy: Option<HeaderValue>,
     /// The most of its requests in flight at once, here.
     pub concurrency: Option<u32>,
 }
@@ -45,6 +47,7 @@ impl Default for Grants {
             paths: Vec::new(),
             ips: Vec::new(),
             limits: Vec::new(),
+            policy: None,
             concurrency: None,
         }
     }
@@ -127,6 +130,7 @@ impl GrantBook {
             methods: terms.methods,
             paths: terms.paths.clone(),
             ips: terms.ips.clone(),
+            policy: policy(&limits),
             limits,
             concurrency: terms.concurrency,
         }

@@ -20,6 +20,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota as Bucket, RateLimiter};
+use http::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::domain::limit::{Enforce, RateLimit};
@@ -227,6 +228,30 @@ impl NamedLimit {
     pub fn is_enforced(&self) -> bool {
         self.limit.enforce == Enforce::On
     }
+}
+
+/// Limits as `RateLimit-Policy` has them (draft-ietf-httpapi-ratelimit-headers §3): burst and seconds to
+/// refill it. Those that only count are not told of.
+#[must_use]
+pub fn policy(limits: &[NamedLimit]) -> Option<HeaderValue> {
+    let items: Vec<String> = limits
+        .iter()
+        .filter(|named| named.is_enforced())
+        .map(|named| {
+            let (burst, window) = (named.limit.burst, named.limit.window_s());
+            format!("\"{}\";q={burst};w={window}", quotable(&named.name))
+        })
+        .collect();
+    (!items.is_empty())
+        .then(|| HeaderValue::from_str(&items.join(", ")).ok())
+        .flatten()
+}
+
+/// A name as it may stand in a quoted string (RFC 9651 §3.3.3): names of ours have nothing to escape.
+fn quotable(name: &str) -> String {
+    name.chars()
+        .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+        .collect()
 }
 
 /// All limits there are: names to ids, rates to limiters.

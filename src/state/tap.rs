@@ -9,26 +9,26 @@ use crate::domain::id::{KeyId, OwnerId};
 
 /// A finished request.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub struct Finished {
     /// Its access-log line, without the line end.
-    pub(crate) line: String,
+    pub line: String,
     /// Whose key it was, if one was recognised.
-    pub(crate) key: Option<KeyId>,
+    pub key: Option<KeyId>,
     /// And whose that is.
-    pub(crate) owner: Option<OwnerId>,
+    pub owner: Option<OwnerId>,
     /// What the client got.
-    pub(crate) status: u16,
+    pub status: u16,
 }
 
 /// Where finished requests can be watched. Lossy: who is too slow is told how many were missed.
 #[derive(Debug)]
-pub(crate) struct Tap {
+pub struct Tap {
     sender: broadcast::Sender<Arc<Finished>>,
     watchers: AtomicUsize,
 }
 
 impl Tap {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             sender: broadcast::channel(BACKLOG).0,
             watchers: AtomicUsize::new(0),
@@ -36,18 +36,18 @@ impl Tap {
     }
 
     /// Whether anyone watches: one relaxed load, since every request asks.
-    pub(crate) fn is_watched(&self) -> bool {
+    pub fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Relaxed) > 0
     }
 
     /// Shows a finished request.
-    pub(crate) fn show(&self, finished: Finished) {
+    pub fn show(&self, finished: Finished) {
         // An error says that nobody watches any more, which is no loss.
         let _ = self.sender.send(Arc::new(finished));
     }
 
     /// Watches from now on, until the watch is dropped.
-    pub(crate) fn watch(self: &Arc<Self>) -> Watch {
+    pub fn watch(self: &Arc<Self>) -> Watch {
         self.watchers.fetch_add(1, Ordering::Relaxed);
         Watch {
             receiver: self.sender.subscribe(),
@@ -58,14 +58,14 @@ impl Tap {
 
 /// Someone watching.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     receiver: broadcast::Receiver<Arc<Finished>>,
     tap: Arc<Tap>,
 }
 
 /// What a watcher sees next.
 #[derive(Debug)]
-pub(crate) enum Sight {
+pub enum Sight {
     /// A request that finished.
     Request(Arc<Finished>),
     /// So many were missed.
@@ -74,7 +74,7 @@ pub(crate) enum Sight {
 
 impl Watch {
     /// The next sight; `None` when there will be no more.
-    pub(crate) async fn next(&mut self) -> Option<Sight> {
+    pub async fn next(&mut self) -> Option<Sight> {
         match self.receiver.recv().await {
             Ok(finished) => Some(Sight::Request(finished)),
             Err(broadcast::error::RecvError::Lagged(count)) => Some(Sight::Dropped(count)),

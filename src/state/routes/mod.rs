@@ -8,9 +8,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::domain::permission::{Method, Methods};
 use crate::domain::route::{HostMatch, PathMatch, Route};
-use crate::state::limiter::{LimitBook, NamedLimit, Slot};
+use crate::state::limiter::{LimitBook, NamedLimit, Slot, policy};
 use crate::state::upstreams::UpstreamState;
 
 /// A route as a request meets it.
@@ -24,6 +26,8 @@ pub(crate) struct RouteState {
     pub(crate) index: u16,
     /// Its limits.
     pub(crate) limits: Vec<NamedLimit>,
+    /// The same, as `RateLimit-Policy` has them.
+    pub(crate) policy: Option<HeaderValue>,
     /// What is left of them where no key is asked for, and so all callers share them.
     pub(crate) slot: Arc<Slot>,
     /// Where it leads.
@@ -86,10 +90,12 @@ impl RouteTable {
                 upstream: route.upstream.clone(),
             })?);
             table.tree(&route.host).insert(&route.path, index);
+            let limits = limits.named(&format!("route-{}", route.name), &route.rate_limits);
             table.routes.push(Arc::new(RouteState {
                 name: route.name.as_str().into(),
                 index,
-                limits: limits.named(&format!("route-{}", route.name), &route.rate_limits),
+                policy: policy(&limits),
+                limits,
                 slot: Arc::default(),
                 upstream,
                 route: route.clone(),

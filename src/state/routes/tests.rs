@@ -135,7 +135,7 @@ fn the_most_specific_host_decides_before_the_path() {
             ("x.example.com", "/deep", get, Ok("below")),
             ("example.com", "/x", get, Ok("any")),
             ("api.example.com", "/v1/x", get, Ok("exact")),
-            ("api.example.com", "/x", get, Ok("any")),
+            ("api.example.com", "/x", get, Ok("below")),
             ("evilexample.com", "/x", get, Ok("any")),
         ],
     );
