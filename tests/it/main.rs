@@ -9,4 +9,6 @@
 mod admin;
 mod cli;
 mod config;
+mod proxy;
 mod store;
+mod support;
