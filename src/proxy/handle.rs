@@ -76,7 +76,8 @@ async fn pass(
     spend(&route, record)?;
     record.admit();
 
-    headers::for_upstream(request.headers_mut(), dropped, record);
+    let authority = request.uri().authority().cloned();
+    headers::for_upstream(request.headers_mut(), dropped, authority.as_ref(), record);
     let (head, body) = request.into_parts();
     let upload = upload(body, &route, record);
     let outbound = Outbound {

@@ -1,7 +1,8 @@
 //! What of a request's fields the upstream sees: what is meant for this hop goes, what would pass for
 //! ours goes, and ours is set.
 
-use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
 use smallvec::SmallVec;
 
 use crate::domain::permission::contains;
@@ -117,18 +118,26 @@ fn is_ours_to_say(name: &str) -> bool {
         || fate(name) == Fate::DropsUnlessTrusted
 }
 
-/// Makes a request's fields what the upstream is to see.
-pub(crate) fn for_upstream(headers: &mut HeaderMap, dropped: Dropped, record: &Record) {
+/// Makes a request's fields what the upstream is to see. `authority` is its target's, if it has one.
+pub(crate) fn for_upstream(
+    headers: &mut HeaderMap,
+    dropped: Dropped,
+    authority: Option<&Authority>,
+    record: &Record,
+) {
     for name in dropped {
         headers.remove(name);
     }
     let peer = record.peer();
     if !headers.contains_key(HOST)
-        && let Ok(host) = HeaderValue::from_str(&record.host)
+        && let Some(authority) = authority
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
-        // HTTP/2 has it in the target.
+        // HTTP/2 has it in the target; Host is a copy, with the port (RFC 9113 §8.3.1).
         headers.insert(HOST, host);
     }
+    // HTTP/2 lets a client cut its cookies into crumbs; HTTP/1.1 has one line (RFC 9113 §8.2.3).
+    join(headers, COOKIE, b"; ");
     if let Some((entry, version)) = &record.key {
         headers.insert(KEY_ID, prefixed(b"key_", entry.id.as_bytes()));
         headers.insert(KEY_VERSION, version.number.into());
@@ -152,14 +161,21 @@ pub(crate) fn for_upstream(headers: &mut HeaderMap, dropped: Dropped, record: &R
     append(headers, FORWARDED, forwarded(record));
 }
 
-/// Adds to a list that a trusted proxy may have begun.
+/// Adds to a list that a trusted proxy may have begun, in one line or in several.
 fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    let Some(before) = headers.get(&name) else {
-        headers.insert(name, value);
+    headers.append(&name, value);
+    join(headers, name, b", ");
+}
+
+/// Puts the lines of a field into one.
+fn join(headers: &mut HeaderMap, name: HeaderName, between: &[u8]) {
+    let lines = headers.get_all(&name);
+    if lines.iter().nth(1).is_none() {
         return;
-    };
-    let joined = [before.as_bytes(), b", ", value.as_bytes()].concat();
-    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+    }
+    let lines: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&lines.join(between));
+    if let Ok(joined) = joined {
         headers.insert(name, joined);
     }
 }
