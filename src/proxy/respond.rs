@@ -6,8 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::domain::permission::Methods;
-use crate::domain::refusal::Refusal;
+use crate::domain::permission::{Method, Methods};
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::proxy::body::Outgoing;
 use crate::proxy::headers::X_REQUEST_ID;
 use crate::proxy::record::Record;
@@ -39,11 +39,8 @@ pub(crate) fn local_reply(halt: &Halt, mut record: Box<Record>) -> Response<Outg
     let body = problem(&halt.refusal, &record.request_id);
     let headers = response.headers_mut();
     fields(&halt.refusal, headers);
-    if let Some(allow) = halt.allow {
-        let methods: Vec<&str> = allow.iter().map(|method| method.as_str()).collect();
-        if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
-            headers.insert(ALLOW, value);
-        }
+    if let Some(methods) = halt.allow {
+        headers.insert(ALLOW, allow(methods.iter()));
     }
     headers.insert(CONTENT_LENGTH, body.len().into());
     response.map(|()| Outgoing::whole(Bytes::from(body), record))
@@ -82,6 +79,10 @@ fn fields(refusal: &Refusal, headers: &mut HeaderMap) {
         HeaderValue::from_static("application/problem+json"),
     );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if refusal.code == RefusalCode::MethodNotAllowed {
+        // Every 405 says what is allowed (RFC 9110 §15.5.6); of a method no route has, all that some have.
+        headers.insert(ALLOW, allow(Method::ALL.into_iter()));
+    }
     if refusal.code.status() == 401 {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
     }
@@ -93,6 +94,12 @@ fn fields(refusal: &Refusal, headers: &mut HeaderMap) {
             u64::try_from(seconds).unwrap_or(u64::MAX).into(),
         );
     }
+}
+
+fn allow(methods: impl Iterator<Item = Method>) -> HeaderValue {
+    let methods: Vec<&str> = methods.map(Method::as_str).collect();
+    // Methods are tokens, so there is nothing in them that no field may have.
+    HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// A problem document (RFC 9457). Nothing in it comes from the client, so nothing needs an escape.
