@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use crate::proxy::deadlines::Tick;
 use crate::proxy::forward::Download;
 use crate::proxy::record::Record;
+use crate::proxy::worker::Worker;
 
 /// How a request's body is doing, as seen from outside it.
 #[derive(Debug, Default)]
@@ -20,6 +21,7 @@ pub(crate) struct UploadMeter {
     bytes: Cell<u64>,
     is_over: Cell<bool>,
     is_too_large: Cell<bool>,
+    has_stalled: Cell<bool>,
     has_failed: Cell<bool>,
 }
 
@@ -37,6 +39,11 @@ impl UploadMeter {
     /// Whether it grew beyond what its route allows.
     pub(crate) fn is_too_large(&self) -> bool {
         self.is_too_large.get()
+    }
+
+    /// Whether the client sent no more of it for too long.
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.has_stalled.get()
     }
 
     /// Whether the client broke off.
@@ -58,7 +65,54 @@ pub(crate) enum Upload {
         meter: Rc<UploadMeter>,
         /// The most it may have.
         most: u64,
+        /// How long the client may be silent.
+        pace: Pace,
     },
+}
+
+/// How long the next bytes of a request's body may take. It runs only while the upstream wants some, so a
+/// slow upstream is not held against the client.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    worker: Rc<Worker>,
+    idle: Duration,
+    due: Option<Tick>,
+    place: Option<usize>,
+}
+
+impl Pace {
+    pub(crate) fn new(worker: &Rc<Worker>) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            idle: worker.plane.deadlines.body_idle,
+            due: None,
+            place: None,
+        }
+    }
+
+    /// Whether nothing has come for too long; if not, the task of `cx` is woken when that is so.
+    fn is_over(&mut self, cx: &Context<'_>) -> bool {
+        let deadlines = &self.worker.deadlines;
+        let due = *self
+            .due
+            .get_or_insert_with(|| deadlines.now().after(self.idle));
+        let is_over = deadlines.now() >= due;
+        if !is_over {
+            self.place = Some(deadlines.wait(self.place, due, cx));
+        }
+        is_over
+    }
+
+    /// Something came.
+    fn restart(&mut self) {
+        self.due = None;
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        self.worker.deadlines.leave(self.place.take());
+    }
 }
 
 /// Why a request's body does not end well.
@@ -67,6 +121,9 @@ pub(crate) enum UploadError {
     /// The client broke off, or sent what is no body.
     #[error("the request's body broke off")]
     Broken(#[source] hyper::Error),
+    /// The client fell silent.
+    #[error("the request's body does not come")]
+    Silent,
     /// It has more bytes than its route allows.
     #[error("the request's body is too large")]
     TooLarge,
@@ -84,11 +141,19 @@ impl Body for Upload {
             incoming,
             meter,
             most,
+            pace,
         } = &mut *self
         else {
             return Poll::Ready(None);
         };
-        match ready!(Pin::new(incoming).poll_frame(cx)) {
+        let polled = Pin::new(incoming).poll_frame(cx);
+        if polled.is_pending() && pace.is_over(cx) {
+            meter.has_stalled.set(true);
+            return Poll::Ready(Some(Err(UploadError::Silent)));
+        }
+        let frame = ready!(polled);
+        pace.restart();
+        match frame {
             None => {
                 meter.is_over.set(true);
                 Poll::Ready(None)

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Deadlines;
 use crate::domain::permission::contains;
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::proxy::deadlines::Tick;
+use crate::proxy::deadlines::{TICK, Tick};
 use crate::proxy::handle::handle;
 use crate::proxy::plane::Stage;
 use crate::proxy::record::Record;
@@ -186,7 +186,9 @@ pub(crate) fn sweep(worker: &Worker, stage: Stage) {
 fn judge(seen: &Seen, limits: &Deadlines, is_over: impl Fn(Duration) -> bool) -> Option<Verdict> {
     if seen.is_blocked && is_over(limits.write_stall) {
         Some(Verdict::Stalled)
-    } else if seen.is_starved_body && seen.is_busy && is_over(limits.body_idle) {
+    } else if seen.is_starved_body && seen.is_busy && is_over(limits.body_idle + 3 * TICK) {
+        // By then the body's own deadline has passed, and whoever wanted it has answered for it; this is
+        // for a body that nobody asks for any more.
         Some(Verdict::Stalled)
     } else if seen.is_mid_head && !seen.is_busy && is_over(limits.head) {
         Some(Verdict::LateHead)
@@ -263,8 +265,9 @@ async fn is_preface(tcp: &TcpStream) -> bool {
             Ok(count)
                 if count > 0 && b"PRI".starts_with(first.get(..count).unwrap_or_default()) =>
             {
-                // Two of three bytes are here; the third cannot be waited for without taking them.
-                tokio::task::yield_now().await;
+                // Two of three bytes are here, and that there is a third cannot be waited for without
+                // taking them. So a look now and then: a client that stops here must not keep a core busy.
+                tokio::time::sleep(PEEK).await;
             }
             _ => return false,
         }
@@ -322,12 +325,15 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
         None if is_late => Some(RefusalCode::RequestTimeout.into()),
         None => None,
     };
-    if let (true, Some(refusal)) = (ended_well, code) {
+    // A client that was answered in the middle of its body is still sending, and has not read the answer.
+    if ended_well && (code.is_some() || wire.phase() == Phase::Body) {
         let (stream, _unread) = connection.into_parts().io.into_inner();
-        let watch = Rc::new(Watch::default());
-        let record = Record::open(&worker, &peer, watch.begin());
-        let reply = respond::bytes(&refusal, record);
-        let parting = part(stream, reply);
+        let reply = code.map(|refusal| {
+            let watch = Rc::new(Watch::default());
+            let record = Record::open(&worker, &peer, watch.begin());
+            respond::bytes(&refusal, record)
+        });
+        let parting = part(stream, reply.unwrap_or_default());
         // Whoever does not take the refusal does not get it.
         let _ = worker.deadlines.within(LINGER, parting).await;
     }
@@ -445,6 +451,8 @@ where
     }
 }
 
+/// How long until the rest of a preface is looked for again.
+const PEEK: Duration = Duration::from_millis(10);
 /// How long a client may take over a last refusal.
 const LINGER: Duration = Duration::from_secs(2);
 /// How much is read and thrown away meanwhile.

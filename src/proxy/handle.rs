@@ -9,7 +9,7 @@ use hyper::body::{Body, Incoming};
 
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::proxy::admit::{self, Asked, Permit};
-use crate::proxy::body::{Outgoing, Upload, UploadMeter};
+use crate::proxy::body::{Outgoing, Pace, Upload, UploadMeter};
 use crate::proxy::credential::{self, Credential};
 use crate::proxy::forward::{self, Download, Outbound};
 use crate::proxy::headers;
@@ -230,6 +230,7 @@ fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
         incoming: body,
         meter,
         most: route.route.body_max,
+        pace: Pace::new(record.worker()),
     }
 }
 
