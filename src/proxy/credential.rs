@@ -241,6 +241,7 @@ mod tests {
             method: Method::Get,
             host: "h".into(),
             path: "/".into(),
+            has_escaped_slash: false,
             query: query.map(str::to_owned),
         };
         let taken = take(&mut headers, &mut target, source, "pk");

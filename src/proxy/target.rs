@@ -22,6 +22,8 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// The path; begins with `/`.
     pub(crate) path: String,
+    /// Whether the path has an escaped slash, which only some routes take.
+    pub(crate) has_escaped_slash: bool,
     /// The query, as sent, without `?`.
     pub(crate) query: Option<String>,
 }
@@ -43,6 +45,7 @@ impl Target {
         Ok(Self {
             method,
             host,
+            has_escaped_slash: path.contains(ESCAPED_SLASH),
             path,
             query: uri.query().map(str::to_owned),
         })
@@ -101,8 +104,9 @@ fn same(one: &Authority, two: &Authority) -> bool {
 /// A path in its one canonical form, or why it has none.
 ///
 /// # Errors
-/// `bad_request` for dot segments, plain or escaped, also with `;parameters`; escaped `/`, `\`, NUL or
-/// control characters; broken escapes; and anything that is no path.
+/// `bad_request` for dot segments, plain or escaped, also with `;parameters` and between escaped slashes;
+/// escaped `\`, NUL or control characters; broken escapes; and anything that is no path. An escaped slash
+/// is for the route to judge.
 pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Refusal> {
     const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
     if !path.starts_with('/') {
@@ -123,7 +127,10 @@ pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Refusal> {
         let name = segment.split_once(';').map_or(segment, |(name, _)| name);
         name == "." || name == ".."
     };
-    if decoded.contains('.') && decoded.split('/').any(is_dots) {
+    let mut segments = decoded
+        .split('/')
+        .flat_map(|segment| segment.split(ESCAPED_SLASH));
+    if decoded.contains('.') && segments.any(is_dots) {
         return Err(BAD.because("the path has dot segments"));
     }
     Ok(decoded)
@@ -143,7 +150,7 @@ fn decode(path: &str) -> Result<String, Refusal> {
         }
         let byte = u8::from_str_radix(digits, 16).map_err(|_| broken)?;
         match byte {
-            b'/' | b'\\' => return Err(BAD.because("the path has an escaped slash")),
+            b'\\' => return Err(BAD.because("the path has an escaped backslash")),
             0..=0x1f | 0x7f => return Err(BAD.because("the path has an escaped control character")),
             byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
                 out.push(char::from(byte))
@@ -157,6 +164,9 @@ fn decode(path: &str) -> Result<String, Refusal> {
     }
     Ok(out)
 }
+
+/// As a canonical path has it.
+const ESCAPED_SLASH: &str = "%2F";
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +197,7 @@ mod tests {
             ("/a%2db", "/a-b"),
             ("/%3f", "/%3F"),
             ("/%e2%82%ac", "/%E2%82%AC"),
+            ("/a%2fb", "/a%2Fb"),
         ] {
             assert_eq!(canonical(sent).as_deref(), Ok(read));
         }
@@ -210,8 +221,9 @@ mod tests {
             "/..;a=1/b",
             "/.;x",
             "/%2e%2e;x/b",
-            "/a%2fb",
-            "/a%2Fb",
+            "/a%2f..",
+            "/a/..%2Fb",
+            "/a%2f%2e%2Fb",
             "/a%5cb",
             "/a\\b",
             "/a%00b",
