@@ -1,3 +1,17 @@
 //! The gate from outside: what a client sends, what the upstream sees, what comes back.
 
+mod credentials;
+mod drain;
+mod framing;
+mod headers;
+mod http1;
+mod http2;
+mod limits;
+mod observed;
+mod permissions;
 mod refusals;
+mod revocation;
+mod routing;
+mod streaming;
+mod tls;
+mod upstreams;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -241,6 +241,8 @@ impl Connection {
 pub struct Answer {
     /// Its status.
     pub status: u16,
+    /// Which HTTP it came over.
+    pub version: Version,
     /// Its fields.
     pub headers: HeaderMap,
     body: Incoming,
@@ -251,6 +253,7 @@ impl Answer {
         let (head, body) = response.into_parts();
         Self {
             status: head.status.as_u16(),
+            version: head.version,
             headers: head.headers,
             body,
         }
@@ -266,6 +269,7 @@ impl Answer {
     pub async fn reply(mut self) -> Reply {
         let mut reply = Reply {
             status: self.status,
+            version: self.version,
             headers: self.headers,
             body: Vec::new(),
             trailers: None,
@@ -290,6 +294,8 @@ impl Answer {
 pub struct Reply {
     /// Its status.
     pub status: u16,
+    /// Which HTTP it came over.
+    pub version: Version,
     /// Its fields.
     pub headers: HeaderMap,
     /// Its body.

@@ -31,6 +31,7 @@ pub struct Builder {
     pools: Vec<String>,
     routes: Vec<String>,
     settings: Vec<String>,
+    drain: String,
     is_on_system_clock: bool,
     workers: usize,
 }
@@ -58,9 +59,21 @@ impl Builder {
         self
     }
 
+    /// One more upstream: its name and fields as they stand in the file.
+    pub fn upstream(mut self, text: &str) -> Self {
+        self.pools.push(text.trim().to_owned());
+        self
+    }
+
     /// One more section of the file.
     pub fn setting(mut self, text: &str) -> Self {
         self.settings.push(text.to_owned());
+        self
+    }
+
+    /// Requests in flight may go on for so long when it stops.
+    pub fn draining(mut self, limit: &str) -> Self {
+        limit.clone_into(&mut self.drain);
         self
     }
 
@@ -95,11 +108,12 @@ impl Builder {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let text = format!(
-            "listeners:\n  - {}\nadmin: {{ address: \"127.0.0.1:0\" }}\nnode: gate-1\nworkers: {}\n\
+            "listeners:\n  - {}\nadmin: {{ address: \"127.0.0.1:0\" }}\nnode: gate-1\nworkers: {}\ndrain: {}\n\
              store: {{ embedded: {{ path: {} }} }}\ndata_dir: {}\naccess_log: {{ to: {} }}\n\
              upstreams:\n{}\nroutes:\n{}\n{}\n",
             self.listener,
             self.workers,
+            self.drain,
             path("store"),
             path("data"),
             path("access.log"),
@@ -107,8 +121,6 @@ impl Builder {
             indented("  - ", &self.routes),
             self.settings.join("\n"),
         );
-        let loaded = config::load_text(&text, "test.yaml", &|_| None);
-        assert!(loaded.is_ok(), "{}\n{text}", loaded.unwrap_err());
         let clock = Arc::<ManualClock>::default();
         let read_by_gate: Arc<dyn Clock> = if self.is_on_system_clock {
             Arc::new(SystemClock::new())
@@ -120,14 +132,15 @@ impl Builder {
             .enable_all()
             .build()
             .unwrap();
-        let starting = runtime.spawn(app::start(loaded.unwrap(), read_by_gate));
-        let mut running = starting.await.unwrap().unwrap();
+        let mut running = launch(&runtime, &text, &read_by_gate).await;
         let token = running.first_token.take().unwrap();
         Gateway {
             address: running.addresses[0],
             admin: running.admin,
             token: token.reveal().to_owned(),
             clock,
+            read_by_gate,
+            text,
             log: folder.path().join("access.log"),
             runtime: Some(runtime),
             running: Some(running),
@@ -135,6 +148,13 @@ impl Builder {
             folder,
         }
     }
+}
+
+async fn launch(runtime: &Runtime, text: &str, clock: &Arc<dyn Clock>) -> Running {
+    let loaded = config::load_text(text, "test.yaml", &|_| None);
+    assert!(loaded.is_ok(), "{}\n{text}", loaded.unwrap_err());
+    let starting = app::start(loaded.unwrap(), Arc::clone(clock));
+    runtime.spawn(starting).await.unwrap().unwrap()
 }
 
 fn indented(before: &str, lines: &[String]) -> String {
@@ -149,6 +169,8 @@ pub struct Gateway {
     token: String,
     /// What it goes by, unless on the system's clock.
     pub clock: Arc<ManualClock>,
+    read_by_gate: Arc<dyn Clock>,
+    text: String,
     log: PathBuf,
     runtime: Option<Runtime>,
     running: Option<Running>,
@@ -174,7 +196,8 @@ impl Gateway {
             routes: vec![format!(
                 "{{ name: api, match: {{ path_prefix: {prefix} }}, upstream: api }}"
             )],
-            settings: vec!["drain: 5s".into()],
+            settings: Vec::new(),
+            drain: "5s".into(),
             is_on_system_clock: false,
             workers: 1,
         }
@@ -185,7 +208,8 @@ impl Gateway {
         self.address
     }
 
-    pub(super) fn admin_address(&self) -> SocketAddr {
+    /// Where operators connect.
+    pub fn admin_address(&self) -> SocketAddr {
         self.admin
     }
 
@@ -241,12 +265,17 @@ impl Gateway {
 
     /// The lines of the access log that are there now.
     pub fn log_now(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.log).unwrap();
+        let text = self.log_text();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
+    }
+
+    /// The access log as it is now.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// Waits until nothing is in flight to any endpoint, and no request of a client is under way.
@@ -280,6 +309,17 @@ impl Gateway {
         if let Some(stopping) = self.stopping.take() {
             within("the gate stops", stopping).await.unwrap();
         }
+    }
+
+    /// Stops, and starts again on the same folder. Its addresses are new.
+    pub async fn restart(&mut self) {
+        self.begin_stop();
+        self.stopped().await;
+        let runtime = self.runtime.as_ref().unwrap();
+        let running = launch(runtime, &self.text, &self.read_by_gate).await;
+        self.address = running.addresses[0];
+        self.admin = running.admin;
+        self.running = Some(running);
     }
 
     /// What the store has of each key in the log: requests admitted and refused.
