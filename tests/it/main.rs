@@ -9,4 +9,5 @@
 mod admin;
 mod cli;
 mod config;
+mod process;
 mod store;
