@@ -7,5 +7,10 @@
 )]
 
 mod admin;
+mod admin;
+mod cli;
 mod cli;
 mod config;
+mod config;
+mod store;
+mod store;
