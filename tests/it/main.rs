@@ -7,10 +7,6 @@
 )]
 
 mod admin;
-mod admin;
-mod cli;
 mod cli;
 mod config;
-mod config;
-mod store;
 mod store;
