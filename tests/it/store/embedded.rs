@@ -172,7 +172,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_rest_is_given() {
     sql.execute("UPDATE feed SET record = x'ff00'", []).unwrap();
 
     for _ in 0..2 {
-        let (give, given) = std::sync::mpsc::channel();
+        let (give, given) = std::sync::mpsc::sync_channel(8);
         let take = move |key: Key| give.send(key.id).unwrap();
         assert_eq!(store.snapshot(Box::new(take)).await.unwrap(), Revision(1));
         assert_eq!(given.iter().collect::<Vec<_>>(), [1, 3].map(key_id));
