@@ -33,7 +33,8 @@ impl Check {
 /// # Errors
 /// [`Failure::Faults`] with every fault and its place.
 pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> {
-    let config = config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))?;
+    let config =
+        config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))?;
     for warning in &config.warnings {
         output.note(&format!("warning: {}", visible(warning)))?;
     }

@@ -1,9 +1,5 @@
-//! Portcullis from outside: one binary for every suite.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so by panicking"
-)]
+//! The suite: one binary, so that it is linked once.
+#![cfg(test)]
 
 mod cli;
+mod config;
