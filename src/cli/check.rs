@@ -46,7 +46,7 @@ pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> 
     clippy::disallowed_methods,
     reason = "`config::load` is handed the environment; this is the hand"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

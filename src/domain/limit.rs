@@ -86,6 +86,15 @@ impl Unit {
         }
     }
 
+    /// The unit a word stands for.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, known)| *known == word)
+            .map(|(unit, _)| unit)
+    }
+
     /// How long it lasts.
     #[must_use]
     pub const fn duration(self) -> Duration {
@@ -125,10 +134,9 @@ impl FromStr for Rate {
             .parse::<NonZeroU32>()
             .ok()
             .filter(|number| number.get() <= RATE_MAX && !count.starts_with('+'));
-        let known = Unit::ALL.iter().find(|(_, word)| *word == unit);
         Ok(Self {
             count: number.ok_or_else(|| NotARate::Count(count.to_owned()))?,
-            unit: known.ok_or_else(|| NotARate::Unit(unit.to_owned()))?.0,
+            unit: Unit::from_word(unit).ok_or_else(|| NotARate::Unit(unit.to_owned()))?,
         })
     }
 }

@@ -17,6 +17,7 @@ pub mod key;
 pub mod lifecycle;
 pub mod limit;
 pub mod owner;
+pub mod patch;
 pub mod permission;
 pub mod product;
 pub mod query;

@@ -1,0 +1,121 @@
+//! Audit entries, as stored.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::form::{Bytes, DecodeError, decode, encode, known};
+use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome};
+use crate::domain::id::{AuditId, KeyId, OwnerId};
+use crate::domain::time::Timestamp;
+
+/// Writes an audit entry.
+#[must_use]
+pub fn encode_audit(entry: &AuditEntry) -> Vec<u8> {
+    encode(&StoredEntry {
+        id: Bytes(*entry.id.as_bytes()),
+        timestamp: entry.timestamp.as_millis(),
+        action: entry.action.as_str(),
+        refused: match &entry.outcome {
+            Outcome::Done => None,
+            Outcome::Refused(code) => Some(code),
+        },
+        actor_kind: &entry.actor.kind,
+        actor_id: &entry.actor.id,
+        actor_name: &entry.actor.name,
+        address: entry.address.as_deref(),
+        request_id: entry.request_id.as_deref(),
+        reason: entry.reason.as_deref(),
+        key: entry.key.map(|key| Bytes(*key.as_bytes())),
+        key_version: entry.key_version,
+        owner: entry.owner.map(|owner| Bytes(*owner.as_bytes())),
+        changes: entry
+            .changes
+            .iter()
+            .map(|change| StoredFieldChange {
+                field: Cow::Borrowed(&change.field),
+                from: Cow::Borrowed(&change.from),
+                to: Cow::Borrowed(&change.to),
+            })
+            .collect(),
+    })
+}
+
+/// Reads an audit entry.
+///
+/// # Errors
+/// If the bytes are no audit entry, or one that this binary does not understand.
+pub fn decode_audit(bytes: &[u8]) -> Result<AuditEntry, DecodeError> {
+    let stored: StoredEntry<'_> = decode(bytes)?;
+    let key = stored
+        .key
+        .map(|key| known("key", KeyId::from_chars(&key.0).ok()))
+        .transpose()?;
+    let owner = stored
+        .owner
+        .map(|owner| known("owner", OwnerId::from_chars(&owner.0).ok()))
+        .transpose()?;
+    Ok(AuditEntry {
+        id: known("id", AuditId::from_chars(&stored.id.0).ok())?,
+        timestamp: Timestamp::from_millis(stored.timestamp),
+        action: known("action", Action::from_word(stored.action))?,
+        outcome: stored
+            .refused
+            .map_or(Outcome::Done, |code| Outcome::Refused(code.to_owned())),
+        actor: Actor {
+            kind: stored.actor_kind.to_owned(),
+            id: stored.actor_id.to_owned(),
+            name: stored.actor_name.to_owned(),
+        },
+        address: stored.address.map(str::to_owned),
+        request_id: stored.request_id.map(str::to_owned),
+        reason: stored.reason.map(str::to_owned),
+        key,
+        key_version: stored.key_version,
+        owner,
+        changes: stored
+            .changes
+            .into_iter()
+            .map(|change| FieldChange {
+                field: change.field.into_owned(),
+                from: change.from.into_owned(),
+                to: change.to.into_owned(),
+            })
+            .collect(),
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEntry<'a> {
+    id: Bytes<10>,
+    timestamp: u64,
+    action: &'a str,
+    /// The code, if it was not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<&'a str>,
+    actor_kind: &'a str,
+    actor_id: &'a str,
+    actor_name: &'a str,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Bytes<10>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_version: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Bytes<10>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<StoredFieldChange<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredFieldChange<'a> {
+    field: Cow<'a, str>,
+    from: Cow<'a, Value>,
+    to: Cow<'a, Value>,
+}

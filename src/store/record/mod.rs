@@ -1,0 +1,25 @@
+//! Stored forms of what is kept ↔ domain types; the only place that knows both.
+//!
+//! A record is a byte for the format, four bytes of checksum (CRC-32, IEEE, little-endian, of all that
+//! follows), and a MessagePack map with named fields. So a newer binary reads an older store (a field
+//! that is not there has its default), an older binary passes over a field it does not know, and a field
+//! that it must not pass over is a new format: that record, like a damaged one, is a [`DecodeError`] and
+//! is set aside. Nothing that is read here can panic, and nothing damaged is read as something else.
+//!
+//! Both backends store these bytes, in tables, hashes and feeds alike.
+
+mod audit;
+mod change;
+mod form;
+mod key;
+mod owner;
+#[cfg(test)]
+mod tests;
+
+pub use audit::{decode_audit, encode_audit};
+pub use change::{decode_change, encode_change};
+pub use form::DecodeError;
+pub use key::{decode_key, encode_key};
+pub use owner::{
+    decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
+};

@@ -1,0 +1,209 @@
+//! The feed and the line that says where it ends, as they lie in Redis.
+//!
+//! The id of an entry is its revision, so a gap is seen, not inferred. Each entry names the change before
+//! it, so a fork is seen, not inferred. It holds the whole change, so that any gate could give it back.
+
+use redis::{Cmd, Value};
+
+use crate::domain::audit::AuditEntry;
+use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::store::record;
+
+use super::frame::{self, Kind};
+use super::names::{Names, hex, unhex};
+
+/// Where a store stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stand {
+    /// Which store it is; drawn when it was made, and the same for ever.
+    pub(super) incarnation: [u8; 16],
+    /// Its last revision.
+    pub(super) revision: Revision,
+    /// The change that it is.
+    pub(super) change: ChangeId,
+}
+
+/// What `meta` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meta {
+    /// There is no store.
+    Nothing,
+    /// A version of ours cannot read what is there.
+    Newer {
+        /// Its format.
+        format: u64,
+    },
+    /// There is one.
+    At(Stand),
+    /// There is something, but no store of ours.
+    Unreadable,
+}
+
+/// One change of the feed.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Its revision.
+    pub(super) revision: Revision,
+    /// The change before it.
+    pub(super) before: ChangeId,
+    /// The change.
+    pub(super) change: Change,
+    /// How many of its records could not be read, and are missing from it.
+    pub(super) unreadable: u64,
+}
+
+/// An answer does not look like a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotAFeed;
+
+/// Asks where the store stands.
+pub(super) fn ask_meta(names: &Names) -> Cmd {
+    let mut command = redis::cmd("HMGET");
+    command.arg(names.meta()).arg(&META_FIELDS);
+    command
+}
+
+/// Reads what [`ask_meta`], or the script that begins a store, was answered.
+pub(super) fn read_meta(fields: &[Option<Vec<u8>>]) -> Meta {
+    let [format, min_reader, incarnation, revision, change] = fields else {
+        return Meta::Unreadable;
+    };
+    if fields.iter().all(Option::is_none) {
+        return Meta::Nothing;
+    }
+    match (number(format), number(min_reader)) {
+        (Some(format), Some(oldest)) if oldest > FORMAT => return Meta::Newer { format },
+        (Some(_), Some(_)) => {}
+        _ => return Meta::Unreadable,
+    }
+    let stand = || {
+        Some(Stand {
+            incarnation: unhex(incarnation.as_deref()?)?,
+            revision: Revision(number(revision)?),
+            change: ChangeId(unhex(change.as_deref()?)?),
+        })
+    };
+    stand().map_or(Meta::Unreadable, Meta::At)
+}
+
+/// Asks for the entries after `after`, up to `until` if given, at most `most`.
+pub(super) fn ask_range(names: &Names, after: Revision, until: Option<Revision>, most: usize) -> Cmd {
+    let mut command = redis::cmd("XRANGE");
+    command.arg(names.feed()).arg(format!("{}-0", after.next()));
+    match until {
+        Some(until) => command.arg(format!("{until}-0")),
+        None => command.arg("+"),
+    };
+    command.arg("COUNT").arg(most);
+    command
+}
+
+/// Asks for the entries after `after`, and waits up to `wait_ms` milliseconds if there are none.
+pub(super) fn ask_news(names: &Names, after: Revision, wait_ms: u64, most: usize) -> Cmd {
+    let mut command = redis::cmd("XREAD");
+    command.arg("BLOCK").arg(wait_ms).arg("COUNT").arg(most);
+    command.arg("STREAMS").arg(names.feed());
+    command.arg(format!("{after}-0"));
+    command
+}
+
+/// Reads what [`ask_news`] was answered.
+pub(super) fn read_news(answer: Value) -> Result<Vec<Entry>, NotAFeed> {
+    let Value::Array(streams) = answer else {
+        return match answer {
+            Value::Nil => Ok(Vec::new()),
+            _ => Err(NotAFeed),
+        };
+    };
+    match streams.into_iter().next() {
+        Some(Value::Array(stream)) => read_range(stream.into_iter().nth(1).ok_or(NotAFeed)?),
+        _ => Err(NotAFeed),
+    }
+}
+
+/// Reads what [`ask_range`] was answered.
+pub(super) fn read_range(answer: Value) -> Result<Vec<Entry>, NotAFeed> {
+    let Value::Array(entries) = answer else {
+        return Err(NotAFeed);
+    };
+    entries
+        .into_iter()
+        .map(|entry| read_entry(entry).ok_or(NotAFeed))
+        .collect()
+}
+
+fn read_entry(entry: Value) -> Option<Entry> {
+    let Value::Array(entry) = entry else {
+        return None;
+    };
+    let [id, Value::Array(fields)] = <[Value; 2]>::try_from(entry).ok()? else {
+        return None;
+    };
+    let id = bytes(id)?;
+    let revision: u64 = std::str::from_utf8(&id).ok()?.strip_suffix("-0")?.parse().ok()?;
+    let (mut change, mut before) = (None, None);
+    let (mut writes, mut audit) = (Vec::new(), Vec::new());
+    let mut unreadable = 0;
+    let mut fields = fields.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        let (name, value) = (bytes(name)?, bytes(value)?);
+        match name.as_slice() {
+            b"c" => change = unhex(&value).map(ChangeId),
+            b"p" => before = unhex(&value).map(ChangeId),
+            b"a" => match record::decode_audit(&value) {
+                Ok(entry) => audit.push(entry),
+                Err(_) => unreadable += 1,
+            },
+            name => match read_write(name, &value) {
+                Some(write) => writes.push(write),
+                None => unreadable += 1,
+            },
+        }
+    }
+    Some(Entry {
+        revision: Revision(revision),
+        before: before?,
+        change: Change {
+            id: change?,
+            expect: Revision(revision.checked_sub(1)?),
+            writes,
+            audit,
+        },
+        unreadable,
+    })
+}
+
+fn read_write(name: &[u8], value: &[u8]) -> Option<Write> {
+    let (letter, _id) = std::str::from_utf8(name).ok()?.split_once(':')?;
+    frame::read(Kind::from_letter(letter)?, value).ok()
+}
+
+/// An audit entry as it lies in the audit log and the feed.
+pub(super) fn audit_record(entry: &AuditEntry) -> Vec<u8> {
+    record::encode_audit(entry)
+}
+
+/// How a change is named in Redis.
+pub(super) fn change_text(id: ChangeId) -> String {
+    hex(&id.0)
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        _ => None,
+    }
+}
+
+fn number(field: &Option<Vec<u8>>) -> Option<u64> {
+    std::str::from_utf8(field.as_deref()?).ok()?.parse().ok()
+}
+
+/// The form of what this version writes.
+pub(super) const FORMAT: u64 = 1;
+/// What stands before the first change.
+pub(super) const NO_CHANGE: ChangeId = ChangeId([0; 16]);
+/// About how many changes are remembered.
+pub(super) const FEED_ENTRIES: u64 = 16_384;
+const META_FIELDS: [&str; 5] = ["fmt", "min_reader", "inc", "rev", "cid"];

@@ -1,0 +1,166 @@
+//! How a record lies in Redis: ten bytes that any version and any script can read, then its body.
+//!
+//! Byte 0 is the frame's format, byte 1 the state (`A` active, `S` suspended, `R` revoked; all that scripts
+//! look at), bytes 2 to 9 the revision of its last write, big-endian. The body is [`crate::store::record`]'s.
+
+use crate::domain::change::{Receipt, Revision, Write};
+use crate::domain::key::{Key, Standing};
+use crate::domain::owner::Owner;
+use crate::domain::token::AdminToken;
+use crate::store::record;
+
+use super::names::{Bucket, Names, Table, hex};
+
+/// A write as it is sent: where it goes, under which id, and what.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// The key in Redis.
+    pub(super) place: String,
+    /// What it is.
+    pub(super) kind: Kind,
+    /// Its id, without prefix.
+    pub(super) id: String,
+    /// The record in its frame.
+    pub(super) record: Vec<u8>,
+}
+
+/// What a record is of, by the letter it has in the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A key.
+    Key,
+    /// An owner.
+    Owner,
+    /// An admin token.
+    Token,
+    /// A receipt.
+    Receipt,
+}
+
+/// A record cannot be read; it is set aside.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("it is {0} bytes long, shorter than its frame")]
+    Short(usize),
+    #[error("its frame has format {0}")]
+    Format(u8),
+    #[error("its kind is unknown")]
+    Kind,
+    #[error("its body cannot be read")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Kind {
+    /// All there are.
+    const ALL: [Self; 4] = [Self::Key, Self::Owner, Self::Token, Self::Receipt];
+
+    /// Its letter.
+    pub(super) const fn letter(self) -> &'static str {
+        match self {
+            Self::Key => "k",
+            Self::Owner => "o",
+            Self::Token => "t",
+            Self::Receipt => "r",
+        }
+    }
+
+    /// What a letter stands for.
+    pub(super) fn from_letter(letter: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.letter() == letter)
+    }
+
+    /// How long it is kept, in seconds; 0 for ever.
+    pub(super) const fn lives_s(self) -> u64 {
+        match self {
+            Self::Receipt => RECEIPT_LIVES_S,
+            Self::Key | Self::Owner | Self::Token => 0,
+        }
+    }
+}
+
+/// Where `write` goes, and what is written there at `revision`.
+pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed {
+    match write {
+        Write::Key(key) => Placed {
+            place: names.bucket(Bucket::of(key.id)),
+            kind: Kind::Key,
+            id: key.id.chars().to_owned(),
+            record: frame(state_of_key(key), revision, record::encode_key(key)),
+        },
+        Write::Owner(owner) => Placed {
+            place: names.table(Table::Owners),
+            kind: Kind::Owner,
+            id: owner.id.chars().to_owned(),
+            record: frame(state_of_owner(owner), revision, record::encode_owner(owner)),
+        },
+        Write::Token(token) => Placed {
+            place: names.table(Table::Tokens),
+            kind: Kind::Token,
+            id: token.id.chars().to_owned(),
+            record: frame(state_of_token(token), revision, record::encode_token(token)),
+        },
+        Write::Receipt(receipt) => Placed {
+            place: names.receipt(&receipt.digest),
+            kind: Kind::Receipt,
+            id: hex(&receipt.digest),
+            record: frame(b'A', revision, record::encode_receipt(receipt)),
+        },
+    }
+}
+
+/// What was written.
+///
+/// # Errors
+/// If the frame or the body is not one that this version knows.
+pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<Write, Unreadable> {
+    let body = unframe(framed)?;
+    match kind {
+        Kind::Key => record::decode_key(body).map(Write::Key),
+        Kind::Owner => record::decode_owner(body).map(Write::Owner),
+        Kind::Token => record::decode_token(body).map(Write::Token),
+        Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
+    }
+    .map_err(|source| Unreadable::Body(source.into()))
+}
+
+fn frame(state: u8, revision: Revision, body: Vec<u8>) -> Vec<u8> {
+    let mut framed = Vec::with_capacity(HEAD + body.len());
+    framed.extend([FORMAT, state]);
+    framed.extend(revision.0.to_be_bytes());
+    framed.extend(body);
+    framed
+}
+
+fn unframe(framed: &[u8]) -> Result<&[u8], Unreadable> {
+    match framed.split_at_checked(HEAD) {
+        Some(([FORMAT, ..], body)) => Ok(body),
+        Some(([format, ..], _)) => Err(Unreadable::Format(*format)),
+        Some(([], _)) | None => Err(Unreadable::Short(framed.len())),
+    }
+}
+
+const fn state_of_key(key: &Key) -> u8 {
+    match key.standing {
+        Standing::Active => b'A',
+        Standing::Suspended { .. } => b'S',
+        Standing::Revoked { .. } => b'R',
+    }
+}
+
+const fn state_of_owner(owner: &Owner) -> u8 {
+    match owner.disabled_at {
+        None => b'A',
+        Some(_) => b'S',
+    }
+}
+
+const fn state_of_token(token: &AdminToken) -> u8 {
+    match token.revoked_at {
+        None => b'A',
+        Some(_) => b'R',
+    }
+}
+
+const FORMAT: u8 = 1;
+const HEAD: usize = 10;
+const RECEIPT_LIVES_S: u64 = 24 * 3_600;

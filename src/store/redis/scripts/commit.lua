@@ -1,0 +1,79 @@
+#!lua
+-- portcullis commit 1
+-- Lands a change whole at the revision after the expected one, or says why not.
+-- Redis does not roll back: everything is checked before anything is written.
+--
+-- KEYS  meta, feed, audit, then where each write goes
+-- ARGV  incarnation, expected revision, the one after, change id, most entries of the feed, number of writes,
+--       then for each write: kind (k key, o owner, t token, r receipt), id, record, seconds to live (0: for ever),
+--       then the audit entries
+-- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'REVIVE', id} | {'DAMAGED', why}
+local meta, feed, audit = KEYS[1], KEYS[2], KEYS[3]
+local incarnation, expected, revision, change = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local writes = tonumber(ARGV[6])
+local first_write, first_entry = 7, 7 + 4 * writes
+
+local stand = redis.call('HMGET', meta, 'inc', 'rev', 'cid')
+if stand[1] ~= incarnation then
+  return {'FOREIGN', stand[1] or ''}
+end
+if stand[2] ~= expected then
+  return {'CONFLICT', stand[2]}
+end
+
+-- A stream whose last id is not below the new one would take half of the change.
+local function is_ahead(stream)
+  if redis.call('EXISTS', stream) == 0 then
+    return false
+  end
+  local about = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #about, 2 do
+    if about[i] == 'last-generated-id' then
+      return tonumber(string.match(about[i + 1], '^%d+')) >= tonumber(revision)
+    end
+  end
+  return true
+end
+if is_ahead(feed) then
+  return {'DAMAGED', 'the feed is ahead of the revision'}
+end
+if is_ahead(audit) then
+  return {'DAMAGED', 'the audit log is ahead of the revision'}
+end
+
+-- What was revoked stays so, whatever an older binary or a mistake asks for. The second byte is the state.
+for i = 1, writes do
+  local at = first_write + 4 * (i - 1)
+  if ARGV[at] ~= 'r' then
+    local held = redis.call('HGET', KEYS[3 + i], ARGV[at + 1])
+    if held and string.sub(held, 2, 2) == 'R' and string.sub(ARGV[at + 2], 2, 2) ~= 'R' then
+      return {'REVIVE', ARGV[at + 1]}
+    end
+  end
+end
+
+local entry = {feed, 'MAXLEN', '~', ARGV[5], revision .. '-0', 'c', change, 'p', stand[3]}
+for i = 1, writes do
+  local at = first_write + 4 * (i - 1)
+  entry[#entry + 1] = ARGV[at] .. ':' .. ARGV[at + 1]
+  entry[#entry + 1] = ARGV[at + 2]
+end
+for i = first_entry, #ARGV do
+  entry[#entry + 1] = 'a'
+  entry[#entry + 1] = ARGV[i]
+end
+redis.call('XADD', unpack(entry))
+
+for i = 1, writes do
+  local at = first_write + 4 * (i - 1)
+  if ARGV[at] == 'r' then
+    redis.call('SET', KEYS[3 + i], ARGV[at + 2], 'EX', ARGV[at + 3])
+  else
+    redis.call('HSET', KEYS[3 + i], ARGV[at + 1], ARGV[at + 2])
+  end
+end
+for i = first_entry, #ARGV do
+  redis.call('XADD', audit, revision .. '-' .. (i - first_entry), 'e', ARGV[i])
+end
+redis.call('HSET', meta, 'rev', revision, 'cid', change)
+return {'OK', revision}
