@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
+use portcullis::cli::CommandLine;
+use portcullis::config;
 use portcullis::domain::refusal::RefusalCode;
 use serde_json::Value;
 
@@ -107,6 +110,50 @@ fn every_link_between_pages_leads_somewhere() {
             );
         }
     }
+}
+
+/// The configuration on the first page is one. Those in `config/` are held by the suite.
+#[test]
+fn the_configuration_shown_first_is_right() {
+    let front = read("README.md");
+    let shown = front
+        .split("```yaml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let loaded = config::load_text(shown, "README.md", &|_| None);
+    assert!(loaded.is_ok(), "{}", loaded.err().unwrap());
+}
+
+/// Each line that calls the command, in the pages, is one that the command line takes.
+#[test]
+fn the_commands_shown_are_commands() {
+    let pages = [read("README.md"), read("docs/operations.md")];
+    let lines = pages.iter().flat_map(|page| page.lines());
+    let calls = lines.filter_map(|line| {
+        let (_, call) = line.split('#').next()?.split_once("portcullis ")?;
+        let begins = line.starts_with("portcullis ") || line.contains("$(portcullis ");
+        begins.then(|| {
+            call.split([')', '|'])
+                .next()
+                .unwrap_or(call)
+                .replace('…', "3fXk29QmZa")
+        })
+    });
+    let mut count = 0;
+    for call in calls {
+        let words = ["portcullis"].into_iter().chain(call.split_whitespace());
+        let parsed = CommandLine::try_parse_from(words);
+        assert!(
+            parsed.is_ok(),
+            "`portcullis {call}`: {}",
+            parsed.err().unwrap()
+        );
+        count += 1;
+    }
+    assert!(count >= 5, "only {count} calls found");
 }
 
 /// No engine runs here, so what can be seen without one is checked: names, references, exposure.
