@@ -1,11 +1,13 @@
 //! Portcullis: a reverse proxy that admits requests carrying a valid API key.
 
-pub mod admin;
-pub mod api;
+mod admin;
+mod api;
+pub mod app;
 pub mod cli;
 pub mod config;
-pub mod control;
+mod control;
 pub mod domain;
 pub mod proxy;
 pub mod state;
 pub mod store;
+mod telemetry;
