@@ -78,7 +78,9 @@ pub fn start_log(filter: Option<&str>) {
 /// [`StartError`] says what is in the way; nothing is left running.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
-    let node = data_dir.node_name(config.node.as_deref()).map_err(StartError::DataDir)?;
+    let node = data_dir
+        .node_name(config.node.as_deref())
+        .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
     let store = open_store(&config, &data_dir, &clock).await?;
 
@@ -103,9 +105,15 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .iter()
         .map(|listener| proxy::bind(listener, cores))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| StartError::Listen { address: error.address, source: error.source })?;
+        .map_err(|error| StartError::Listen {
+            address: error.address,
+            source: error.source,
+        })?;
     let doors = doors(&config, &sockets, cores)?;
-    let listen = |source| StartError::Listen { address: config.admin.address, source };
+    let listen = |source| StartError::Listen {
+        address: config.admin.address,
+        source,
+    };
     let admin_socket = StdListener::bind(config.admin.address).map_err(listen)?;
     admin_socket.set_nonblocking(true).map_err(listen)?;
     let admin_address = admin_socket.local_addr().map_err(listen)?;
@@ -136,8 +144,17 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         routes: Arc::clone(&routes),
     });
 
-    let names = routes.routes().iter().map(|route| Arc::clone(&route.name)).collect();
-    let flush = Arc::new(Flush::new(Arc::clone(&store), recorder, names, Arc::clone(&node)));
+    let names = routes
+        .routes()
+        .iter()
+        .map(|route| Arc::clone(&route.name))
+        .collect();
+    let flush = Arc::new(Flush::new(
+        Arc::clone(&store),
+        recorder,
+        names,
+        Arc::clone(&node),
+    ));
     let applied = sync.applied();
     let tasks = Tasks::new();
     let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
@@ -149,8 +166,10 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         configured,
     );
     spawn_follower(&tasks, Arc::clone(&sync));
-    let first_token =
-        tokens.bootstrap().await.map_err(|error| StartError::Token(chain(&error)))?;
+    let first_token = tokens
+        .bootstrap()
+        .await
+        .map_err(|error| StartError::Token(chain(&error)))?;
 
     let rules = Rules {
         prefix: config.keys.prefix.clone(),
@@ -168,7 +187,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         digest: config.digest.clone(),
     };
     let services = admin::Services {
-        keys: KeyService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer), rules),
+        keys: KeyService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            rules,
+        ),
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
@@ -224,7 +248,9 @@ impl Running {
             }
         });
         if tokio::time::timeout(self.drain, &mut gone).await.is_err() {
-            tracing::warn!("requests were still in flight when the drain time was over, cutting them");
+            tracing::warn!(
+                "requests were still in flight when the drain time was over, cutting them"
+            );
             self.stage.send_replace(Stage::Stopped);
             let _ = gone.await;
         }
@@ -250,9 +276,9 @@ async fn open_store(
         StoreChoice::Embedded { path } => {
             let (path, clock) = (path.clone(), Arc::clone(clock));
             let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock));
-            let opened = opened.await.map_err(|error| {
-                StartError::Store(crate::store::StoreError::unavailable(error))
-            })?;
+            let opened = opened
+                .await
+                .map_err(|error| StartError::Store(crate::store::StoreError::unavailable(error)))?;
             Ok(Arc::new(opened.map_err(StartError::Store)?))
         }
         StoreChoice::Redis(_choice) => Err(StartError::Token("redis".into())),
@@ -277,23 +303,29 @@ fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartE
 }
 
 /// For each core, its sockets and what is spoken there.
-fn doors(
-    config: &Config,
-    sockets: &[Socket],
-    cores: usize,
-) -> Result<Vec<Vec<Door>>, StartError> {
+fn doors(config: &Config, sockets: &[Socket], cores: usize) -> Result<Vec<Vec<Door>>, StartError> {
     let mut doors: Vec<Vec<Door>> = (0..cores).map(|_| Vec::new()).collect();
     for (listener, socket) in config.listeners.iter().zip(sockets) {
         let tls = match &listener.tls {
-            Some(tls) => Some((proxy::server_config(tls)?, proxy::CertificateNames::new(tls)?)),
+            Some(tls) => Some((
+                proxy::server_config(tls)?,
+                proxy::CertificateNames::new(tls)?,
+            )),
             None => None,
         };
         for (doors, socket) in doors.iter_mut().zip(&socket.cores) {
             let address = socket.local_addr();
-            let listen = |source| StartError::Listen { address: listener.address, source };
+            let listen = |source| StartError::Listen {
+                address: listener.address,
+                source,
+            };
             address.map_err(listen)?;
             let socket = socket.try_clone().map_err(listen)?;
-            doors.push(Door { socket, tls: tls.clone(), h2c: listener.h2c });
+            doors.push(Door {
+                socket,
+                tls: tls.clone(),
+                h2c: listener.h2c,
+            });
         }
     }
     Ok(doors)
@@ -304,8 +336,15 @@ fn access_log(choice: &AccessLog) -> Result<(LogWriter, Option<JoinHandle<()>>),
         AccessLog::None => return Ok((LogWriter::none(), None)),
         AccessLog::Stdout => Box::new(std::io::stdout()),
         AccessLog::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
-            let fail = |source| StartError::AccessLog { path: path.clone(), source };
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o640)
+                .open(path);
+            let fail = |source| StartError::AccessLog {
+                path: path.clone(),
+                source,
+            };
             Box::new(file.map_err(fail)?)
         }
     };
@@ -325,7 +364,9 @@ fn spawn_workers(
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut workers = Vec::new();
     for (index, doors) in doors.into_iter().enumerate() {
-        let Some(counters) = plane.counters.core(index) else { continue };
+        let Some(counters) = plane.counters.core(index) else {
+            continue;
+        };
         let (plane, stage) = (Arc::clone(plane), stage.subscribe());
         let thread = std::thread::Builder::new().name(format!("gate-{index}"));
         workers.push(thread.spawn(move || {

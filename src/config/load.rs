@@ -49,8 +49,14 @@ pub fn load_text(
         file: name.to_owned(),
         faults: Vec::new(),
     })?;
-    let digest = Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    Ok(Config { warnings, digest, ..config })
+    let digest = Sha256::digest(text)
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    Ok(Config {
+        warnings,
+        digest,
+        ..config
+    })
 }
 
 fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, walk: &mut Walk) -> Option<Config> {
