@@ -10,4 +10,6 @@ mod admin;
 mod cli;
 mod config;
 mod process;
+mod proxy;
 mod store;
+mod support;
