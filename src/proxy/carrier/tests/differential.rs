@@ -79,13 +79,11 @@ async fn talk(requests: &[(Sent, bool)], pipe: usize) {
         let mut carrier = Carrier::new(ours);
         for (sent, is_streamed) in requests {
             let target = if *is_streamed { "/stream" } else { "/whole" };
-            let exchange = carrier.exchange(
-                &Method::POST,
-                target,
-                &headers(&[("te", "trailers")]),
-                body(sent),
-            );
-            let (head, answer) = exchange.await.unwrap();
+            let headers = headers(&[("te", "trailers")]);
+            let (head, answer) = carrier
+                .exchange(&Method::POST, target, &headers, body(sent))
+                .await
+                .unwrap();
             let (outcome, kept) = read(head, answer).await;
             assert_eq!((outcome.status, outcome.fault), (200, None));
             assert!(outcome.body == sent.pieces.concat());
