@@ -87,7 +87,12 @@ pub(super) fn read_meta(fields: &[Option<Vec<u8>>]) -> Meta {
 }
 
 /// Asks for the entries after `after`, up to `until` if given, at most `most`.
-pub(super) fn ask_range(names: &Names, after: Revision, until: Option<Revision>, most: usize) -> Cmd {
+pub(super) fn ask_range(
+    names: &Names,
+    after: Revision,
+    until: Option<Revision>,
+    most: usize,
+) -> Cmd {
     let mut command = redis::cmd("XRANGE");
     command.arg(names.feed()).arg(format!("{}-0", after.next()));
     match until {
@@ -140,7 +145,11 @@ fn read_entry(entry: Value) -> Option<Entry> {
         return None;
     };
     let id = bytes(id)?;
-    let revision: u64 = std::str::from_utf8(&id).ok()?.strip_suffix("-0")?.parse().ok()?;
+    let revision: u64 = std::str::from_utf8(&id)
+        .ok()?
+        .strip_suffix("-0")?
+        .parse()
+        .ok()?;
     let (mut change, mut before) = (None, None);
     let (mut writes, mut audit) = (Vec::new(), Vec::new());
     let mut unreadable = 0;
@@ -175,7 +184,8 @@ fn read_entry(entry: Value) -> Option<Entry> {
 
 fn read_write(name: &[u8], value: &[u8]) -> Option<Write> {
     let (letter, _id) = std::str::from_utf8(name).ok()?.split_once(':')?;
-    frame::read(Kind::from_letter(letter)?, value).ok()
+    let (_revision, write) = frame::read(Kind::from_letter(letter)?, value).ok()?;
+    Some(write)
 }
 
 /// An audit entry as it lies in the audit log and the feed.

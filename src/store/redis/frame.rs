@@ -3,7 +3,7 @@
 //! Byte 0 is the frame's format, byte 1 the state (`A` active, `S` suspended, `R` revoked; all that scripts
 //! look at), bytes 2 to 9 the revision of its last write, big-endian. The body is [`crate::store::record`]'s.
 
-use crate::domain::change::{Receipt, Revision, Write};
+use crate::domain::change::{Revision, Write};
 use crate::domain::key::{Key, Standing};
 use crate::domain::owner::Owner;
 use crate::domain::token::AdminToken;
@@ -44,10 +44,8 @@ pub(super) enum Unreadable {
     Short(usize),
     #[error("its frame has format {0}")]
     Format(u8),
-    #[error("its kind is unknown")]
-    Kind,
     #[error("its body cannot be read")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Body(#[source] record::DecodeError),
 }
 
 impl Kind {
@@ -108,19 +106,20 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
     }
 }
 
-/// What was written.
+/// What was written, and at which revision.
 ///
 /// # Errors
 /// If the frame or the body is not one that this version knows.
-pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<Write, Unreadable> {
-    let body = unframe(framed)?;
-    match kind {
+pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unreadable> {
+    let (revision, body) = unframe(framed)?;
+    let write = match kind {
         Kind::Key => record::decode_key(body).map(Write::Key),
         Kind::Owner => record::decode_owner(body).map(Write::Owner),
         Kind::Token => record::decode_token(body).map(Write::Token),
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
     }
-    .map_err(|source| Unreadable::Body(source.into()))
+    .map_err(Unreadable::Body)?;
+    Ok((revision, write))
 }
 
 fn frame(state: u8, revision: Revision, body: Vec<u8>) -> Vec<u8> {
@@ -131,12 +130,14 @@ fn frame(state: u8, revision: Revision, body: Vec<u8>) -> Vec<u8> {
     framed
 }
 
-fn unframe(framed: &[u8]) -> Result<&[u8], Unreadable> {
-    match framed.split_at_checked(HEAD) {
-        Some(([FORMAT, ..], body)) => Ok(body),
-        Some(([format, ..], _)) => Err(Unreadable::Format(*format)),
-        Some(([], _)) | None => Err(Unreadable::Short(framed.len())),
+fn unframe(framed: &[u8]) -> Result<(Revision, &[u8]), Unreadable> {
+    let short = || Unreadable::Short(framed.len());
+    let ([format, _state, revision @ ..], body) =
+        framed.split_first_chunk::<HEAD>().ok_or_else(short)?;
+    if *format != FORMAT {
+        return Err(Unreadable::Format(*format));
     }
+    Ok((Revision(u64::from_be_bytes(*revision)), body))
 }
 
 const fn state_of_key(key: &Key) -> u8 {

@@ -1,0 +1,3 @@
+//! What stores promise, and what each keeps besides.
+
+mod redis_standalone;
