@@ -1,5 +1,11 @@
 //! Portcullis: a reverse proxy that admits requests carrying a valid API key.
 
+pub mod admin;
+pub mod api;
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod domain;
+pub mod proxy;
+pub mod state;
 pub mod store;

@@ -1,8 +1,36 @@
 //! From a file to a [`Config`] that cannot be wrong.
 //!
-//! `load` reads the file and the environment into what was typed, with the place of each value;
-//! `resolve` turns that into what it means, gathering every fault with file, line and column. Either
-//! there is a `Config` and everything in it may be relied on, or there are faults and nothing starts.
+//! `load` reads the file into a `tree` that knows the place of each value, and the `environment` into
+//! that; `resolve` walks it, section by section, and gathers every fault with file, line and column.
+//! Either there is a `Config` and everything in it may be relied on, or there are [`Faults`] and nothing
+//! starts. What may stand in the file is one `table`: reader, [`schema`] and [`reference_markdown`] all
+//! come from it.
+
+mod admin;
+mod bounds;
+mod environment;
+mod fault;
+mod fleet;
+mod hosts;
+mod key_source;
+mod keys;
+mod limits;
+mod listeners;
+mod load;
+mod nearest;
+mod paths;
+mod products;
+mod reference;
+mod resolve;
+mod routes;
+mod schema;
+mod section;
+mod store;
+mod table;
+mod tree;
+mod units;
+mod upstreams;
+mod walk;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -16,6 +44,11 @@ use crate::domain::product::Product;
 use crate::domain::route::Route;
 use crate::domain::secret::Hasher;
 use crate::domain::upstream::Upstream;
+
+pub use fault::{Fault, Faults, Place};
+pub use load::{endpoint, load, load_text};
+pub use reference::reference_markdown;
+pub use schema::schema;
 
 /// Everything that was decided before the gate starts.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! A change: everything that must land together, or not at all.
 
+use std::time::Duration;
+
 use super::audit::AuditEntry;
 use super::id::KeyId;
 use super::key::Key;
@@ -44,6 +46,10 @@ pub struct Change {
 
 /// One record, whole, as it is to be.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most writes are keys: a box would cost each of them an allocation"
+)]
 pub enum Write {
     /// A key with all its versions.
     Key(Key),
@@ -66,4 +72,9 @@ pub struct Receipt {
     pub key: KeyId,
     /// When; receipts are kept for 24 hours.
     pub at: Timestamp,
+}
+
+impl Receipt {
+    /// For how long a receipt is kept.
+    pub const KEPT: Duration = Duration::from_secs(24 * 3_600);
 }

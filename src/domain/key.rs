@@ -283,40 +283,48 @@ impl Key {
             .iter()
             .find(|version| version.hash.matches(hash))
             .ok_or(RefusalCode::UnknownKey)?;
-        verdict(
-            self.standing,
-            self.settings.expires_at,
-            version.revoked_at.is_some(),
-            version.retires_at,
-            now,
-        )?;
+        let facts = Facts {
+            is_revoked: version.revoked_at.is_some()
+                || matches!(self.standing, Standing::Revoked { .. }),
+            is_suspended: matches!(self.standing, Standing::Suspended { .. }),
+            retires_at: version.retires_at.unwrap_or(Timestamp::NEVER),
+            expires_at: self.settings.expires_at.unwrap_or(Timestamp::NEVER),
+        };
+        facts.verdict(now)?;
         Ok(version)
     }
 }
 
-/// Whether a version may pass: what ended for good is named before what may come back.
-///
-/// The gate's cache asks the same question of its own compact form of a key, so it is asked here once.
-///
-/// # Errors
-/// The reason it may not.
-pub fn verdict(
-    standing: Standing,
-    expires_at: Option<Timestamp>,
-    revoked: bool,
-    retires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<(), RefusalCode> {
-    if revoked || matches!(standing, Standing::Revoked { .. }) {
-        Err(RefusalCode::KeyRevoked)
-    } else if retires_at.is_some_and(|end| end <= now) {
-        Err(RefusalCode::KeyRetired)
-    } else if expires_at.is_some_and(|end| end <= now) {
-        Err(RefusalCode::KeyExpired)
-    } else if matches!(standing, Standing::Suspended { .. }) {
-        Err(RefusalCode::KeySuspended)
-    } else {
-        Ok(())
+/// All that decides whether a version may pass; the gate's cache keeps just this of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether the key, or this version of it, was ended by hand.
+    pub is_revoked: bool,
+    /// Whether the key is paused.
+    pub is_suspended: bool,
+    /// When this version's grace ends.
+    pub retires_at: Timestamp,
+    /// When the key ends by itself.
+    pub expires_at: Timestamp,
+}
+
+impl Facts {
+    /// Whether the version may pass at `now`. What ended for good is named before what may come back.
+    ///
+    /// # Errors
+    /// The reason it may not.
+    pub fn verdict(&self, now: Timestamp) -> Result<(), RefusalCode> {
+        if self.is_revoked {
+            Err(RefusalCode::KeyRevoked)
+        } else if self.retires_at <= now {
+            Err(RefusalCode::KeyRetired)
+        } else if self.expires_at <= now {
+            Err(RefusalCode::KeyExpired)
+        } else if self.is_suspended {
+            Err(RefusalCode::KeySuspended)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -10,12 +10,14 @@
 //! live in `api`, stored forms in `store::record`.
 
 pub mod audit;
+pub mod badge;
 pub mod change;
 pub mod id;
 pub mod key;
 pub mod lifecycle;
 pub mod limit;
 pub mod owner;
+pub mod patch;
 pub mod permission;
 pub mod product;
 pub mod query;

@@ -1,4 +1,12 @@
-//! All that needs more than one module: real sockets, real disks, real servers.
+//! Portcullis from outside: one binary for every suite, so that it is linked once.
+#![cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
+mod cli;
+mod config;
 mod store;
 mod support;

@@ -1,1 +1,32 @@
-//! To come.
+//! The store in one file on this machine; beside Redis, the same file is the mirror.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | `store` | [`EmbeddedStore`]: the contract, each call handed to the writer or to a reader |
+//! | `file` | makes the file, or looks at the one there is before anything is written |
+//! | `tables` | its tables, and how older ones become them |
+//! | `writer` | the one thread that writes: what waits is put into one transaction (group commit) |
+//! | `readers` | a few read-only connections, off the async threads |
+//! | `change` | puts a change into the tables · `feed` keeps it for those who follow |
+//! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
+//!
+//! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
+//! are the bytes of [`super::record`]; the columns beside them are only what is searched and sorted by.
+//!
+//! **Invariant:** the revision is read and moved on in the transaction that writes the change, so the
+//! file alone decides who came first.
+
+mod change;
+mod fault;
+mod feed;
+mod file;
+mod lists;
+mod readers;
+mod store;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod writer;
+
+pub use store::EmbeddedStore;

@@ -80,8 +80,11 @@ impl Shared {
         let mut pause = Backoff::default();
         loop {
             let Err(fault) = self.session(&mut pause).await;
-            let was_away = matches!(*self.stage.borrow(), Stage::Away(_));
-            if !was_away {
+            let is_news = match &*self.stage.borrow() {
+                Stage::Away(known) => known.to_string() != fault.to_string(),
+                Stage::Starting | Stage::Following => true,
+            };
+            if is_news {
                 let cause = std::error::Error::source(&fault).map(tracing::field::display);
                 warn!(cause, "the store is away, serving on what is here: {fault}");
             }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -249,6 +250,9 @@ impl UsageStore for RedisStore {
         Ok(known.pop().unwrap_or_default())
     }
 }
+
+/// How long a gate that could serve at once waits to serve the latest.
+const START_WAIT: Duration = Duration::from_secs(1);
 
 /// When each version in a batch was last used.
 fn uses(batch: &UsageBatch) -> Vec<(KeyId, u16, Timestamp)> {

@@ -1,3 +1,10 @@
-//! What stores promise, and what each keeps besides.
+//! Stores: what every backend guarantees, and what is said of one alone.
+//!
+//! A backend proves the whole contract by `keeps_the_contract!(its_backend)`, where `its_backend` is an
+//! async function that makes a [`contract::Backend`].
 
+mod contract;
+mod embedded;
+mod files;
 mod redis_standalone;
+mod things;

@@ -1,5 +1,5 @@
 //! The language that tests are written in.
 
-pub mod patience;
-pub mod redis;
-pub mod wire;
+pub(crate) mod patience;
+pub(crate) mod redis;
+pub(crate) mod wire;

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 /// A running server. What it has acknowledged survives [`RedisServer::kill`].
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     port: u16,
     dir: TempDir,
     settings: Vec<String>,
@@ -19,12 +19,12 @@ pub struct RedisServer {
 
 impl RedisServer {
     /// Starts one.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// Starts one with more settings, as on its command line: `["--maxmemory-policy", "allkeys-lru"]`.
-    pub fn start_with(settings: &[&str]) -> Self {
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
         for _ in 0..20 {
             let mut server = Self {
                 port: free_port(),
@@ -41,17 +41,17 @@ impl RedisServer {
     }
 
     /// Its address, as the configuration has it.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Its port.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Ends it as a crash would: nothing is flushed, nothing is said.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("redis-server can be killed");
             process.wait().expect("redis-server ends");
@@ -59,7 +59,7 @@ impl RedisServer {
     }
 
     /// Starts it again, with what it had.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         let deadline = Instant::now() + STARTS_WITHIN;
         while !self.launch() {
@@ -68,21 +68,21 @@ impl RedisServer {
     }
 
     /// Starts it again, with nothing.
-    pub fn restart_empty(&mut self) {
+    pub(crate) fn restart_empty(&mut self) {
         self.kill();
         self.dir = tempfile::tempdir().expect("a temporary folder");
         self.restart();
     }
 
     /// What it holds now, for [`RedisServer::restore`].
-    pub fn backup(&self) -> TempDir {
+    pub(crate) fn backup(&self) -> TempDir {
         let backup = tempfile::tempdir().expect("a temporary folder");
         copy_files(self.dir.path(), backup.path());
         backup
     }
 
     /// Starts it again, with what it held when `backup` was taken.
-    pub fn restore(&mut self, backup: &TempDir) {
+    pub(crate) fn restore(&mut self, backup: &TempDir) {
         self.kill();
         self.dir = tempfile::tempdir().expect("a temporary folder");
         copy_files(backup.path(), self.dir.path());
@@ -90,17 +90,17 @@ impl RedisServer {
     }
 
     /// Stops it from doing anything, connections left open: what a hung host looks like.
-    pub fn pause(&self) {
+    pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
     /// Lets it go on.
-    pub fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
     /// Sends it one command over a connection of its own.
-    pub fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+    pub(crate) fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
         let mut connection = self
             .client()
             .get_connection_with_timeout(STARTS_WITHIN)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 /// Passes bytes both ways, until told to lose answers.
-pub struct Wire {
+pub(crate) struct Wire {
     address: SocketAddr,
     /// Connections up to this number get no more answers.
     muted: Arc<AtomicU64>,
@@ -16,7 +16,7 @@ pub struct Wire {
 
 impl Wire {
     /// A wire to `port` on this machine.
-    pub fn to(port: u16) -> Self {
+    pub(crate) fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let wire = Self {
             address: listener.local_addr().expect("its address"),
@@ -42,12 +42,12 @@ impl Wire {
     }
 
     /// Its near end, as the configuration has it.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
     /// From now on whatever is answered on the connections there are is lost. New ones are whole.
-    pub fn lose_answers(&self) {
+    pub(crate) fn lose_answers(&self) {
         self.muted
             .store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
     }

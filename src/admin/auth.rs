@@ -1,0 +1,178 @@
+//! Who may call what.
+//!
+//! A call needs a role, or nothing; the table in [`router`](super::router) says which. The token is
+//! looked at before anything else of the request, so that a stranger learns nothing from the rest.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{Extensions, HeaderMap};
+
+use crate::admin::problem::{Code, Problem};
+use crate::admin::router::Shared;
+use crate::admin::shell::RequestId;
+use crate::control::caller::Caller;
+use crate::domain::token::Role;
+
+/// What a call asks of whoever makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it tells no more than whether the gate lives.
+    Nothing,
+    /// A token of this role or a greater one.
+    Role(Role, Reach),
+    /// A viewer's token, unless `admin.open_metrics` is set.
+    Metrics,
+}
+
+/// How far a call reaches: what a token may do that is bound to one owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Things that have an owner. A bound token may call it, and sees its owner's.
+    Owned,
+    /// The gate as a whole. A bound token may not.
+    Gate,
+}
+
+/// Lets a call through that may be made, with its [`Caller`].
+pub(crate) async fn authorise(
+    State((shared, needs)): State<(Arc<Shared>, Needs)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (role, reach) = match needs {
+        Needs::Nothing => return Ok(next.run(request).await),
+        Needs::Metrics if shared.settings.open_metrics => return Ok(next.run(request).await),
+        Needs::Metrics => (Role::Viewer, Reach::Gate),
+        Needs::Role(role, reach) => (role, reach),
+    };
+    let mut caller = authenticate(&shared, request.headers(), request.extensions()).await?;
+    if caller.role < role {
+        let detail = match role {
+            Role::Viewer => "this needs a token of role viewer",
+            Role::Operator => "this needs a token of role operator",
+            Role::Admin => "this needs a token of role admin",
+        };
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    if reach == Reach::Gate && caller.bound_to.is_some() {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "a token that is bound to one owner may not do this",
+        ));
+    }
+    caller.address = peer(request.extensions());
+    caller.request_id = RequestId::of(request.extensions());
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+async fn authenticate(
+    shared: &Shared,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Caller, Problem> {
+    let now = shared.clock.read();
+    // Where the address is not known, all share one: better too strict than not at all.
+    let address = peer(extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if let Some(wait) = shared.throttle.wait(address, now) {
+        return Err(Problem::too_many(
+            wait,
+            "too many wrong tokens from this address",
+        ));
+    }
+    let Some(secret) = bearer(headers) else {
+        return Err(Problem::new(
+            Code::Unauthenticated,
+            "this needs one admin token, as `Authorization: Bearer …`",
+        ));
+    };
+    if let Some(caller) = shared.tokens.recognise(secret).await? {
+        return Ok(caller);
+    }
+    shared.throttle.failed(address, now);
+    Err(Problem::new(
+        Code::Unauthenticated,
+        "this token is not known, has ended or was revoked",
+    ))
+}
+
+/// Returns when the token in these fields is no longer good: what goes on for long ends with it.
+pub(crate) async fn ended(shared: Arc<Shared>, headers: HeaderMap) {
+    let Some(secret) = bearer(&headers) else {
+        return;
+    };
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        // A store that does not answer ends nothing.
+        if let Ok(None) = shared.tokens.recognise(secret).await {
+            return;
+        }
+    }
+}
+
+/// The one bearer token of a request (RFC 6750 §2.1); the scheme's case does not matter.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
+    let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_start_matches(' '))
+}
+
+/// The address of who called, without its port.
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(address.ip().to_canonical())
+}
+
+/// Who makes the call.
+pub(crate) struct By(pub(crate) Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for By {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // A handler that asks for a caller on a call that needs none would be a mistake here: closed.
+        let caller = parts.extensions.get::<Caller>().cloned();
+        caller
+            .map(Self)
+            .ok_or_else(|| Problem::new(Code::Forbidden, "nobody is known to ask for this"))
+    }
+}
+
+/// How often a token is looked at again while something goes on.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_token_is_read_from_one_bearer_field() {
+        for (fields, expected) in [
+            (vec!["Bearer abc"], Some("abc")),
+            (vec!["bearer  abc"], Some("abc")),
+            (vec!["Basic abc"], None),
+            (vec!["Bearer"], None),
+            (vec!["Bearer a", "Bearer b"], None),
+            (vec![], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in &fields {
+                headers.append(AUTHORIZATION, HeaderValue::from_static(field));
+            }
+            assert_eq!(bearer(&headers), expected, "{fields:?}");
+        }
+    }
+}

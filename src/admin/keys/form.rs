@@ -1,0 +1,313 @@
+//! From what was asked of a key to settings, with every fault at its place.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::api::keys::{CreateKey, NewRateLimit, PatchKey};
+use crate::control::keys::OwnerChoice;
+use crate::domain::key::Risk;
+use crate::domain::lifecycle::FieldFault;
+use crate::domain::limit::{Enforce, LimitMode, Rate, RateLimit};
+use crate::domain::owner::OwnerKind;
+use crate::domain::patch::SettingsPatch;
+use crate::domain::permission::{Method, Methods};
+use crate::domain::time::NotATime;
+
+/// What could be understood, and what could not.
+#[derive(Debug)]
+pub(super) struct Read<T> {
+    pub(super) value: T,
+    pub(super) faults: Vec<FieldFault>,
+}
+
+/// What a new key is asked to be, apart from its environment.
+pub(super) fn create(asked: CreateKey) -> Read<(OwnerChoice, SettingsPatch)> {
+    let mut faults = Vec::new();
+    let owner = match (asked.owner_id, asked.owner) {
+        (Some(id), None) => match id.parse() {
+            Ok(id) => OwnerChoice::Known(id),
+            Err(_) => {
+                fault(&mut faults, "/owner_id", "form", "not the id of an owner");
+                OwnerChoice::Unclear
+            }
+        },
+        (None, Some(owner)) => match OwnerKind::from_word(&owner.kind) {
+            Some(kind) => OwnerChoice::Named {
+                kind,
+                name: owner.name,
+            },
+            None => {
+                fault(&mut faults, "/owner/type", "unknown_word", OWNER_KINDS);
+                OwnerChoice::Unclear
+            }
+        },
+        (None, None) => {
+            let detail = "a key has an owner: `owner_id`, or `owner` with name and type";
+            fault(&mut faults, "/owner_id", "missing", detail);
+            OwnerChoice::Unclear
+        }
+        (Some(_), Some(_)) => {
+            let detail = "`owner_id` or `owner`, not both";
+            fault(&mut faults, "/owner", "ambiguous", detail);
+            OwnerChoice::Unclear
+        }
+    };
+    let Read {
+        value,
+        faults: more,
+    } = patch(PatchKey {
+        name: Some(asked.name),
+        description: Some(asked.description),
+        products: Some(asked.products),
+        scopes: Some(asked.scopes),
+        allowed_methods: Some(asked.allowed_methods),
+        allowed_paths: Some(asked.allowed_paths),
+        allowed_ips: Some(asked.allowed_ips),
+        rate_limits: Some(asked.rate_limits),
+        concurrency: Some(asked.concurrency),
+        quotas: Some(asked.quotas),
+        risk: asked.risk,
+        expires_at: Some(asked.expires_at),
+        metadata: Some(asked.metadata),
+        labels: Some(asked.labels),
+        protected: Some(asked.protected),
+        self_rotation: Some(asked.self_rotation),
+        rotation: Some(asked.rotation),
+    });
+    faults.extend(more);
+    Read {
+        value: (owner, value),
+        faults,
+    }
+}
+
+/// What a key is asked to become.
+pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
+    let mut faults = Vec::new();
+    // What the gate would not hold to is refused, not kept: a promise that nobody keeps is worse than none.
+    if asked.quotas.is_some_and(|quotas| !quotas.is_empty()) {
+        fault(
+            &mut faults,
+            "/quotas",
+            "unsupported",
+            "this version holds no quotas yet",
+        );
+    }
+    if asked.self_rotation == Some(true) {
+        let detail = "this version lets no holder rotate a key yet";
+        fault(&mut faults, "/self_rotation", "unsupported", detail);
+    }
+    if asked.rotation.is_some_and(|rotation| rotation.is_some()) {
+        let detail = "this version rotates no key by itself yet";
+        fault(&mut faults, "/rotation", "unsupported", detail);
+    }
+    let value = SettingsPatch {
+        name: asked.name,
+        description: asked.description,
+        products: asked.products.map(once_each),
+        scopes: each(asked.scopes, "/scopes", &mut faults, |text| {
+            text.parse().map_err(|_| SCOPE.to_owned())
+        })
+        .map(once_each),
+        allowed_methods: each(
+            asked.allowed_methods,
+            "/allowed_methods",
+            &mut faults,
+            |token| Method::from_token(token).ok_or_else(|| METHOD.to_owned()),
+        )
+        .map(Methods::from_iter),
+        allowed_paths: asked.allowed_paths.map(once_each),
+        allowed_ips: each(asked.allowed_ips, "/allowed_ips", &mut faults, |text| {
+            network(text).ok_or_else(|| NETWORK.to_owned())
+        })
+        .map(once_each),
+        rate_limits: asked
+            .rate_limits
+            .map(|limits| rate_limits(&limits, &mut faults)),
+        concurrency: asked.concurrency,
+        quotas: None,
+        risk: asked.risk.and_then(|word| {
+            let risk = Risk::from_word(&word);
+            if risk.is_none() {
+                fault(
+                    &mut faults,
+                    "/risk",
+                    "unknown_word",
+                    "`high`, `standard` or `low`",
+                );
+            }
+            risk
+        }),
+        expires_at: asked.expires_at.map(|end| {
+            let end = end.map(|text| text.parse()).transpose();
+            end.unwrap_or_else(|NotATime| {
+                fault(&mut faults, "/expires_at", "form", TIME);
+                None
+            })
+        }),
+        metadata: asked.metadata,
+        labels: asked.labels,
+        protected: asked.protected,
+        self_rotation: asked.self_rotation,
+    };
+    Read { value, faults }
+}
+
+/// Reads each item of a list; one that cannot be read is left out and told of.
+fn each<T>(
+    items: Option<Vec<String>>,
+    pointer: &str,
+    faults: &mut Vec<FieldFault>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    let read = |(at, item): (usize, String)| match read(&item) {
+        Ok(value) => Some(value),
+        Err(detail) => {
+            faults.push(FieldFault::new(format!("{pointer}/{at}"), "form", detail));
+            None
+        }
+    };
+    Some(items?.into_iter().enumerate().filter_map(read).collect())
+}
+
+fn rate_limits(asked: &[NewRateLimit], faults: &mut Vec<FieldFault>) -> Vec<RateLimit> {
+    let mut limits = Vec::with_capacity(asked.len());
+    for (at, limit) in asked.iter().enumerate() {
+        let place = |field| format!("/rate_limits/{at}/{field}");
+        let rate = limit.rate.parse::<Rate>().map_err(|error| {
+            faults.push(FieldFault::new(place("rate"), "form", error.to_string()));
+        });
+        let burst = limit.burst.map(NonZeroU32::new);
+        if burst == Some(None) {
+            let detail = "a burst is at least 1";
+            faults.push(FieldFault::new(place("burst"), "too_small", detail));
+        }
+        let mode = limit.mode.as_deref().map(LimitMode::from_word);
+        if mode == Some(None) {
+            let detail = "`local`, `shared` or `strict`";
+            faults.push(FieldFault::new(place("mode"), "unknown_word", detail));
+        }
+        let enforce = limit.enforce.as_deref().map(Enforce::from_word);
+        if enforce == Some(None) {
+            let detail = "`on` or `shadow`";
+            faults.push(FieldFault::new(place("enforce"), "unknown_word", detail));
+        }
+        if let Ok(rate) = rate {
+            limits.push(RateLimit {
+                burst: burst.flatten().unwrap_or(rate.count),
+                mode: mode.flatten().unwrap_or_default(),
+                enforce: enforce.flatten().unwrap_or_default(),
+                ..RateLimit::new(rate)
+            });
+        }
+    }
+    limits
+}
+
+/// A network, or an address for the network of that one. A v4 address mapped into v6 is the v4 address,
+/// as it is when requests are judged; bits beyond the prefix are cleared.
+fn network(text: &str) -> Option<IpNet> {
+    let net = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address.to_canonical()),
+        Err(_) => text.parse::<IpNet>().ok()?,
+    };
+    if let IpNet::V6(v6) = net
+        && let Some(mapped) = v6.addr().to_ipv4_mapped()
+    {
+        let length = v6.prefix_len().checked_sub(96)?;
+        return Ipv4Net::new(mapped, length)
+            .ok()
+            .map(|v4| v4.trunc().into());
+    }
+    Some(net.trunc())
+}
+
+/// The items without repetitions, in their order.
+fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::with_capacity(items.len());
+    for item in items {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+    }
+    kept
+}
+
+fn fault(faults: &mut Vec<FieldFault>, pointer: &str, code: &'static str, detail: &str) {
+    faults.push(FieldFault::new(pointer, code, detail));
+}
+
+const OWNER_KINDS: &str = "`user`, `team` or `system`";
+const SCOPE: &str = "a scope is 1 to 64 of a-z A-Z 0-9 . _ : / -";
+const METHOD: &str = "GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS";
+const NETWORK: &str = "an address or a network, like 10.0.0.0/8 or 2001:db8::/32";
+const TIME: &str = "a time is like 2026-01-31T12:00:00.000Z";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_told_at_its_place() {
+        let asked = CreateKey {
+            name: "k".into(),
+            scopes: vec!["ok".into(), "not ok".into()],
+            allowed_methods: vec!["get".into()],
+            allowed_ips: vec!["10.0.0.0/8".into(), "10.0.0.0/33".into()],
+            rate_limits: vec![NewRateLimit {
+                rate: "1/fortnight".into(),
+                burst: Some(0),
+                mode: Some("global".into()),
+                enforce: Some("off".into()),
+            }],
+            risk: Some("extreme".into()),
+            expires_at: Some("tomorrow".into()),
+            self_rotation: true,
+            ..CreateKey::default()
+        };
+        let found = create(asked).faults;
+        let pointers: Vec<&str> = found.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(
+            pointers,
+            [
+                "/owner_id",
+                "/self_rotation",
+                "/scopes/1",
+                "/allowed_methods/0",
+                "/allowed_ips/1",
+                "/rate_limits/0/rate",
+                "/rate_limits/0/burst",
+                "/rate_limits/0/mode",
+                "/rate_limits/0/enforce",
+                "/risk",
+                "/expires_at",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_network_is_kept_as_requests_are_judged_by_it() {
+        for (text, expected) in [
+            ("10.1.2.3", Some("10.1.2.3/32")),
+            ("10.1.2.3/8", Some("10.0.0.0/8")),
+            ("::ffff:10.1.2.3", Some("10.1.2.3/32")),
+            ("::ffff:10.1.2.3/104", Some("10.0.0.0/8")),
+            ("2001:db8::1", Some("2001:db8::1/128")),
+            ("::ffff:0:0/80", None),
+            ("10.1.2", None),
+            ("", None),
+        ] {
+            let read = network(text).map(|net| net.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_touched() {
+        let read = patch(PatchKey::default());
+        assert!(read.faults.is_empty());
+        assert_eq!(read.value, SettingsPatch::default());
+    }
+}

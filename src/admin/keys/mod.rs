@@ -1,0 +1,29 @@
+//! Calls about keys, one a file.
+
+pub(crate) mod create;
+mod form;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod resume;
+pub(crate) mod revoke;
+pub(crate) mod suspend;
+pub(crate) mod update;
+pub(crate) mod usage;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+
+use crate::admin::etag;
+use crate::api;
+use crate::control::keys::KeyView;
+use crate::domain::time::Timestamp;
+
+/// A key in its wire form.
+fn wire(view: &KeyView, now: Timestamp) -> api::keys::Key {
+    api::keys::Key::new(&view.key, (&view.owner).into(), &view.last_used, now)
+}
+
+/// One key, with its tag.
+fn answer(view: &KeyView, now: Timestamp) -> Response {
+    (etag::field(&view.tag()), Json(wire(view, now))).into_response()
+}

@@ -1,0 +1,28 @@
+//! The admin API: how people and programs run the gate.
+//!
+//! A call goes in a straight line: a request id and the `Host` check ([`shell`]), the role it needs
+//! ([`auth`], by the one table in [`router`]), what it asks for ([`ask`]), a service of `control`, and an
+//! answer in the words of `api`. Whatever ends it early is a [`problem`], the only place here with status
+//! codes. Handlers decide nothing: an `if` about keys belongs in `domain`.
+//!
+//! There is no way past `control` to the store, so every change is audited, and every change is in force
+//! on this gate before it is answered.
+
+mod ask;
+mod auth;
+mod cursor;
+mod etag;
+pub mod gate;
+mod keys;
+mod live;
+mod problem;
+mod products;
+mod router;
+mod shell;
+mod status;
+mod throttle;
+mod tokens;
+mod users;
+
+pub use auth::{Needs, Reach};
+pub use router::{Services, Settings, calls, router};

@@ -1,0 +1,141 @@
+//! The calls there are, the role each needs, and the router made of them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, delete, get, patch, post};
+use http::Method;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::admin::auth::{Needs, Reach, authorise};
+use crate::admin::gate::Gate;
+use crate::admin::live::Live;
+use crate::admin::problem::{Code, Problem};
+use crate::admin::throttle::Throttle;
+use crate::admin::{keys, live, products, shell, status, tokens, users};
+use crate::control::keys::KeyService;
+use crate::control::owners::OwnerService;
+use crate::control::tokens::TokenService;
+use crate::control::usage::UsageService;
+use crate::domain::time::Clock;
+use crate::domain::token::Role;
+use crate::state::tap::Tap;
+
+/// What the admin API is made of.
+pub struct Services {
+    /// Keys.
+    pub keys: KeyService,
+    /// Their owners.
+    pub owners: OwnerService,
+    /// Who may call.
+    pub tokens: TokenService,
+    /// What keys were used for.
+    pub usage: UsageService,
+    /// The gate itself.
+    pub gate: Arc<dyn Gate>,
+    /// Requests as they finish.
+    pub tap: Arc<Tap>,
+    /// Turns true when the gate stops: what would go on for ever ends then.
+    pub closing: watch::Receiver<bool>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// How the admin API behaves.
+    pub settings: Settings,
+}
+
+/// How the admin API behaves.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Names, besides addresses and `localhost`, that a `Host` field may have.
+    pub hosts: Vec<String>,
+    /// Whether `/metrics` is open to whoever reaches the listener.
+    pub open_metrics: bool,
+}
+
+/// What every call shares.
+pub(crate) struct Shared {
+    services: Services,
+    pub(crate) throttle: Throttle,
+    pub(crate) live: Live,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.services
+    }
+}
+
+/// One call of the admin API.
+pub struct Call {
+    /// Its method.
+    pub method: Method,
+    /// Its path; `{…}` stands for one segment.
+    pub path: &'static str,
+    /// What it asks of whoever makes it.
+    pub needs: Needs,
+    handler: MethodRouter<Arc<Shared>>,
+}
+
+/// Every call there is. There is no other way in: the router is made of this table and nothing else.
+#[must_use]
+#[rustfmt::skip]
+pub fn calls() -> Vec<Call> {
+    const VIEWER: Needs = Needs::Role(Role::Viewer, Reach::Owned);
+    const OPERATOR: Needs = Needs::Role(Role::Operator, Reach::Owned);
+    const GATE_VIEWER: Needs = Needs::Role(Role::Viewer, Reach::Gate);
+    const GATE_OPERATOR: Needs = Needs::Role(Role::Operator, Reach::Gate);
+    const GATE_ADMIN: Needs = Needs::Role(Role::Admin, Reach::Gate);
+    let call = |method, path, needs, handler| Call { method, path, needs, handler };
+    vec![
+        call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call)),
+        call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call)),
+        call(Method::GET,    "/admin/keys/{key_id}",         VIEWER,   get(keys::get::call)),
+        call(Method::PATCH,  "/admin/keys/{key_id}",         OPERATOR, patch(keys::update::call)),
+        call(Method::DELETE, "/admin/keys/{key_id}",         OPERATOR, delete(keys::revoke::call)),
+        call(Method::POST,   "/admin/keys/{key_id}/suspend", OPERATOR, post(keys::suspend::call)),
+        call(Method::POST,   "/admin/keys/{key_id}/resume",  OPERATOR, post(keys::resume::call)),
+        call(Method::GET,    "/admin/keys/{key_id}/usage",   VIEWER,   get(keys::usage::call)),
+        call(Method::POST,   "/admin/users",           GATE_OPERATOR,  post(users::create::call)),
+        call(Method::GET,    "/admin/users",                 VIEWER,   get(users::list::call)),
+        call(Method::GET,    "/admin/users/{user_id}",       VIEWER,   get(users::get::call)),
+        call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call)),
+        call(Method::POST,   "/admin/tokens",             GATE_ADMIN,  post(tokens::create::call)),
+        call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call)),
+        call(Method::DELETE, "/admin/tokens/{token_id}",  GATE_ADMIN,  delete(tokens::revoke::call)),
+        call(Method::GET,    "/admin/products",              VIEWER,   get(products::list)),
+        call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
+        call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
+        call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),
+        call(Method::GET,    "/healthz",            Needs::Nothing,    get(status::healthz)),
+        call(Method::GET,    "/readyz",             Needs::Nothing,    get(status::readyz)),
+    ]
+}
+
+/// The admin API, to be served with `ConnectInfo<SocketAddr>`.
+pub fn router(services: Services) -> Router {
+    let shared = Arc::new(Shared {
+        services,
+        throttle: Throttle::default(),
+        live: Live::default(),
+    });
+    let mut router = Router::new();
+    for call in calls() {
+        let guard = from_fn_with_state((Arc::clone(&shared), call.needs), authorise);
+        router = router.route(call.path, call.handler.route_layer(guard));
+    }
+    router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                Code::MethodNotAllowed,
+                "this path is known, but not with this method",
+            )
+        })
+        .layer(CatchPanicLayer::custom(shell::panicked))
+        .layer(from_fn_with_state(Arc::clone(&shared), shell::wrap))
+        .with_state(shared)
+}

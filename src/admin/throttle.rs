@@ -1,0 +1,114 @@
+//! Too many wrong tokens from one address: the next ones are not looked at.
+//!
+//! A token made here cannot be guessed at any rate; one that someone wrote into the configuration might
+//! be. So a wrong one costs its address (v6: its /64) a wait, right ones included, and never for long.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::domain::time::Reading;
+
+/// The wrong tokens of late, by address. Bounded: the address that is next to be forgotten anyway goes.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    /// When each address will have nothing held against it (GCRA), in monotonic nanoseconds.
+    clean_at: Mutex<HashMap<IpAddr, u64>>,
+}
+
+impl Throttle {
+    /// How long an address has to wait; `None` if it may try.
+    pub(crate) fn wait(&self, address: IpAddr, now: Reading) -> Option<Duration> {
+        let clean_at = *self.clean_at.lock().get(&network(address))?;
+        let free_at = clean_at.saturating_sub(EACH_NS * (FAILURES_MAX - 1));
+        let wait = free_at.checked_sub(now.mono_ns).filter(|wait| *wait > 0)?;
+        Some(Duration::from_nanos(wait))
+    }
+
+    /// Holds a wrong token against an address.
+    pub(crate) fn failed(&self, address: IpAddr, now: Reading) {
+        let address = network(address);
+        let mut clean_at = self.clean_at.lock();
+        if clean_at.len() >= ADDRESSES_MAX && !clean_at.contains_key(&address) {
+            clean_at.retain(|_, at| *at > now.mono_ns);
+            if clean_at.len() >= ADDRESSES_MAX
+                && let Some(first) = clean_at.iter().min_by_key(|(_, at)| **at)
+            {
+                let first = *first.0;
+                clean_at.remove(&first);
+            }
+        }
+        let at = clean_at.entry(address).or_default();
+        *at = (*at).max(now.mono_ns).saturating_add(EACH_NS);
+    }
+}
+
+/// What an address stands for: v6 hosts have a /64 to themselves.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// How many wrong tokens an address may have held against it at once.
+const FAILURES_MAX: u64 = 10;
+/// How long each is held against it.
+const EACH_NS: u64 = 6_000_000_000;
+/// How many addresses are remembered.
+const ADDRESSES_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn at(seconds: u64) -> Reading {
+        Reading {
+            wall: Timestamp::default(),
+            mono_ns: seconds * 1_000_000_000,
+        }
+    }
+
+    #[test]
+    fn the_tenth_failure_is_the_last_for_a_while() {
+        let throttle = Throttle::default();
+        let address = IpAddr::from([203, 0, 113, 7]);
+        for _ in 0..9 {
+            throttle.failed(address, at(100));
+        }
+        assert_eq!(throttle.wait(address, at(100)), None);
+        throttle.failed(address, at(100));
+        assert_eq!(
+            throttle.wait(address, at(100)),
+            Some(Duration::from_secs(6))
+        );
+        assert_eq!(throttle.wait(address, at(106)), None);
+        assert_eq!(throttle.wait(IpAddr::from([203, 0, 113, 8]), at(100)), None);
+    }
+
+    #[test]
+    fn a_v6_host_cannot_change_its_address_to_try_again() {
+        let throttle = Throttle::default();
+        let mut addresses =
+            (0..10).map(|host| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host)));
+        for address in addresses.by_ref() {
+            throttle.failed(address, at(1));
+        }
+        let next = IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 9, 9, 9, 9));
+        let neighbour = IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 0));
+        assert!(throttle.wait(next, at(1)).is_some());
+        assert!(throttle.wait(neighbour, at(1)).is_none());
+    }
+
+    #[test]
+    fn many_addresses_take_no_more_room_than_there_is() {
+        let throttle = Throttle::default();
+        for address in 0..5_000_u32 {
+            throttle.failed(IpAddr::from(address.to_be_bytes()), at(1));
+        }
+        assert_eq!(throttle.clean_at.lock().len(), ADDRESSES_MAX);
+    }
+}

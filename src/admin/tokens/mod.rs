@@ -1,0 +1,5 @@
+//! Calls about admin tokens, one a file.
+
+pub(crate) mod create;
+pub(crate) mod list;
+pub(crate) mod revoke;

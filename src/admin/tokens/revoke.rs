@@ -1,0 +1,26 @@
+//! `DELETE /admin/tokens/{token_id}?reason=`: ends an admin token for ever, on every gate at once.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::admin::ask::{Id, Params};
+use crate::admin::auth::By;
+use crate::admin::problem::Problem;
+use crate::admin::router::Shared;
+use crate::api::tokens::Token;
+use crate::domain::id::TokenId;
+
+/// Revokes an admin token.
+pub(crate) async fn call(
+    State(shared): State<Arc<Shared>>,
+    By(caller): By,
+    Id(id): Id<TokenId>,
+    mut params: Params,
+) -> Result<Json<Token>, Problem> {
+    let reason = params.text("reason");
+    params.finish()?;
+    let token = shared.tokens.revoke(&caller, id, reason).await?;
+    Ok(Json(Token::from(&token)))
+}

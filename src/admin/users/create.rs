@@ -1,0 +1,34 @@
+//! `POST /admin/users`: makes an owner. 409 if one of its type has the name.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::LOCATION;
+
+use crate::admin::ask::{Ask, NoQuery};
+use crate::admin::auth::By;
+use crate::admin::problem::Problem;
+use crate::admin::router::Shared;
+use crate::api::owners::{CreateOwner, Owner};
+use crate::control::ControlError;
+use crate::domain::owner::OwnerKind;
+
+/// Makes an owner.
+pub(crate) async fn call(
+    State(shared): State<Arc<Shared>>,
+    By(caller): By,
+    _: NoQuery,
+    Ask { body, .. }: Ask<CreateOwner>,
+) -> Result<Response, Problem> {
+    let Some(kind) = OwnerKind::from_word(&body.kind) else {
+        let detail = "`user`, `team` or `system`";
+        return Err(ControlError::field("/type", "unknown_word", detail).into());
+    };
+    let owner = shared.owners.create(&caller, kind, &body.name).await?;
+    let place = format!("/admin/users/{}", owner.id);
+    let body = Json(Owner::from(&owner));
+    Ok((StatusCode::CREATED, [(LOCATION, place)], body).into_response())
+}

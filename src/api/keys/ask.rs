@@ -1,0 +1,240 @@
+//! What a client asks for when it makes or changes a key.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::api::owners::CreateOwner;
+
+/// `POST /admin/keys`. One of `owner_id` and `owner` is mandatory; all but the name has a default.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateKey {
+    /// What people will call it.
+    pub name: String,
+    /// The owner, by id …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
+    /// … or by type and name, found or made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<CreateOwner>,
+    /// Why it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its environment; default: the first that is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// Products it is given, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<String>,
+    /// What it is permitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Methods it may use; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_methods: Vec<String>,
+    /// Paths it may reach, each with all below it; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_paths: Vec<String>,
+    /// Addresses or networks it may be used from; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_ips: Vec<String>,
+    /// Its own rate limits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<NewRateLimit>,
+    /// The most of its requests in flight at once, per gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Its own quotas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<NewQuota>,
+    /// `high`, `standard` or `low`; default `standard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<String>,
+    /// When it is to end by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Whatever is to be kept with it.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// What it is sorted by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Whether it must be unprotected before it can be revoked.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub protected: bool,
+    /// Whether its holder may rotate it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub self_rotation: bool,
+    /// Automatic rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<NewRotation>,
+}
+
+/// `PATCH /admin/keys/{key_id}`: what is left out stays, what is given replaces the field whole, and
+/// `null` empties what may be empty.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchKey {
+    /// What people will call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why it exists.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub description: Option<Option<String>>,
+    /// Products it is given, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Vec<String>>,
+    /// What it is permitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// Methods it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_methods: Option<Vec<String>>,
+    /// Paths it may reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_paths: Option<Vec<String>>,
+    /// Addresses or networks it may be used from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<String>>,
+    /// Its own rate limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limits: Option<Vec<NewRateLimit>>,
+    /// The most of its requests in flight at once, per gate.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub concurrency: Option<Option<u32>>,
+    /// Its own quotas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Vec<NewQuota>>,
+    /// `high`, `standard` or `low`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<String>,
+    /// When it is to end by itself.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_at: Option<Option<String>>,
+    /// Whatever is to be kept with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    /// What it is sorted by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Whether it must be unprotected before it can be revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<bool>,
+    /// Whether its holder may rotate it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_rotation: Option<bool>,
+    /// Automatic rotation.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub rotation: Option<Option<NewRotation>>,
+}
+
+/// A rate limit to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRateLimit {
+    /// So many per unit: `100/minute`.
+    pub rate: String,
+    /// The most at once; default: the rate's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// `local`, `shared` or `strict`; default `shared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// `on` or `shadow`; default `on`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforce: Option<String>,
+}
+
+/// A quota to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewQuota {
+    /// How much.
+    pub limit: u64,
+    /// `day`, `week`, `month` or `total`.
+    pub per: String,
+    /// On which day the period begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_day: Option<u8>,
+    /// Whether it refuses when spent; default: it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hard: Option<bool>,
+}
+
+/// Automatic rotation to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRotation {
+    /// Days between rotations.
+    pub interval_days: u32,
+    /// Whether the version before stays until the next rotation.
+    pub keep_previous: bool,
+    /// How long the version before stays otherwise; default `0s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<String>,
+}
+
+/// The optional body of `…/suspend` and `…/resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why, for the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Tells a field that is `null` from one that is left out: this runs only where it is there.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands fields to skip_serializing_if by reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_tells_null_from_left_out() {
+        let patch: PatchKey =
+            serde_json::from_str(r#"{"description": null, "concurrency": 3}"#).unwrap();
+        assert_eq!(patch.description, Some(None));
+        assert_eq!(patch.concurrency, Some(Some(3)));
+        assert_eq!(patch.expires_at, None);
+        assert_eq!(
+            serde_json::to_string(&patch).unwrap(),
+            r#"{"description":null,"concurrency":3}"#
+        );
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused() {
+        let read = serde_json::from_str::<CreateKey>(r#"{"name": "k", "expire_at": "…"}"#);
+        assert!(read.is_err_and(|fault| fault.to_string().contains("expire_at")));
+    }
+}

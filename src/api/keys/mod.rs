@@ -1,0 +1,10 @@
+//! Keys on the wire: what is answered of them, and what may be asked.
+
+mod ask;
+mod told;
+
+pub use ask::{CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, Reason};
+pub use told::{
+    Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked, Rotation,
+    Version,
+};

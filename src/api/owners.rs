@@ -1,0 +1,77 @@
+//! Owners on the wire.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Text, Time};
+use crate::domain;
+use crate::domain::id::OwnerId;
+
+/// An owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Names the owner for ever.
+    pub id: Text<OwnerId>,
+    /// What people call it.
+    pub name: String,
+    /// `user`, `team` or `system`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it was made.
+    pub created_at: Time,
+    /// Since when it may have no keys; `null` in good standing.
+    pub disabled_at: Option<Time>,
+}
+
+impl From<&domain::owner::Owner> for Owner {
+    fn from(owner: &domain::owner::Owner) -> Self {
+        Self {
+            id: owner.id.into(),
+            name: owner.name.clone(),
+            kind: owner.kind.as_str().to_owned(),
+            created_at: owner.created_at.into(),
+            disabled_at: owner.disabled_at.map(Into::into),
+        }
+    }
+}
+
+/// An owner, as far as a key names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOwner {
+    /// Names the owner for ever.
+    pub id: Text<OwnerId>,
+    /// What people call it.
+    pub name: String,
+    /// `user`, `team` or `system`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+impl From<&domain::owner::Owner> for KeyOwner {
+    fn from(owner: &domain::owner::Owner) -> Self {
+        Self {
+            id: owner.id.into(),
+            name: owner.name.clone(),
+            kind: owner.kind.as_str().to_owned(),
+        }
+    }
+}
+
+/// `POST /admin/users`; also the owner inside a key to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateOwner {
+    /// What people will call it.
+    pub name: String,
+    /// `user`, `team` or `system`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// `PATCH /admin/users/{user_id}`: what is left out stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchOwner {
+    /// What people will call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}

@@ -1,0 +1,62 @@
+//! `check`: says everything that is wrong with a configuration, and starts nothing.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::output::Output;
+use super::render::visible;
+use crate::config::{self, Config, StoreChoice};
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Check {
+    pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        let config = load(&self.config, output)?;
+        output.line(&format!(
+            "{}: OK ({})",
+            visible(&self.config.to_string_lossy()),
+            summary(&config)
+        ))
+    }
+}
+
+/// Reads a configuration; its warnings go to standard error.
+///
+/// # Errors
+/// [`Failure::Faults`] with every fault and its place.
+pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> {
+    let config = config::load(file).map_err(|faults| Failure::Faults(faults.to_string()))?;
+    for warning in &config.warnings {
+        output.note(&format!("warning: {}", visible(warning)))?;
+    }
+    Ok(config)
+}
+
+/// What a configuration amounts to, so that one that says too little is noticed.
+fn summary(config: &Config) -> String {
+    let store = match &config.store {
+        StoreChoice::Embedded { .. } => "embedded store",
+        StoreChoice::Redis(_) => "Redis store",
+    };
+    [
+        count(config.listeners.len(), "listener"),
+        count(config.routes.len(), "route"),
+        count(config.upstreams.len(), "upstream"),
+        count(config.products.len(), "product"),
+        store.to_owned(),
+    ]
+    .join(", ")
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}

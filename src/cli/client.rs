@@ -1,0 +1,358 @@
+//! The admin API as its client sees it: one address, one token, answers or failures.
+//!
+//! The token comes from the environment or a file, never from the command line, where every user of
+//! the machine could read it. It goes to the address that was named and nowhere else: redirects are not
+//! followed, proxies of the environment are not used, and without TLS it leaves this machine only if
+//! that was asked for.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use reqwest::{RequestBuilder, Response, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use crate::api::page::Page;
+use crate::api::problem::Problem;
+
+/// How to reach the admin API, and in which form to answer.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Admin API")]
+pub(crate) struct Connection {
+    /// Where the admin API answers
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PORTCULLIS_ADMIN_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9900"
+    )]
+    pub(crate) admin_url: String,
+    /// File that holds the admin token; without it, the token is read from PORTCULLIS_ADMIN_TOKEN
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Send the token without TLS even to another machine
+    #[arg(long, global = true)]
+    pub(crate) allow_plaintext: bool,
+    /// Print JSON, as the admin API answered it
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// A client of one admin API.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: HeaderValue,
+}
+
+/// What the admin API answered to a call that it did.
+pub(crate) struct Answer(Value);
+
+impl Answer {
+    /// As it came, with whatever this version of the command does not know.
+    pub(crate) fn as_json(&self) -> &Value {
+        &self.0
+    }
+
+    /// As what it means.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        T::deserialize(&self.0).map_err(Failure::Unreadable)
+    }
+}
+
+impl Client {
+    /// Prepares to call the admin API; nothing is sent yet.
+    pub(crate) fn new(connection: &Connection) -> Result<Self, Failure> {
+        let base = read_address(connection)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the token of a client is no part of a gate's configuration"
+        )]
+        let token = read_token(connection, std::env::var_os(TOKEN_VARIABLE))?;
+        // Installed once in a process; a second time changes nothing.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(KEEPALIVE);
+        if base.scheme() == "http" {
+            // The system's certificates need not be there, nor be read, where none is checked.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|source| Failure::NoAnswer {
+            url: base.to_string(),
+            source,
+        })?;
+        Ok(Self { http, base, token })
+    }
+
+    /// Asks for one thing.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Answer, Failure> {
+        self.call(self.request(Method::GET, path, query)).await
+    }
+
+    /// Asks for something to be done; `idempotency_key` makes a repetition harmless.
+    pub(crate) async fn post(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer, Failure> {
+        let mut request = self.request(Method::POST, path, &[]).json(body);
+        if let Some(key) = idempotency_key {
+            let value = HeaderValue::from_str(key).map_err(|_| {
+                Failure::Usage("an idempotency key is visible ASCII characters".to_owned())
+            })?;
+            request = request.header(IDEMPOTENCY_KEY, value);
+        }
+        self.call(request).await
+    }
+
+    /// Asks for something to end.
+    pub(crate) async fn delete(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Answer, Failure> {
+        self.call(self.request(Method::DELETE, path, query)).await
+    }
+
+    /// Reads a list: the page that `query` names, or that one and all after it.
+    ///
+    /// A gate that hands out the cursor it was given would be asked for ever; that ends the list.
+    pub(crate) async fn list(
+        &self,
+        path: &[&str],
+        mut query: Vec<(&str, String)>,
+        all: bool,
+    ) -> Result<Answer, Failure> {
+        let mut list: Page<Value> = self.get(path, &query).await?.read()?;
+        while all && let Some(cursor) = list.next_cursor.take() {
+            query.retain(|(name, _)| *name != "cursor");
+            query.push(("cursor", cursor.clone()));
+            let page: Page<Value> = self.get(path, &query).await?.read()?;
+            list.items.extend(page.items);
+            list.next_cursor = page.next_cursor.filter(|next| *next != cursor);
+        }
+        serde_json::to_value(list)
+            .map(Answer)
+            .map_err(Failure::Unreadable)
+    }
+
+    /// Opens a stream of server-sent events; it stays open for as long as both want.
+    pub(crate) async fn stream(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Response, Failure> {
+        let request = self
+            .request(Method::GET, path, query)
+            .header(header::ACCEPT, "text/event-stream");
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refusal(response).await)
+    }
+
+    /// What to say when no answer came, or only a part of one.
+    pub(crate) fn no_answer(&self, source: reqwest::Error) -> Failure {
+        Failure::NoAnswer {
+            url: self.base.to_string(),
+            source: source.without_url(),
+        }
+    }
+
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        // Invariant: `read_address` admits only URLs that can have a path.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.http
+            .request(method, url)
+            .header(header::AUTHORIZATION, self.token.clone())
+    }
+
+    async fn call(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let response = request
+            .timeout(ANSWER_TIMEOUT)
+            .send()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(Answer(Value::Null));
+        }
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        serde_json::from_slice(&body)
+            .map(Answer)
+            .map_err(Failure::Unreadable)
+    }
+
+    /// Reads why not. What is no problem document is not of the admin API.
+    async fn refusal(&self, response: Response) -> Failure {
+        let status = response.status().as_u16();
+        match response.bytes().await {
+            Ok(body) => serde_json::from_slice::<Problem>(&body).map_or_else(
+                |_| Failure::Strange {
+                    url: self.base.to_string(),
+                    status,
+                },
+                |problem| Failure::Refused(Box::new(problem)),
+            ),
+            Err(error) => self.no_answer(error),
+        }
+    }
+}
+
+/// Reads and judges the address.
+fn read_address(connection: &Connection) -> Result<Url, Failure> {
+    let refuse = |why: &str| Err(Failure::Usage(format!("the admin API's address {why}")));
+    let Ok(url) = Url::parse(&connection.admin_url) else {
+        return refuse("is no URL; it looks like http://127.0.0.1:9900");
+    };
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return refuse("begins with http:// or https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("holds no user or password; the token has a variable of its own");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse("has no query and no fragment");
+    }
+    if url.scheme() == "http" && !is_loopback(&url) && !connection.allow_plaintext {
+        return refuse(
+            "is on another machine and without TLS: whoever listens in between reads the admin token. \
+             Use https://, a tunnel to 127.0.0.1, or --allow-plaintext on a network you trust",
+        );
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Reads the token from the file that was named, else from the environment.
+fn read_token(connection: &Connection, variable: Option<OsString>) -> Result<HeaderValue, Failure> {
+    let text = match (&connection.token_file, variable) {
+        (Some(file), _) => {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Failure::Usage(format!(
+                    "cannot read the token from {}: {error}",
+                    file.display()
+                ))
+            })?;
+            Zeroizing::new(text)
+        }
+        (None, Some(value)) => Zeroizing::new(value.into_string().unwrap_or_default()),
+        (None, None) => Zeroizing::default(),
+    };
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(Failure::Usage(format!(
+            "no admin token: set {TOKEN_VARIABLE}, or name a file with --token-file"
+        )));
+    }
+    let bearer = Zeroizing::new(format!("Bearer {token}"));
+    let mut value = HeaderValue::from_str(&bearer)
+        .map_err(|_| Failure::Usage("the admin token is not one line of ASCII".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Where the token is read from if no file is named.
+pub(crate) const TOKEN_VARIABLE: &str = "PORTCULLIS_ADMIN_TOKEN";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// More than the 5 s that a gate waits for others with `wait=all`.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Tells a stream on which nothing happens from one whose other end is gone.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(url: &str) -> Connection {
+        Connection {
+            admin_url: url.to_owned(),
+            token_file: None,
+            allow_plaintext: false,
+            json: false,
+        }
+    }
+
+    #[test]
+    fn a_token_leaves_the_machine_unencrypted_only_when_asked() {
+        for (url, plain, allowed) in [
+            ("http://127.0.0.1:9900", true, true),
+            ("http://[::1]:9900", true, true),
+            ("http://[::ffff:127.0.0.1]:9900", true, true),
+            ("http://localhost:9900", true, true),
+            ("http://10.0.0.5:9900", false, true),
+            ("http://localhost.example.com", false, true),
+            ("https://gate.example.com/portcullis/", true, true),
+            ("ftp://127.0.0.1", false, false),
+            ("127.0.0.1:9900", false, false),
+            ("http://user:word@127.0.0.1:9900", false, false),
+            ("http://127.0.0.1:9900/?token=x", false, false),
+        ] {
+            let mut connection = connection(url);
+            assert_eq!(read_address(&connection).is_ok(), plain, "{url}");
+            connection.allow_plaintext = true;
+            assert_eq!(read_address(&connection).is_ok(), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_trimmed_and_never_shown() {
+        let connection = connection("http://127.0.0.1:9900");
+        let token = read_token(&connection, Some(" pct_abc\n".into())).unwrap();
+        assert_eq!(token, "Bearer pct_abc");
+        assert!(!format!("{token:?}").contains("pct_abc"));
+        let bad = read_token(&connection, Some("pct_canary\nX-Evil: 1".into())).unwrap_err();
+        assert!(!bad.render().contains("pct_canary"), "{}", bad.render());
+    }
+
+    #[test]
+    fn a_missing_or_empty_token_is_wrong_usage() {
+        let connection = connection("http://127.0.0.1:9900");
+        for variable in [None, Some(OsString::new()), Some("  \n".into())] {
+            let failure = read_token(&connection, variable).unwrap_err();
+            assert!(matches!(failure, Failure::Usage(_)), "{failure:?}");
+        }
+    }
+}

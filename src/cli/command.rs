@@ -1,0 +1,207 @@
+//! The command tree: what can be typed, and who does it.
+
+use clap::{Args, Parser, Subcommand};
+
+use super::client::{Client, Connection};
+use super::failure::Failure;
+use super::output::Output;
+use super::{check, completions, keys, owners, quickstart, schema, serve, tail, tokens, usage};
+
+/// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
+/// key, limits and counts them.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage.")]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a gate to try things out, with a first key and an echo for an API
+    Quickstart(quickstart::Quickstart),
+    /// Run the gate until SIGTERM
+    Serve(serve::Serve),
+    /// Say everything that is wrong with a configuration
+    Check(check::Check),
+    /// About configurations
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Make, list, show, suspend, resume and revoke keys
+    Keys(Group<keys::KeysCommand>),
+    /// Make, list and show owners of keys
+    Owners(Group<owners::OwnersCommand>),
+    /// Make, list and revoke tokens of the admin API
+    Tokens(Group<tokens::TokensCommand>),
+    /// What a key was used for
+    Usage(Single<usage::Usage>),
+    /// Watch requests as they finish
+    Tail(Single<tail::Tail>),
+    /// Print what makes a shell complete these commands
+    Completions(completions::Completions),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+/// Several commands that call the admin API.
+#[derive(Debug, Args)]
+struct Group<C: Subcommand> {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: C,
+}
+
+/// One command that calls the admin API.
+#[derive(Debug, Args)]
+struct Single<C: Args> {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    command: C,
+}
+
+/// A command that is done by calling the admin API.
+pub(crate) trait Conversation {
+    /// Asks, and prints what is answered: as JSON where that was asked for.
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure>;
+}
+
+impl CommandLine {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Why it was not done; [`Failure::exit_code`] says it to whoever started this process.
+    pub fn run(self, output: &mut Output) -> Result<(), Failure> {
+        match self.command {
+            Command::Quickstart(quickstart) => quickstart.run(output),
+            Command::Serve(serve) => serve.run(output),
+            Command::Check(check) => check.run(output),
+            Command::Config { command } => match command {
+                ConfigCommand::Schema => schema::run(output),
+            },
+            Command::Keys(keys) => call(&keys.connection, keys.command, output),
+            Command::Owners(owners) => call(&owners.connection, owners.command, output),
+            Command::Tokens(tokens) => call(&tokens.connection, tokens.command, output),
+            Command::Usage(usage) => call(&usage.connection, usage.command, output),
+            Command::Tail(tail) => call(&tail.connection, tail.command, output),
+            Command::Completions(completions) => completions.run(output),
+        }
+    }
+}
+
+/// Holds a conversation with the admin API to its end.
+fn call(
+    connection: &Connection,
+    conversation: impl Conversation,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let client = Client::new(connection)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(conversation.hold(&client, connection.json, output))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_specification_names_can_be_typed() {
+        for line in [
+            "portcullis quickstart",
+            "portcullis quickstart --upstream http://127.0.0.1:3000 --listen 127.0.0.1:0 --data-dir d",
+            "portcullis serve --config portcullis.yaml",
+            "portcullis check --config portcullis.yaml",
+            "portcullis config schema",
+            "portcullis keys create --name k --owner Billing",
+            "portcullis keys create --name k --owner usr_0000000000 --owner-type user --env live --scope a:b \
+             --scope c --product starter --rate 100/minute:20 --rate 5/second --allow-ip 10.0.0.0/8 \
+             --allow-path /v1 --allow-method GET --expires-in 90d --label team=x --description d --concurrency 4",
+            "portcullis keys list --status active --name x --owner usr_0000000000 --env live --product p --label a=b \
+             --stale --sort -last_used_at --limit 1000 --cursor c --all",
+            "portcullis keys list --json --admin-url http://127.0.0.1:1 --token-file f",
+            "portcullis keys --json list",
+            "portcullis keys show key_0000000000",
+            "portcullis keys suspend key_0000000000",
+            "portcullis keys resume key_0000000000 --reason back",
+            "portcullis keys revoke key_0000000000 --reason left --wait --yes",
+            "portcullis owners list",
+            "portcullis owners create --name Billing --type team",
+            "portcullis owners show usr_0000000000",
+            "portcullis tokens create --name ci --role operator --expires-in 30d",
+            "portcullis tokens list",
+            "portcullis tokens revoke tok_0000000000",
+            "portcullis usage key_0000000000 --from 2026-01-01T00:00:00Z --step 1d --by version,route",
+            "portcullis tail --key key_0000000000 --owner usr_0000000000 --status 5xx --json",
+            "portcullis completions bash",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_wrong_usage() {
+        for line in [
+            "portcullis",
+            "portcullis serve",
+            "portcullis keys",
+            "portcullis keys create --name k",
+            "portcullis keys create --owner o",
+            "portcullis keys create --name k --owner o --rate 100",
+            "portcullis keys create --name k --owner o --rate 100/minute:0",
+            "portcullis keys create --name k --owner o --concurrency 0",
+            "portcullis keys create --name k --owner o --owner-type robot",
+            "portcullis keys create --name k --owner o --expires-at tomorrow",
+            "portcullis keys create --name k --owner o --expires-in 1d --expires-at 2030-01-01T00:00:00Z",
+            "portcullis keys list --limit 0",
+            "portcullis keys list --limit 1001",
+            "portcullis keys list --sort colour",
+            "portcullis keys list --status gone",
+            "portcullis keys show usr_0000000000",
+            "portcullis keys show ../tokens",
+            "portcullis keys revoke",
+            "portcullis usage key_0000000000 --step 2h",
+            "portcullis completions abacus",
+        ] {
+            let code = parse(line)
+                .map(|_| 0)
+                .unwrap_or_else(|error| error.exit_code());
+            assert_eq!(code, 2, "{line}");
+        }
+    }
+
+    /// S0-14: no secret is ever taken from the command line, where every user of the machine reads it.
+    #[test]
+    fn there_is_no_way_to_name_a_token_on_the_command_line() {
+        for line in [
+            "portcullis keys list --token pct_canary",
+            "portcullis keys list --token=pct_canary",
+            "portcullis keys --admin-token=pct_canary list",
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{line}");
+            assert!(!error.to_string().contains("pct_canary"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Why a command did not do what it was asked to, and the exit code that says so.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+use super::render::visible;
+use crate::api::problem::Problem;
+
+/// Why a command ended otherwise than asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The admin API said no, and why.
+    #[error("{}", .0.title)]
+    Refused(Box<Problem>),
+    /// The admin API, or what stands in its place, answered something else than an answer of it.
+    #[error("{url} answered {status}, which is no answer of the admin API")]
+    Strange {
+        /// Who was asked.
+        url: String,
+        /// The status it gave.
+        status: u16,
+    },
+    /// An answer has not the shape it should have.
+    #[error("the answer cannot be read; is the gate of another version than this command?")]
+    Unreadable(#[source] serde_json::Error),
+    /// No answer came.
+    #[error("no answer from the admin API at {url}")]
+    NoAnswer {
+        /// Who was asked.
+        url: String,
+        /// What went wrong underneath.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The stream of live requests ended.
+    #[error("the gate ended the stream")]
+    StreamEnded,
+    /// The command line or the environment asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// The person asked said no.
+    #[error("nothing was done")]
+    Declined,
+    /// A secret that only its making shows was shown before.
+    #[error(
+        "this key was made by an earlier call with the same idempotency key; its secret was shown then, and cannot be read again"
+    )]
+    ShownBefore,
+    /// A configuration is wrong; the text names every fault.
+    #[error("{0}")]
+    Faults(String),
+    /// A stream of this process cannot be written or read.
+    #[error("standard streams: {0}")]
+    Streams(#[from] io::Error),
+    /// Anything that running the gate may meet.
+    #[error("{0}")]
+    Gate(anyhow::Error),
+}
+
+impl Failure {
+    /// 1: refused or failed. 2: wrong usage. A reader that had enough is no failure.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            failure if failure.is_broken_pipe() => ExitCode::SUCCESS,
+            _ => ExitCode::from(1),
+        }
+    }
+
+    /// Whether whoever read our output has gone away.
+    #[must_use]
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Streams(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The report for standard error: one line, and one more per fault the admin API pointed at.
+    #[must_use]
+    pub(crate) fn render(&self) -> String {
+        match self {
+            Self::Refused(problem) => render_problem(problem),
+            Self::Faults(text) => format!("{}\n", text.trim_end()),
+            Self::Gate(error) => format!("error: {error:#}\n"),
+            other => {
+                let mut text = format!("error: {other}");
+                if let Some(cause) = deepest_cause(other) {
+                    let _ = write!(text, ": {cause}");
+                }
+                text.push('\n');
+                if let Self::NoAnswer { .. } = other {
+                    text.push_str(
+                        "  Is the gate running? PORTCULLIS_ADMIN_URL or --admin-url says where.\n",
+                    );
+                }
+                text
+            }
+        }
+    }
+}
+
+/// `error: title (code): detail`, then a line per pointer, then what to quote when asking for help.
+fn render_problem(problem: &Problem) -> String {
+    let mut text = format!(
+        "error: {} ({} {})",
+        visible(&problem.title),
+        problem.status,
+        visible(&problem.code)
+    );
+    let _ = writeln!(text, ": {}", visible(&problem.detail));
+    for fault in problem.errors.iter().flatten() {
+        let place = if fault.pointer.is_empty() {
+            "(whole body)"
+        } else {
+            &fault.pointer
+        };
+        let _ = writeln!(text, "  {}: {}", visible(place), visible(&fault.detail));
+    }
+    let _ = writeln!(text, "  request {}", visible(&problem.request_id));
+    text
+}
+
+/// What lies at the bottom of a chain of causes: the words of the operating system, most often.
+fn deepest_cause(error: &Failure) -> Option<String> {
+    let mut cause: &dyn Error = error.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::problem::Fault;
+
+    fn problem() -> Problem {
+        Problem {
+            kind: "urn:portcullis:problem:invalid".to_owned(),
+            title: "Invalid request".to_owned(),
+            status: 422,
+            code: "invalid".to_owned(),
+            detail: "two fields are wrong".to_owned(),
+            request_id: "req_1".to_owned(),
+            errors: Some(vec![
+                Fault {
+                    pointer: "/scopes/0".to_owned(),
+                    code: "format".to_owned(),
+                    detail: "no scope: \u{1b}[31m".to_owned(),
+                },
+                Fault {
+                    pointer: String::new(),
+                    code: "missing".to_owned(),
+                    detail: "an owner is mandatory".to_owned(),
+                },
+            ]),
+        }
+    }
+
+    #[test]
+    fn a_problem_is_told_with_each_place_it_points_at() {
+        assert_eq!(
+            Failure::Refused(Box::new(problem())).render(),
+            "error: Invalid request (422 invalid): two fields are wrong\n  \
+             /scopes/0: no scope: \\u{1b}[31m\n  (whole body): an owner is mandatory\n  request req_1\n"
+        );
+    }
+
+    #[test]
+    fn only_wrong_usage_is_2_and_a_reader_that_left_is_no_failure() {
+        let code = |failure: Failure| format!("{:?}", failure.exit_code());
+        let broken = Failure::Streams(io::ErrorKind::BrokenPipe.into());
+        let full = Failure::Streams(io::ErrorKind::StorageFull.into());
+        assert_eq!(code(broken), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(code(full), format!("{:?}", ExitCode::from(1)));
+        assert_eq!(code(Failure::Declined), format!("{:?}", ExitCode::from(1)));
+        assert_eq!(
+            code(Failure::Usage(String::new())),
+            format!("{:?}", ExitCode::from(2))
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! The commands about keys.
+
+use clap::Subcommand;
+
+use super::create::Create;
+use super::list::List;
+use super::pause::Pause;
+use super::revoke::Revoke;
+use super::show;
+use crate::cli::client::Client;
+use crate::cli::command::Conversation;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::domain::id::KeyId;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key; its secret is printed this once, alone on standard output
+    Create(Box<Create>),
+    /// List keys
+    List(List),
+    /// Show a key and its versions
+    Show {
+        /// The key
+        key_id: KeyId,
+    },
+    /// Pause a key until it is resumed
+    Suspend(Pause),
+    /// End the pause of a key
+    Resume(Pause),
+    /// End a key for ever
+    Revoke(Revoke),
+}
+
+impl Conversation for KeysCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => create.run(client, json, output).await,
+            Self::List(list) => list.run(client, json, output).await,
+            Self::Show { key_id } => {
+                let answer = client
+                    .get(&["admin", "keys", &key_id.to_string()], &[])
+                    .await?;
+                if json {
+                    return output.json(answer.as_json());
+                }
+                show::key(&answer.read()?, output)
+            }
+            Self::Suspend(pause) => pause.run("suspend", client, json, output).await,
+            Self::Resume(pause) => pause.run("resume", client, json, output).await,
+            Self::Revoke(revoke) => revoke.run(client, json, output).await,
+        }
+    }
+}

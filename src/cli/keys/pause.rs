@@ -1,0 +1,45 @@
+//! `keys suspend` and `keys resume`: a pause of a key, and its end.
+
+use clap::Args;
+
+use super::show;
+use crate::api::keys::Reason;
+use crate::cli::client::Client;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::domain::id::KeyId;
+
+/// A key to be paused, or to go on.
+#[derive(Debug, Args)]
+pub(crate) struct Pause {
+    /// The key
+    key_id: KeyId,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Pause {
+    pub(super) async fn run(
+        self,
+        verb: &str,
+        client: &Client,
+        json: bool,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let body = Reason {
+            reason: self.reason,
+        };
+        let answer = client
+            .post(
+                &["admin", "keys", &self.key_id.to_string(), verb],
+                &body,
+                None,
+            )
+            .await?;
+        if json {
+            return output.json(answer.as_json());
+        }
+        show::standing(&answer.read()?, output)
+    }
+}

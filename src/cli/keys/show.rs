@@ -1,0 +1,181 @@
+//! How keys are shown.
+
+use crate::api::keys::{Key, RateLimit, Revoked};
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::render::{Cell, Sheet, Table, status_tone, to_the_second, visible};
+
+/// Many keys, a line each.
+pub(super) fn keys(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
+    if keys.is_empty() {
+        return output.note("No keys.");
+    }
+    let mut table = Table::new(&[
+        "ID",
+        "NAME",
+        "OWNER",
+        "ENV",
+        "STATUS",
+        "FINGERPRINT",
+        "CREATED",
+        "LAST USED",
+    ]);
+    for key in keys {
+        let status = match key.badges.as_slice() {
+            [] => key.status.clone(),
+            badges => format!("{} ({})", key.status, badges.join(", ")),
+        };
+        table.row(vec![
+            Cell::solid(key.id.to_string()),
+            Cell::text(&key.name),
+            Cell::text(&key.owner.name),
+            Cell::solid(&key.env),
+            Cell::toned(status, status_tone(&key.status)),
+            Cell::maybe(key.fingerprint.as_deref()),
+            Cell::day(key.created_at),
+            Cell::time(key.last_used_at, "never"),
+        ]);
+    }
+    output.table(&table)
+}
+
+/// One key, with all its versions.
+pub(super) fn key(key: &Key, output: &mut Output) -> Result<(), Failure> {
+    output.sheet(&sheet(key))?;
+    let mut table = Table::new(&[
+        "VERSION",
+        "STATE",
+        "FINGERPRINT",
+        "CREATED",
+        "RETIRES",
+        "LAST USED",
+    ]);
+    for version in &key.versions {
+        table.row(vec![
+            Cell::number(version.number.into()),
+            Cell::solid(&version.state),
+            Cell::solid(&version.fingerprint),
+            Cell::time(Some(version.created_at), "-"),
+            Cell::time(version.retires_at, "-"),
+            Cell::time(version.last_used_at, "never"),
+        ]);
+    }
+    output.line("")?;
+    output.table(&table)
+}
+
+/// A key that was just made, and its secret: alone on standard output, so that it can go straight into
+/// a variable without touching a screen, a file or a history.
+pub(super) fn created(key: &Key, secret: &str, output: &mut Output) -> Result<(), Failure> {
+    output.note_sheet(&sheet(key))?;
+    output
+        .note("\nThe secret. It is shown this once and cannot be read again, only replaced:\n")?;
+    output.line(secret)?;
+    output.note(
+        "\nKeep it in an environment variable, not in code and not in a command line:\n  \
+         read -rs PORTCULLIS_API_KEY && export PORTCULLIS_API_KEY    # then paste it\n\
+         or make a key straight into one:\n  \
+         export PORTCULLIS_API_KEY=\"$(portcullis keys create …)\"",
+    )
+}
+
+/// In what standing a key is now.
+pub(super) fn standing(key: &Key, output: &mut Output) -> Result<(), Failure> {
+    output.line(&format!("{} is {}", called(key), visible(&key.status)))
+}
+
+/// A key that was just ended, and how far that has got.
+pub(super) fn revoked(revoked: &Revoked, output: &mut Output) -> Result<(), Failure> {
+    let revocation = &revoked.revocation;
+    standing(&revoked.key, output)?;
+    let mut sheet = Sheet::default();
+    sheet.list("refused by", &revocation.applied_on);
+    sheet.list("durable on", &revocation.durable_on);
+    output.sheet(&sheet)?;
+    for node in &revocation.pending {
+        let stops_by = match node.stops_by {
+            Some(time) => format!("it stops serving by itself by {}", to_the_second(time)),
+            None => "it is not known when it stops serving by itself".to_owned(),
+        };
+        output.note(&format!(
+            "warning: {} does not have it yet; {stops_by}",
+            visible(&node.node)
+        ))?;
+    }
+    Ok(())
+}
+
+/// What whoever revokes a key should know first.
+pub(super) fn revocation_warning(key: &Key) -> String {
+    let used = match key.last_used_at {
+        Some(time) => format!("last used {}", to_the_second(time)),
+        None => "never used".to_owned(),
+    };
+    format!(
+        "{} of {} ({}, {used}) stops working at once, for ever. This cannot be undone.",
+        called(key),
+        visible(&key.owner.name),
+        visible(&key.env),
+    )
+}
+
+/// `key_… (name)`.
+fn called(key: &Key) -> String {
+    format!("{} ({})", key.id, visible(&key.name))
+}
+
+fn sheet(key: &Key) -> Sheet {
+    let time = |time| to_the_second(time);
+    let mut sheet = Sheet::default();
+    sheet.fact("id", key.id.to_string());
+    sheet.fact("name", &key.name);
+    sheet.maybe("description", key.description.as_ref());
+    sheet.fact(
+        "owner",
+        format!("{} ({}, {})", key.owner.name, key.owner.kind, key.owner.id),
+    );
+    sheet.fact("status", &key.status);
+    sheet.list("badges", &key.badges);
+    sheet.fact("env", &key.env);
+    sheet.list("products", &key.products);
+    sheet.list("scopes", &key.scopes);
+    sheet.list("methods", &key.allowed_methods);
+    sheet.list("paths", &key.allowed_paths);
+    sheet.list("addresses", &key.allowed_ips);
+    let limits: Vec<String> = key.rate_limits.iter().map(limit).collect();
+    sheet.list("rate limits", &limits);
+    sheet.maybe("concurrency", key.concurrency.map(|most| most.to_string()));
+    let labels: Vec<String> = key
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    sheet.list("labels", &labels);
+    sheet.fact(
+        "created",
+        format!("{} by {}", time(key.created_at), key.created_by),
+    );
+    sheet.maybe("last rotated", key.last_rotated_at.map(time));
+    sheet.fact(
+        "last used",
+        key.last_used_at.map_or_else(|| "never".to_owned(), time),
+    );
+    sheet.fact(
+        "expires",
+        key.expires_at.map_or_else(|| "never".to_owned(), time),
+    );
+    sheet.maybe("fingerprint", key.fingerprint.as_ref());
+    sheet
+}
+
+/// `10/second burst 20`, and what of it is not as usual.
+fn limit(limit: &RateLimit) -> String {
+    let mut text = format!("{} burst {}", limit.rate, limit.burst);
+    if limit.mode != "shared" {
+        text.push_str(&format!(" {}", limit.mode));
+    }
+    if limit.enforce != "on" {
+        text.push_str(&format!(" {}", limit.enforce));
+    }
+    text
+}

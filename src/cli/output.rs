@@ -1,0 +1,150 @@
+//! Where the command line prints: answers to standard output, notes and errors to standard error.
+//!
+//! The only writer of either, apart from the access log of a running gate. Colour is written freely
+//! and taken out where the stream is no terminal or `NO_COLOR` is set.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::render::{Sheet, Table};
+
+/// In which form answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// For eyes: tables with lines, colour.
+    Terminal,
+    /// For pipes: aligned columns, nothing else.
+    Plain,
+}
+
+/// Both streams, and in which form the first is written.
+pub struct Output {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    form: Form,
+}
+
+impl Output {
+    /// The streams of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let form = if io::stdout().is_terminal() {
+            Form::Terminal
+        } else {
+            Form::Plain
+        };
+        Self {
+            out: Box::new(anstream::stdout()),
+            err: Box::new(anstream::stderr()),
+            form,
+        }
+    }
+
+    /// Prints one line of the answer.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// Prints text that carries its own line ends.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.out.write_all(text.as_bytes())?;
+        Ok(self.out.flush()?)
+    }
+
+    /// Prints a value as JSON, indented for eyes, on one line for pipes.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = match self.form {
+            Form::Terminal => serde_json::to_string_pretty(value),
+            Form::Plain => serde_json::to_string(value),
+        };
+        self.line(&text.map_err(io::Error::other)?)
+    }
+
+    /// Prints many of a kind.
+    pub(crate) fn table(&mut self, table: &Table) -> Result<(), Failure> {
+        self.text(&table.render(self.form))
+    }
+
+    /// Prints one thing.
+    pub(crate) fn sheet(&mut self, sheet: &Sheet) -> Result<(), Failure> {
+        self.text(&sheet.render())
+    }
+
+    /// Tells the person in front of it something that is not part of the answer.
+    pub(crate) fn note(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.err, "{text}")?)
+    }
+
+    /// Tells the person in front of it about one thing, apart from the answer.
+    pub(crate) fn note_sheet(&mut self, sheet: &Sheet) -> Result<(), Failure> {
+        Ok(self.err.write_all(sheet.render().as_bytes())?)
+    }
+
+    /// Asks a question on standard error and reads one line from standard input.
+    pub(crate) fn ask(&mut self, question: &str) -> Result<String, Failure> {
+        write!(self.err, "{question} ")?;
+        self.err.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Whether somebody is there to be asked.
+    pub(crate) fn may_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Reports why a command did not do what it was asked to. A reader that went away is told nothing.
+    pub fn report(&mut self, failure: &Failure) {
+        if failure.is_broken_pipe() {
+            return;
+        }
+        // Nobody is left to tell if standard error is gone too.
+        let _ = self.err.write_all(failure.render().as_bytes());
+        let _ = self.err.flush();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod capture {
+    //! An [`Output`] whose words can be read back.
+
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// What was written, shared with the writer.
+    #[derive(Clone, Default)]
+    pub(crate) struct Captured(Rc<RefCell<Vec<u8>>>);
+
+    impl Captured {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.borrow().clone()).unwrap()
+        }
+    }
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An output, and what it says on its two streams.
+    pub(crate) fn output(form: Form) -> (Output, Captured, Captured) {
+        let (out, err) = (Captured::default(), Captured::default());
+        let output = Output {
+            out: Box::new(out.clone()),
+            err: Box::new(err.clone()),
+            form,
+        };
+        (output, out, err)
+    }
+}

@@ -1,0 +1,186 @@
+//! `owners …`: who holds keys, through the admin API.
+
+use std::convert::Infallible;
+use std::str::FromStr;
+
+use clap::{Subcommand, ValueEnum};
+
+use super::client::Client;
+use super::command::Conversation;
+use super::failure::Failure;
+use super::output::Output;
+use super::paging::Paging;
+use super::render::{Cell, Sheet, Table, Tone, to_the_second, visible};
+use crate::api::owners::{CreateOwner, Owner};
+use crate::api::page::Page;
+use crate::domain::id::OwnerId;
+
+/// What to do with owners.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OwnersCommand {
+    /// List owners
+    List {
+        /// Only owners with this in their name, in any case
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Make an owner
+    Create {
+        /// What people will call it
+        #[arg(long)]
+        name: String,
+        /// What it is
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: OwnerType,
+    },
+    /// Show an owner
+    Show {
+        /// The owner
+        owner_id: OwnerId,
+    },
+}
+
+impl Conversation for OwnersCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        let answer = match &self {
+            Self::List { name, paging } => {
+                let mut query = Vec::new();
+                query.extend(name.clone().map(|name| ("name", name)));
+                paging.add_to(&mut query);
+                client.list(&["admin", "users"], query, paging.all).await?
+            }
+            Self::Create { name, kind } => {
+                let body = CreateOwner {
+                    name: name.clone(),
+                    kind: kind.as_str().to_owned(),
+                };
+                client.post(&["admin", "users"], &body, None).await?
+            }
+            Self::Show { owner_id } => {
+                client
+                    .get(&["admin", "users", &owner_id.to_string()], &[])
+                    .await?
+            }
+        };
+        if json {
+            return output.json(answer.as_json());
+        }
+        match self {
+            Self::List { .. } => {
+                let page: Page<Owner> = answer.read()?;
+                show_all(&page.items, output)?;
+                Paging::note_rest(page.next_cursor.as_deref(), output)
+            }
+            Self::Create { .. } | Self::Show { .. } => output.sheet(&sheet(&answer.read()?)),
+        }
+    }
+}
+
+/// What an owner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OwnerType {
+    User,
+    Team,
+    System,
+}
+
+impl OwnerType {
+    /// The type's word.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Team => "team",
+            Self::System => "system",
+        }
+    }
+}
+
+/// An owner as it is typed: by id, or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OwnerArgument {
+    /// This one.
+    Id(OwnerId),
+    /// The one that is called so.
+    Name(String),
+}
+
+impl FromStr for OwnerArgument {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.parse() {
+            Ok(id) => Self::Id(id),
+            Err(_) => Self::Name(text.to_owned()),
+        })
+    }
+}
+
+impl OwnerArgument {
+    /// The id of the owner that is meant; asks the admin API where that is not the id itself.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if no owner, or more than one, is called so.
+    pub(crate) async fn resolve(&self, client: &Client) -> Result<OwnerId, Failure> {
+        let name = match self {
+            Self::Id(id) => return Ok(*id),
+            Self::Name(name) => name,
+        };
+        let query = vec![("name", name.clone()), ("limit", "1000".to_owned())];
+        let answer = client.list(&["admin", "users"], query, true).await?;
+        let mut page: Page<Owner> = answer.read()?;
+        let wanted = name.to_lowercase();
+        page.items
+            .retain(|owner| owner.name.to_lowercase() == wanted);
+        match page.items.as_slice() {
+            [owner] => Ok(*owner.id),
+            [] => Err(Failure::Usage(format!(
+                "no owner is called `{}`",
+                visible(name)
+            ))),
+            owners => {
+                let ids: Vec<String> = owners
+                    .iter()
+                    .map(|owner| format!("{} ({})", owner.id, visible(&owner.kind)))
+                    .collect();
+                Err(Failure::Usage(format!(
+                    "several owners are called `{}`; say which: {}",
+                    visible(name),
+                    ids.join(", ")
+                )))
+            }
+        }
+    }
+}
+
+fn show_all(owners: &[Owner], output: &mut Output) -> Result<(), Failure> {
+    if owners.is_empty() {
+        return output.note("No owners.");
+    }
+    let mut table = Table::new(&["ID", "NAME", "TYPE", "STANDING", "CREATED"]);
+    for owner in owners {
+        let standing = match owner.disabled_at {
+            Some(_) => Cell::toned("disabled", Tone::Bad),
+            None => Cell::toned("good", Tone::Good),
+        };
+        table.row(vec![
+            Cell::solid(owner.id.to_string()),
+            Cell::text(&owner.name),
+            Cell::solid(&owner.kind),
+            standing,
+            Cell::day(owner.created_at),
+        ]);
+    }
+    output.table(&table)
+}
+
+fn sheet(owner: &Owner) -> Sheet {
+    let mut sheet = Sheet::default();
+    sheet.fact("id", owner.id.to_string());
+    sheet.fact("name", &owner.name);
+    sheet.fact("type", &owner.kind);
+    sheet.fact("created", to_the_second(owner.created_at));
+    sheet.maybe("disabled", owner.disabled_at.map(to_the_second));
+    sheet
+}

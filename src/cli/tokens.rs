@@ -1,0 +1,164 @@
+//! `tokens …`: who may call the admin API, through the admin API.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::client::{Client, TOKEN_VARIABLE};
+use super::command::Conversation;
+use super::failure::Failure;
+use super::output::Output;
+use super::owners::OwnerArgument;
+use super::paging::Paging;
+use super::render::{Cell, Sheet, Table, to_the_second};
+use super::values::Span;
+use crate::api::page::Page;
+use crate::api::tokens::{CreateToken, Token, TokenCreated};
+use crate::domain::id::TokenId;
+use crate::domain::time::Timestamp;
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    /// Make a token; its secret is printed this once, alone on standard output
+    Create(Create),
+    /// List tokens
+    List {
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// End a token for ever
+    Revoke {
+        /// The token
+        token_id: TokenId,
+    },
+}
+
+/// A token to be made.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// What people will call the token
+    #[arg(long)]
+    name: String,
+    /// What it may do
+    #[arg(long)]
+    role: Role,
+    /// The one owner it is bound to; default: none
+    #[arg(long, value_name = "NAME|ID")]
+    owner: Option<OwnerArgument>,
+    /// When it ends by itself: 2030-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
+    expires_at: Option<Timestamp>,
+    /// In what time it ends by itself: 90d
+    #[arg(long, value_name = "SPAN")]
+    expires_in: Option<Span>,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// Reads
+    Viewer,
+    /// Also makes, changes and revokes keys and owners
+    Operator,
+    /// Everything
+    Admin,
+}
+
+impl Conversation for TokensCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => create.run(client, json, output).await,
+            Self::List { paging } => {
+                let mut query = Vec::new();
+                paging.add_to(&mut query);
+                let answer = client.list(&["admin", "tokens"], query, paging.all).await?;
+                if json {
+                    return output.json(answer.as_json());
+                }
+                let page: Page<Token> = answer.read()?;
+                show_all(&page.items, output)?;
+                Paging::note_rest(page.next_cursor.as_deref(), output)
+            }
+            Self::Revoke { token_id } => {
+                let id = token_id.to_string();
+                let answer = client.delete(&["admin", "tokens", &id], &[]).await?;
+                if json {
+                    return output.json(answer.as_json());
+                }
+                output.line(&format!("{id} is revoked"))
+            }
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        let role = self.role.to_possible_value();
+        let expires_at = self
+            .expires_at
+            .or_else(|| self.expires_in.map(Span::ahead_of_now));
+        let owner_id = match &self.owner {
+            Some(owner) => Some(owner.resolve(client).await?.to_string()),
+            None => None,
+        };
+        let body = CreateToken {
+            name: self.name,
+            role: role
+                .map(|word| word.get_name().to_owned())
+                .unwrap_or_default(),
+            owner_id,
+            expires_at: expires_at.map(|time| time.to_string()),
+        };
+        let answer = client.post(&["admin", "tokens"], &body, None).await?;
+        if json {
+            return output.json(answer.as_json());
+        }
+        let created: TokenCreated = answer.read()?;
+        output.note_sheet(&sheet(&created.token))?;
+        output.note("\nThe token. It is shown this once and cannot be read again:\n")?;
+        output.line(&created.secret)?;
+        output.note(&format!(
+            "\nKeep it in an environment variable or a file, not in a command line:\n  \
+             read -rs {TOKEN_VARIABLE} && export {TOKEN_VARIABLE}    # then paste it"
+        ))
+    }
+}
+
+fn show_all(tokens: &[Token], output: &mut Output) -> Result<(), Failure> {
+    if tokens.is_empty() {
+        return output.note("No tokens.");
+    }
+    let mut table = Table::new(&[
+        "ID",
+        "NAME",
+        "ROLE",
+        "OWNER",
+        "FINGERPRINT",
+        "CREATED",
+        "EXPIRES",
+        "REVOKED",
+    ]);
+    for token in tokens {
+        table.row(vec![
+            Cell::solid(token.id.to_string()),
+            Cell::text(&token.name),
+            Cell::solid(&token.role),
+            Cell::maybe(token.owner_id.map(|owner| owner.to_string())),
+            Cell::solid(&token.fingerprint),
+            Cell::day(token.created_at),
+            Cell::time(token.expires_at, "never"),
+            Cell::time(token.revoked_at, "-"),
+        ]);
+    }
+    output.table(&table)
+}
+
+fn sheet(token: &Token) -> Sheet {
+    let mut sheet = Sheet::default();
+    sheet.fact("id", token.id.to_string());
+    sheet.fact("name", &token.name);
+    sheet.fact("role", &token.role);
+    sheet.maybe("owner", token.owner_id.map(|owner| owner.to_string()));
+    sheet.fact("fingerprint", &token.fingerprint);
+    sheet.maybe("expires", token.expires_at.map(to_the_second));
+    sheet
+}

@@ -1,0 +1,82 @@
+//! Why a service did not do what was asked.
+
+use crate::domain::change::Revision;
+use crate::domain::lifecycle::{FieldFault, LifecycleError};
+use crate::store::StoreError;
+
+/// Why a service did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such thing, or not for this caller.
+    #[error("not found")]
+    NotFound,
+    /// The caller is bound to one owner, and this is not that owner's to do.
+    #[error("caller is bound to one owner")]
+    Bound,
+    /// Some of what was asked for cannot be: each fault with its place.
+    #[error("{} fields are wrong", .0.len())]
+    Invalid(Vec<FieldFault>),
+    /// The key's life does not allow it.
+    #[error("step is not allowed")]
+    Lifecycle(#[from] LifecycleError),
+    /// A disabled owner gets no new keys.
+    #[error("owner is disabled")]
+    OwnerDisabled,
+    /// Another owner of this type has the name.
+    #[error("name is taken")]
+    NameTaken,
+    /// The secret belongs to another key.
+    #[error("secret belongs to another key")]
+    DuplicateSecret,
+    /// The idempotency key was used for another request.
+    #[error("idempotency key was used for another request")]
+    OtherRequest,
+    /// The key is no longer as the caller last saw it.
+    #[error("key has changed since it was read")]
+    Changed,
+    /// Others changed the store each time this change was tried.
+    #[error("lost {attempts} races for the next revision")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The store has the change, but this gate does not act on it yet.
+    #[error("revision {revision} is stored but was not applied in time")]
+    NotApplied {
+        /// The change's.
+        revision: Revision,
+    },
+    /// The store does not answer.
+    #[error("store does not answer")]
+    StoreAway(#[source] StoreError),
+    /// The store has no room left.
+    #[error("store is full")]
+    StoreFull(#[source] StoreError),
+    /// What the store holds, or did, is not as it should be.
+    #[error("store is not as it should be")]
+    StoreBroken(#[source] StoreError),
+    /// The system gives no random bytes.
+    #[error("no random bytes")]
+    Random(#[source] getrandom::Error),
+}
+
+impl From<StoreError> for ControlError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::DuplicateHash { .. } => Self::DuplicateSecret,
+            StoreError::Unavailable { .. } => Self::StoreAway(error),
+            StoreError::Full { .. } => Self::StoreFull(error),
+            StoreError::Conflict { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Unusable { .. } => Self::StoreBroken(error),
+        }
+    }
+}
+
+impl ControlError {
+    /// One field is wrong.
+    #[must_use]
+    pub fn field(pointer: &str, code: &'static str, detail: &str) -> Self {
+        Self::Invalid(vec![FieldFault::new(pointer, code, detail)])
+    }
+}

@@ -1,0 +1,11 @@
+//! Keys: made, found, changed, paused, ended.
+//!
+//! **Invariant:** every change of a key is a step of [`lifecycle`](crate::domain::lifecycle), committed
+//! with its audit entry through [`Writer`](super::writer::Writer). Nothing else writes a key.
+
+mod create;
+mod service;
+
+pub use create::{Created, Idempotency, NewKey, OwnerChoice};
+pub(in crate::control) use service::visible;
+pub use service::{KeyService, KeyView, Rules, Step, Terms};

@@ -1,0 +1,316 @@
+//! Keys: found, changed, paused, ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use sha2::{Digest, Sha256};
+
+use crate::control::ControlError;
+use crate::control::caller::{About, Caller, reason};
+use crate::control::writer::{Done, Draft, Writer};
+use crate::domain::audit::{Action, FieldChange};
+use crate::domain::change::Write;
+use crate::domain::id::{KeyId, OwnerId};
+use crate::domain::key::{Key, KeySettings};
+use crate::domain::lifecycle::{self, Bounds, FieldFault};
+use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::patch::{SettingsPatch, changes};
+use crate::domain::product::Product;
+use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::secret::{Fingerprint, Hasher};
+use crate::domain::time::{Clock, Timestamp};
+use crate::store::Store;
+
+/// Makes, finds and changes keys.
+pub struct KeyService {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) writer: Arc<Writer>,
+    pub(super) rules: Rules,
+}
+
+/// How this gate makes keys.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What secrets begin with.
+    pub prefix: String,
+    /// Environments there are; the first is the default.
+    pub envs: Vec<String>,
+    /// How secrets are hashed.
+    pub hasher: Hasher,
+    /// The products there are.
+    pub products: Vec<Product>,
+}
+
+/// A key and what belongs to telling of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyView {
+    /// The key.
+    pub key: Key,
+    /// Who holds it.
+    pub owner: Owner,
+    /// When each version was last used, for those that were.
+    pub last_used: Vec<(u16, Timestamp)>,
+}
+
+impl KeyView {
+    /// Changes whenever the key does: what an `ETag` holds.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        tag(&self.key)
+    }
+}
+
+/// What is asked of a change besides the change itself.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// The tags one of which the key must still have; `None`: any.
+    pub if_match: Option<Vec<String>>,
+    /// Why, for the audit log.
+    pub reason: Option<String>,
+}
+
+/// A step in the life of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Pause it.
+    Suspend,
+    /// End its pause.
+    Resume,
+    /// End it for ever.
+    Revoke,
+}
+
+impl KeyService {
+    /// A service over `store`; every change goes through `writer`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        writer: Arc<Writer>,
+        rules: Rules,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            writer,
+            rules,
+        }
+    }
+
+    /// The products there are.
+    #[must_use]
+    pub fn products(&self) -> &[Product] {
+        &self.rules.products
+    }
+
+    /// The kind of store that keys are kept in: `embedded` or `redis`.
+    #[must_use]
+    pub fn store_kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
+    /// One key with all its versions.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], or what the store returns.
+    pub async fn load(&self, caller: &Caller, id: KeyId) -> Result<KeyView, ControlError> {
+        let key = visible(&*self.store, caller, id).await?;
+        self.view(key).await
+    }
+
+    /// A page of the keys that `query` asks for and the caller sees.
+    ///
+    /// # Errors
+    /// What the store returns.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        mut query: KeyQuery,
+        sort: KeySort,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<KeyView>, ControlError> {
+        if let Some(bound) = caller.bound_to {
+            if query.owner.is_some_and(|asked| asked != bound) {
+                return Ok(Page {
+                    items: Vec::new(),
+                    next: None,
+                });
+            }
+            query.owner = Some(bound);
+        }
+        query.now = self.clock.now();
+        let page = self.store.keys(&query, sort, limit, after).await?;
+        let mut owners: HashMap<OwnerId, Owner> = HashMap::new();
+        let mut items = Vec::with_capacity(page.items.len());
+        for row in page.items {
+            let owner = match owners.get(&row.key.owner) {
+                Some(known) => known.clone(),
+                None => {
+                    let owner = self.owner_of(&row.key).await?;
+                    owners.insert(owner.id, owner.clone());
+                    owner
+                }
+            };
+            items.push(KeyView {
+                key: row.key,
+                owner,
+                last_used: row.last_used,
+            });
+        }
+        Ok(Page {
+            items,
+            next: page.next,
+        })
+    }
+
+    /// Gives a key other settings.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], [`ControlError::Changed`], [`ControlError::Invalid`],
+    /// [`ControlError::Lifecycle`], or what the store returns.
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        patch: &SettingsPatch,
+        found: &[FieldFault],
+        terms: Terms,
+    ) -> Result<KeyView, ControlError> {
+        let step = |key: Key, now| {
+            let settings = patch.clone().apply(key.settings.clone());
+            let mut faults = found.to_vec();
+            faults.extend(self.faults(&settings, Some(&key.settings), now));
+            if !faults.is_empty() {
+                return Err(ControlError::Invalid(faults));
+            }
+            Ok(lifecycle::change(key, settings, now)?)
+        };
+        let done = self.amend(caller, id, Action::KeyUpdate, terms, step);
+        Ok(done.await?.value)
+    }
+
+    /// Takes a key a step further in its life. A step that was taken before changes nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], [`ControlError::Changed`], [`ControlError::Lifecycle`], or what the
+    /// store returns.
+    pub async fn take(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        step: Step,
+        terms: Terms,
+    ) -> Result<Done<KeyView>, ControlError> {
+        let action = match step {
+            Step::Suspend => Action::KeySuspension,
+            Step::Resume => Action::KeyResumption,
+            Step::Revoke => Action::KeyRevocation,
+        };
+        let step = |key, now| {
+            Ok(match step {
+                Step::Suspend => lifecycle::suspend(key, now)?,
+                Step::Resume => lifecycle::resume(key)?,
+                Step::Revoke => lifecycle::revoke(key, now)?,
+            })
+        };
+        self.amend(caller, id, action, terms, step).await
+    }
+
+    async fn amend(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        action: Action,
+        terms: Terms,
+        step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
+    ) -> Result<Done<KeyView>, ControlError> {
+        let reason = reason(terms.reason)?;
+        let amend = || {
+            async {
+                let now = self.clock.now();
+                let before = visible(&*self.store, caller, id).await?;
+                if let Some(tags) = &terms.if_match
+                    && !tags.contains(&tag(&before))
+                {
+                    return Err(ControlError::Changed);
+                }
+                let after = step(before.clone(), now)?;
+                if after == before {
+                    return Ok(Draft::nothing(self.view(after).await?));
+                }
+                let mut entry = caller.did(action, now)?.about_key(&after);
+                entry.reason.clone_from(&reason);
+                entry.changes = changes(Some(&before.settings), &after.settings);
+                entry.changes.extend(status_change(&before, &after, now));
+                Ok(Draft {
+                    writes: vec![Write::Key(after.clone())],
+                    audit: vec![entry],
+                    value: self.view(after).await?,
+                })
+            }
+            .boxed()
+        };
+        self.writer.commit(amend).await
+    }
+
+    pub(super) fn faults(
+        &self,
+        settings: &KeySettings,
+        before: Option<&KeySettings>,
+        now: Timestamp,
+    ) -> Vec<FieldFault> {
+        let products = &self.rules.products;
+        lifecycle::faults(settings, before, Bounds { products, now })
+    }
+
+    pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {
+        Ok(KeyView {
+            owner: self.owner_of(&key).await?,
+            last_used: self.store.last_used(key.id).await?,
+            key,
+        })
+    }
+
+    /// The owner of a key. One whose record is gone is told of by its id: that must not hide the key.
+    async fn owner_of(&self, key: &Key) -> Result<Owner, ControlError> {
+        let owner = self.store.owner(key.owner).await?;
+        Ok(owner.unwrap_or_else(|| Owner {
+            id: key.owner,
+            name: key.owner.to_string(),
+            kind: OwnerKind::System,
+            created_at: key.created_at,
+            disabled_at: None,
+        }))
+    }
+}
+
+/// The key of this id, if there is one for this caller.
+pub(in crate::control) async fn visible(
+    store: &dyn Store,
+    caller: &Caller,
+    id: KeyId,
+) -> Result<Key, ControlError> {
+    let key = store.key(id).await?;
+    key.filter(|key| caller.sees(key.owner))
+        .ok_or(ControlError::NotFound)
+}
+
+/// Changes whenever the key does.
+fn tag(key: &Key) -> String {
+    // `Debug` names every field there is, so none can be forgotten here; a hash does not show in it, but
+    // its fingerprint does.
+    let digest = Sha256::digest(format!("{key:?}"));
+    Fingerprint::of_sha256(&digest.into()).to_string()
+}
+
+fn status_change(before: &Key, after: &Key, now: Timestamp) -> Option<FieldChange> {
+    let (from, to) = (before.status(now), after.status(now));
+    (from != to).then(|| FieldChange {
+        field: "status".to_owned(),
+        from: from.as_str().into(),
+        to: to.as_str().into(),
+    })
+}

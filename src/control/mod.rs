@@ -1,0 +1,21 @@
+//! The control plane: everything that may take its time.
+//!
+//! **Services** change what is kept. Each call loads what it needs, asks `domain` what becomes of it,
+//! and hands the store one [`Change`](crate::domain::change::Change): the records and the audit entry
+//! that tells of them, whole or not at all. [`writer`] is the one way there: it serialises the changes of
+//! this gate, tries again where another gate came first, and returns only when this gate's own cache has
+//! what was written. So a key that was revoked is refused on the very next request, and a key that was
+//! made opens the gate before its maker has read the answer.
+//!
+//! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
+//! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
+
+pub mod caller;
+mod error;
+pub mod keys;
+pub mod owners;
+pub mod tokens;
+pub mod usage;
+pub mod writer;
+
+pub use error::ControlError;

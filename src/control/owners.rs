@@ -1,0 +1,181 @@
+//! Owners: made, found, renamed.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use crate::control::ControlError;
+use crate::control::caller::{About, Caller};
+use crate::control::writer::{Draft, Writer, draw};
+use crate::domain::audit::{Action, FieldChange};
+use crate::domain::change::Write;
+use crate::domain::id::OwnerId;
+use crate::domain::lifecycle::is_text;
+use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::query::{Page, Position};
+use crate::domain::time::{Clock, Timestamp};
+use crate::store::Store;
+
+/// Makes, finds and renames owners.
+pub struct OwnerService {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    writer: Arc<Writer>,
+}
+
+impl OwnerService {
+    /// A service over `store`; every change goes through `writer`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, writer: Arc<Writer>) -> Self {
+        Self {
+            store,
+            clock,
+            writer,
+        }
+    }
+
+    /// Makes an owner.
+    ///
+    /// # Errors
+    /// [`ControlError::NameTaken`], [`ControlError::Invalid`], or what the store returns.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        kind: OwnerKind,
+        name: &str,
+    ) -> Result<Owner, ControlError> {
+        if caller.bound_to.is_some() {
+            return Err(ControlError::Bound);
+        }
+        check_name(name, "/name")?;
+        let make = || {
+            async {
+                if self.store.owner_named(kind, name).await?.is_some() {
+                    return Err(ControlError::NameTaken);
+                }
+                let now = self.clock.now();
+                let owner = new_owner(&*self.store, kind, name, now).await?;
+                Ok(Draft {
+                    audit: vec![caller.did(Action::OwnerCreation, now)?.about_owner(&owner)],
+                    writes: vec![Write::Owner(owner.clone())],
+                    value: owner,
+                })
+            }
+            .boxed()
+        };
+        Ok(self.writer.commit(make).await?.value)
+    }
+
+    /// One owner.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], or what the store returns.
+    pub async fn load(&self, caller: &Caller, id: OwnerId) -> Result<Owner, ControlError> {
+        if !caller.sees(id) {
+            return Err(ControlError::NotFound);
+        }
+        let owner = self.store.owner(id).await?;
+        owner.ok_or(ControlError::NotFound)
+    }
+
+    /// A page of owners, by name; for a bound caller, its own.
+    ///
+    /// # Errors
+    /// What the store returns.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Owner>, ControlError> {
+        let Some(bound) = caller.bound_to else {
+            return Ok(self.store.owners(name, limit, after).await?);
+        };
+        let wanted = name.map(str::to_lowercase);
+        let own = self.store.owner(bound).await?.filter(|owner| {
+            wanted.is_none_or(|wanted| owner.name.to_lowercase().contains(&wanted))
+        });
+        Ok(Page {
+            items: own.into_iter().collect(),
+            next: None,
+        })
+    }
+
+    /// Gives an owner another name.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], [`ControlError::NameTaken`], [`ControlError::Invalid`], or what the
+    /// store returns.
+    pub async fn rename(
+        &self,
+        caller: &Caller,
+        id: OwnerId,
+        name: &str,
+    ) -> Result<Owner, ControlError> {
+        check_name(name, "/name")?;
+        let rename = || {
+            async {
+                let before = self.load(caller, id).await?;
+                if before.name == name {
+                    return Ok(Draft::nothing(before));
+                }
+                let holder = self.store.owner_named(before.kind, name).await?;
+                if holder.is_some_and(|holder| holder.id != id) {
+                    return Err(ControlError::NameTaken);
+                }
+                let after = Owner {
+                    name: name.to_owned(),
+                    ..before.clone()
+                };
+                let mut entry = caller
+                    .did(Action::OwnerUpdate, self.clock.now())?
+                    .about_owner(&after);
+                entry.changes.push(FieldChange {
+                    field: "name".to_owned(),
+                    from: before.name.into(),
+                    to: name.into(),
+                });
+                Ok(Draft {
+                    writes: vec![Write::Owner(after.clone())],
+                    audit: vec![entry],
+                    value: after,
+                })
+            }
+            .boxed()
+        };
+        Ok(self.writer.commit(rename).await?.value)
+    }
+}
+
+/// An owner with an id that nobody has.
+pub(in crate::control) async fn new_owner(
+    store: &dyn Store,
+    kind: OwnerKind,
+    name: &str,
+    now: Timestamp,
+) -> Result<Owner, ControlError> {
+    let mut id = OwnerId::from_random(draw()?);
+    while store.owner(id).await?.is_some() {
+        id = OwnerId::from_random(draw()?);
+    }
+    Ok(Owner {
+        id,
+        name: name.to_owned(),
+        kind,
+        created_at: now,
+        disabled_at: None,
+    })
+}
+
+/// Whether an owner may be called so.
+pub(in crate::control) fn check_name(name: &str, pointer: &str) -> Result<(), ControlError> {
+    if is_text(name, 1, 128) && name.trim() == name {
+        return Ok(());
+    }
+    Err(ControlError::field(
+        pointer,
+        "length",
+        "a name has 1 to 128 characters, no control characters, and no space at its ends",
+    ))
+}

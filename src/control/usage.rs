@@ -1,0 +1,166 @@
+//! What a key was used for, folded as it was asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::control::ControlError;
+use crate::control::caller::Caller;
+use crate::control::keys::visible;
+use crate::domain::id::KeyId;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::{Step, Tally, UsageBucket};
+use crate::store::Store;
+
+/// The last hours minute by minute, which this gate keeps in memory.
+pub trait Minutes: Send + Sync + 'static {
+    /// The counts of a key in `[from, to)`, in any order.
+    fn usage(&self, key: KeyId, from: Timestamp, to: Timestamp) -> Vec<UsageBucket>;
+}
+
+/// Answers what keys were used for.
+pub struct UsageService {
+    store: Arc<dyn Store>,
+    minutes: Arc<dyn Minutes>,
+}
+
+/// What is asked of a key's usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// From when, on a whole step.
+    pub from: Timestamp,
+    /// Until when, exclusively.
+    pub to: Timestamp,
+    /// The width of a bucket.
+    pub step: Step,
+    /// Whether versions are told apart.
+    pub by_version: bool,
+    /// Whether routes are told apart.
+    pub by_route: bool,
+}
+
+/// What a key was used for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsageView {
+    /// When it was last admitted, ever.
+    pub last_used_at: Option<Timestamp>,
+    /// All buckets together.
+    pub total: Tally,
+    /// In order of time, then version, then route.
+    pub buckets: Vec<Folded>,
+}
+
+/// A bucket of time, as far as it was asked to be told apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Folded {
+    /// Where it begins.
+    pub start: Timestamp,
+    /// By which version, if versions are told apart.
+    pub version: Option<u16>,
+    /// On which route, if routes are told apart.
+    pub route: Option<Arc<str>>,
+    /// How much.
+    pub tally: Tally,
+}
+
+impl UsageService {
+    /// Answers from `store`, and by minute from `minutes`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, minutes: Arc<dyn Minutes>) -> Self {
+        Self { store, minutes }
+    }
+
+    /// What a key was used for, revoked or not.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], or what the store returns.
+    pub async fn usage(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        query: UsageQuery,
+    ) -> Result<UsageView, ControlError> {
+        visible(&*self.store, caller, key).await?;
+        let UsageQuery { from, to, step, .. } = query;
+        let counted = match step {
+            Step::Minute => self.minutes.usage(key, from, to),
+            Step::Hour | Step::Day => self.store.usage(key, step, from, to).await?,
+        };
+        let last_used = self.store.last_used(key).await?;
+        Ok(UsageView {
+            last_used_at: last_used.into_iter().map(|(_, at)| at).max(),
+            ..fold(counted, query)
+        })
+    }
+}
+
+fn fold(counted: Vec<UsageBucket>, query: UsageQuery) -> UsageView {
+    let mut total = Tally::default();
+    let mut folded = BTreeMap::<_, Tally>::new();
+    for bucket in counted {
+        total.add(&bucket.tally);
+        let place = (
+            bucket.start.floor(query.step.millis()),
+            query.by_version.then_some(bucket.version),
+            query.by_route.then_some(bucket.route),
+        );
+        folded.entry(place).or_default().add(&bucket.tally);
+    }
+    let buckets = folded.into_iter();
+    UsageView {
+        last_used_at: None,
+        total,
+        buckets: buckets
+            .map(|((start, version, route), tally)| Folded {
+                start,
+                version,
+                route,
+                tally,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(start: u64, version: u16, route: &str, requests: u64) -> UsageBucket {
+        UsageBucket {
+            start: Timestamp::from_millis(start),
+            version,
+            route: route.into(),
+            tally: Tally {
+                requests,
+                ..Tally::default()
+            },
+        }
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_told_apart_and_the_total_stays() {
+        let counted = vec![
+            bucket(0, 1, "a", 1),
+            bucket(0, 1, "b", 2),
+            bucket(0, 2, "a", 4),
+            bucket(3_600_000, 1, "a", 8),
+        ];
+        for (by_version, by_route, expected) in [
+            (false, false, vec![7, 8]),
+            (true, false, vec![3, 4, 8]),
+            (false, true, vec![5, 2, 8]),
+            (true, true, vec![1, 2, 4, 8]),
+        ] {
+            let query = UsageQuery {
+                from: Timestamp::from_millis(0),
+                to: Timestamp::from_millis(7_200_000),
+                step: Step::Hour,
+                by_version,
+                by_route,
+            };
+            let view = fold(counted.clone(), query);
+            let told: Vec<u64> = view.buckets.iter().map(|b| b.tally.requests).collect();
+            assert_eq!(told, expected, "{by_version} {by_route}");
+            assert_eq!(view.total.requests, 15);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What to know of a key at a glance.
+
+use std::time::Duration;
+
+use super::key::{Key, VersionState};
+use super::time::Timestamp;
+
+/// A word beside a key in lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Badge {
+    /// More than one of its secrets is admitted.
+    Rotating,
+    /// It has not been used for so long that it may be forgotten.
+    PotentiallyStale,
+}
+
+impl Badge {
+    /// The word itself.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotating => "rotating",
+            Self::PotentiallyStale => "potentially stale",
+        }
+    }
+}
+
+/// After how long without use (since creation, if there was none) a key may be forgotten.
+pub const STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+impl Key {
+    /// The badges the key has at `now`, having last been used at `last_used_at`.
+    pub fn badges(
+        &self,
+        last_used_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Badge> {
+        let live = self.versions.iter().filter(|version| {
+            let state: VersionState = self.version_state(version, now);
+            state.is_live()
+        });
+        let rotating = live.count() > 1;
+        let stale = now.since(last_used_at.unwrap_or(self.created_at)) >= STALE_AFTER;
+        [
+            rotating.then_some(Badge::Rotating),
+            stale.then_some(Badge::PotentiallyStale),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{KeyId, OwnerId};
+    use crate::domain::key::KeySettings;
+    use crate::domain::lifecycle::{Birth, create};
+    use crate::domain::secret::{Fingerprint, KeyHash};
+
+    #[test]
+    fn a_key_may_be_forgotten_thirty_days_after_its_last_use_and_not_before() {
+        let made = Timestamp::from_millis(1_000);
+        let birth = Birth {
+            id: KeyId::from_random([1; 10]),
+            owner: OwnerId::from_random([2; 10]),
+            env: "live".into(),
+            hash: KeyHash {
+                pepper: 0,
+                digest: [1; 32],
+            },
+            fingerprint: Fingerprint::from_bytes([1; 6]),
+            created_by: "tok_x".into(),
+        };
+        let key = create(birth, KeySettings::named("k"), made);
+        let end = made.after(STALE_AFTER);
+        let just_before = end.before(Duration::from_millis(1));
+        assert_eq!(key.badges(None, just_before).count(), 0);
+        assert!(key.badges(None, end).eq([Badge::PotentiallyStale]));
+        assert_eq!(key.badges(Some(just_before), end).count(), 0);
+    }
+}

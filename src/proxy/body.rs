@@ -1,0 +1,284 @@
+//! Bodies in both directions: counted, bounded, never held whole.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::proxy::deadlines::Tick;
+use crate::proxy::forward::Download;
+use crate::proxy::record::Record;
+
+/// How a request's body is doing, as seen from outside it.
+#[derive(Debug, Default)]
+pub(crate) struct UploadMeter {
+    bytes: Cell<u64>,
+    is_over: Cell<bool>,
+    is_too_large: Cell<bool>,
+    has_failed: Cell<bool>,
+}
+
+impl UploadMeter {
+    /// Bytes that went through.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Whether it is still on its way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.is_over.get()
+    }
+
+    /// Whether it grew beyond what its route allows.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.is_too_large.get()
+    }
+
+    /// Whether the client broke off.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.get()
+    }
+}
+
+/// The body of a request on its way to the upstream.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// There is none.
+    Empty,
+    /// It streams through.
+    Stream {
+        /// The client's.
+        incoming: Incoming,
+        /// Where it is counted.
+        meter: Rc<UploadMeter>,
+        /// The most it may have.
+        most: u64,
+    },
+}
+
+/// Why a request's body does not end well.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    /// The client broke off, or sent what is no body.
+    #[error("the request's body broke off")]
+    Broken(#[source] hyper::Error),
+    /// It has more bytes than its route allows.
+    #[error("the request's body is too large")]
+    TooLarge,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Self::Stream {
+            incoming,
+            meter,
+            most,
+        } = &mut *self
+        else {
+            return Poll::Ready(None);
+        };
+        match ready!(Pin::new(incoming).poll_frame(cx)) {
+            None => {
+                meter.is_over.set(true);
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                meter.has_failed.set(true);
+                Poll::Ready(Some(Err(UploadError::Broken(error))))
+            }
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                meter.bytes.set(meter.bytes.get() + length);
+                if meter.bytes.get() > *most {
+                    meter.is_too_large.set(true);
+                    return Poll::Ready(Some(Err(UploadError::TooLarge)));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream {
+                incoming, meter, ..
+            } => {
+                let is_over = incoming.is_end_stream();
+                if is_over {
+                    meter.is_over.set(true);
+                }
+                is_over
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}
+
+/// What a client is sent, with the record of the request it answers: whatever ends the body closes the
+/// record.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    content: Content,
+    record: Box<Record>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Nothing, or nothing more.
+    Empty,
+    /// A reply of our own.
+    Whole(Bytes),
+    /// An upstream's answer.
+    Download {
+        download: Download,
+        idle: Duration,
+        place: Option<usize>,
+        due: Tick,
+    },
+}
+
+/// Why an answer's body does not end well. The client sees it cut, never completed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutgoingError {
+    /// The upstream broke off.
+    #[error("the upstream's answer broke off")]
+    Broken,
+    /// The upstream fell silent.
+    #[error("the upstream fell silent in the middle of its answer")]
+    Silent,
+}
+
+impl Outgoing {
+    /// A reply of our own.
+    pub(crate) fn whole(bytes: Bytes, record: Box<Record>) -> Self {
+        Self {
+            content: Content::Whole(bytes),
+            record,
+        }
+    }
+
+    /// An upstream's answer, which may be silent for as long as `idle`.
+    pub(crate) fn download(download: Download, idle: Duration, record: Box<Record>) -> Self {
+        let due = record.worker().deadlines.now().after(idle);
+        let content = if download.is_end_stream() {
+            drop(download);
+            Content::Empty
+        } else {
+            Content::Download {
+                download,
+                idle,
+                place: None,
+                due,
+            }
+        };
+        Self { content, record }
+    }
+
+    fn finish(&mut self) {
+        if let Content::Download { place, .. } = &mut self.content {
+            self.record.worker().deadlines.leave(place.take());
+        }
+        self.content = Content::Empty;
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = OutgoingError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, OutgoingError>>> {
+        let this = &mut *self;
+        match &mut this.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.content = Content::Empty;
+                this.record.add_bytes_out(bytes.len());
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Download {
+                download,
+                idle,
+                place,
+                due,
+            } => {
+                let deadlines = &this.record.worker().deadlines;
+                match download.poll_frame(cx) {
+                    Poll::Pending if deadlines.now() >= *due => {
+                        this.record.cut();
+                        this.finish();
+                        Poll::Ready(Some(Err(OutgoingError::Silent)))
+                    }
+                    Poll::Pending => {
+                        *place = Some(deadlines.wait(*place, *due, cx));
+                        Poll::Pending
+                    }
+                    Poll::Ready(Some(Ok(frame))) => {
+                        *due = deadlines.now().after(*idle);
+                        let length = frame.data_ref().map_or(0, Bytes::len);
+                        this.record.add_bytes_out(length);
+                        if download.is_end_stream() {
+                            this.finish();
+                        }
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    Poll::Ready(Some(Err(_))) => {
+                        this.record.cut();
+                        this.finish();
+                        Poll::Ready(Some(Err(OutgoingError::Broken)))
+                    }
+                    Poll::Ready(None) => {
+                        this.finish();
+                        Poll::Ready(None)
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Download { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Download { download, .. } => download.size_hint(),
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if matches!(self.content, Content::Download { .. }) {
+            self.record.abandon();
+        }
+        self.finish();
+    }
+}

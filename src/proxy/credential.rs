@@ -1,0 +1,397 @@
+//! Finds the credential in a request and takes it out, so that no upstream ever sees it.
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE, Entry, HeaderName, HeaderValue};
+use zeroize::Zeroizing;
+
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::route::KeySource;
+use crate::domain::secret::CREDENTIAL_MAX;
+use crate::proxy::target::Target;
+
+/// The field a key is read from unless a route says otherwise.
+pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What a request showed, taken out of it: a view of the field it stood in where that was all of it.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    /// A whole field value.
+    Field(HeaderValue),
+    /// Part of something: a Bearer token, a cookie, a query parameter.
+    Part(Zeroizing<Vec<u8>>),
+}
+
+impl Credential {
+    /// Its bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Field(value) => value.as_bytes(),
+            Self::Part(bytes) => bytes,
+        }
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(…)")
+    }
+}
+
+/// Takes the credential out of a request, from wherever its route reads it.
+///
+/// The usual places are emptied on every route, on keyless ones too: a client that sends its key to the
+/// wrong route has not asked for it to be passed on. `None` only where no key is asked for.
+///
+/// # Errors
+/// `ambiguous_credential` for two credentials, a field sent twice or a list; `missing_key` for none
+/// where one is asked for; `unknown_key` for what is too long to be one.
+pub(crate) fn take(
+    headers: &mut HeaderMap,
+    target: &mut Target,
+    source: &KeySource,
+    prefix: &str,
+) -> Result<Option<Credential>, Refusal> {
+    let mut usual = Found::default();
+    take_field(headers, &X_API_KEY, &mut usual)?;
+    take_bearer(headers, prefix, *source == KeySource::Default, &mut usual)?;
+    let mut own = Found::default();
+    match source {
+        KeySource::Default | KeySource::None => own = usual,
+        KeySource::Header(name) => {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap_or(X_API_KEY);
+            take_field(headers, &name, &mut own)?;
+            own.alone(usual)?;
+        }
+        KeySource::Cookie(name) => {
+            take_cookie(headers, name, &mut own)?;
+            own.alone(usual)?;
+        }
+        KeySource::Query(name) => {
+            take_query(target, name, &mut own)?;
+            own.alone(usual)?;
+        }
+    }
+    if *source == KeySource::None {
+        return Ok(None);
+    }
+    let credential = own.credential.ok_or(RefusalCode::MissingKey)?;
+    let bytes = credential.as_bytes();
+    if bytes.contains(&b',') {
+        Err(RefusalCode::AmbiguousCredential.into())
+    } else if bytes.is_empty() {
+        Err(RefusalCode::MissingKey.into())
+    } else if bytes.len() > CREDENTIAL_MAX {
+        Err(RefusalCode::UnknownKey.into())
+    } else {
+        Ok(Some(credential))
+    }
+}
+
+/// The one credential of some place, so far.
+#[derive(Default)]
+struct Found {
+    credential: Option<Credential>,
+}
+
+impl Found {
+    fn add(&mut self, credential: Credential) -> Result<(), Refusal> {
+        match self.credential.replace(credential) {
+            None => Ok(()),
+            Some(_) => Err(RefusalCode::AmbiguousCredential.into()),
+        }
+    }
+
+    /// Whether nothing was found elsewhere besides.
+    fn alone(&self, elsewhere: Self) -> Result<(), Refusal> {
+        if self.credential.is_some() && elsewhere.credential.is_some() {
+            return Err(RefusalCode::AmbiguousCredential.into());
+        }
+        Ok(())
+    }
+}
+
+fn take_field(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    found: &mut Found,
+) -> Result<(), Refusal> {
+    let Entry::Occupied(field) = headers.entry(name) else {
+        return Ok(());
+    };
+    if field.iter().nth(1).is_some() {
+        return Err(RefusalCode::AmbiguousCredential.into());
+    }
+    found.add(Credential::Field(field.remove()))
+}
+
+/// A Bearer token (RFC 6750 §2.1). One that does not begin with our prefix is the API's own where the
+/// key is read from elsewhere or none is asked for, and also beside `X-API-Key`; it is left.
+fn take_bearer(
+    headers: &mut HeaderMap,
+    prefix: &str,
+    may_be_any: bool,
+    found: &mut Found,
+) -> Result<(), Refusal> {
+    let Entry::Occupied(field) = headers.entry(AUTHORIZATION) else {
+        return Ok(());
+    };
+    if field.iter().nth(1).is_some() {
+        return Err(RefusalCode::AmbiguousCredential.into());
+    }
+    let Some(token) = bearer(field.get().as_bytes()) else {
+        return Ok(());
+    };
+    let is_ours = token
+        .strip_prefix(prefix.as_bytes())
+        .is_some_and(|rest| rest.starts_with(b"_"));
+    if is_ours || may_be_any && found.credential.is_none() {
+        let token = Zeroizing::new(token.to_vec());
+        field.remove();
+        found.add(Credential::Part(token))?;
+    }
+    Ok(())
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}
+
+fn take_cookie(headers: &mut HeaderMap, name: &str, found: &mut Found) -> Result<(), Refusal> {
+    let mut left = Vec::new();
+    let mut is_taken = false;
+    for line in headers.get_all(COOKIE) {
+        for pair in line
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .map(<[u8]>::trim_ascii)
+        {
+            match pair
+                .strip_prefix(name.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"="))
+            {
+                Some(value) => {
+                    is_taken = true;
+                    let value = value
+                        .strip_prefix(b"\"")
+                        .and_then(|value| value.strip_suffix(b"\""))
+                        .unwrap_or(value);
+                    found.add(Credential::Part(Zeroizing::new(value.to_vec())))?;
+                }
+                None if pair.is_empty() => {}
+                None => left.push(pair),
+            }
+        }
+    }
+    if is_taken {
+        let rest = left.join(b"; ".as_slice());
+        headers.remove(COOKIE);
+        if let (false, Ok(rest)) = (rest.is_empty(), HeaderValue::from_bytes(&rest)) {
+            headers.insert(COOKIE, rest);
+        }
+    }
+    Ok(())
+}
+
+/// A query parameter. Names and values are compared as sent: secrets have no character that needs an
+/// escape.
+fn take_query(target: &mut Target, name: &str, found: &mut Found) -> Result<(), Refusal> {
+    let Some(query) = target.query.take().map(Zeroizing::new) else {
+        return Ok(());
+    };
+    let mut left = Vec::new();
+    for pair in query.split('&') {
+        match pair
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('='))
+        {
+            Some(value) => {
+                found.add(Credential::Part(Zeroizing::new(value.as_bytes().to_vec())))?
+            }
+            None => left.push(pair),
+        }
+    }
+    target.query = Some(left.join("&")).filter(|query| !query.is_empty());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::permission::Method;
+
+    const OURS: &str = "pk_live_x";
+
+    fn take_from(
+        fields: &[(&'static str, &str)],
+        query: Option<&str>,
+        source: &KeySource,
+    ) -> (
+        Result<Option<String>, RefusalCode>,
+        Vec<String>,
+        Option<String>,
+    ) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let mut target = Target {
+            method: Method::Get,
+            host: "h".into(),
+            path: "/".into(),
+            query: query.map(str::to_owned),
+        };
+        let taken = take(&mut headers, &mut target, source, "pk");
+        let text =
+            |credential: Credential| String::from_utf8_lossy(credential.as_bytes()).into_owned();
+        let left = headers
+            .iter()
+            .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap()))
+            .collect();
+        (
+            taken.map(|it| it.map(text)).map_err(|it| it.code),
+            left,
+            target.query,
+        )
+    }
+
+    #[track_caller]
+    fn check(
+        fields: &[(&'static str, &str)],
+        source: &KeySource,
+        expected: Result<Option<&str>, RefusalCode>,
+        left: &[&str],
+    ) {
+        let (taken, fields, _) = take_from(fields, None, source);
+        assert_eq!(taken, expected.map(|it| it.map(str::to_owned)));
+        if taken.is_ok() {
+            assert_eq!(fields, left);
+        }
+    }
+
+    #[test]
+    fn the_usual_places() {
+        let source = &KeySource::Default;
+        let ambiguous = Err(RefusalCode::AmbiguousCredential);
+        check(&[("x-api-key", OURS)], source, Ok(Some(OURS)), &[]);
+        check(
+            &[("authorization", "Bearer pk_live_x")],
+            source,
+            Ok(Some(OURS)),
+            &[],
+        );
+        check(
+            &[("authorization", "bearer  other")],
+            source,
+            Ok(Some("other")),
+            &[],
+        );
+        check(&[], source, Err(RefusalCode::MissingKey), &[]);
+        check(
+            &[("x-api-key", "")],
+            source,
+            Err(RefusalCode::MissingKey),
+            &[],
+        );
+        check(
+            &[("authorization", "Basic eDp5")],
+            source,
+            Err(RefusalCode::MissingKey),
+            &[],
+        );
+        check(
+            &[("x-api-key", OURS), ("x-api-key", OURS)],
+            source,
+            ambiguous,
+            &[],
+        );
+        check(&[("x-api-key", "a,b")], source, ambiguous, &[]);
+        check(
+            &[("x-api-key", OURS), ("authorization", "Bearer pk_y")],
+            source,
+            ambiguous,
+            &[],
+        );
+        let long = "x".repeat(CREDENTIAL_MAX + 1);
+        check(
+            &[("x-api-key", &long)],
+            source,
+            Err(RefusalCode::UnknownKey),
+            &[],
+        );
+        check(
+            &[("x-api-key", &long[1..])],
+            source,
+            Ok(Some(&long[1..])),
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_foreign_token_beside_a_key_is_the_apis_own() {
+        let fields = [("x-api-key", OURS), ("authorization", "Bearer eyJ")];
+        check(
+            &fields,
+            &KeySource::Default,
+            Ok(Some(OURS)),
+            &["authorization: Bearer eyJ"],
+        );
+    }
+
+    #[test]
+    fn a_keyless_route_passes_no_key_on() {
+        let ours = [("x-api-key", OURS)];
+        check(&ours, &KeySource::None, Ok(None), &[]);
+        check(
+            &[("authorization", "Bearer pk_x")],
+            &KeySource::None,
+            Ok(None),
+            &[],
+        );
+        let foreign = [("authorization", "Bearer eyJ")];
+        check(
+            &foreign,
+            &KeySource::None,
+            Ok(None),
+            &["authorization: Bearer eyJ"],
+        );
+    }
+
+    #[test]
+    fn another_field_a_cookie_or_the_query_are_read_where_a_route_says_so() {
+        let header = KeySource::Header("x-token".into());
+        check(&[("x-token", OURS)], &header, Ok(Some(OURS)), &[]);
+        check(
+            &[("x-api-key", OURS)],
+            &header,
+            Err(RefusalCode::MissingKey),
+            &[],
+        );
+        let both = [("x-token", OURS), ("x-api-key", OURS)];
+        check(&both, &header, Err(RefusalCode::AmbiguousCredential), &[]);
+
+        let cookie = KeySource::Cookie("key".into());
+        check(
+            &[("cookie", "a=1; key=pk_live_x; b=2")],
+            &cookie,
+            Ok(Some(OURS)),
+            &["cookie: a=1; b=2"],
+        );
+        check(&[("cookie", "key=\"v\"")], &cookie, Ok(Some("v")), &[]);
+        let twice = [("cookie", "key=a; key=b")];
+        check(&twice, &cookie, Err(RefusalCode::AmbiguousCredential), &[]);
+
+        let query = KeySource::Query("api_key".into());
+        let (taken, _, left) = take_from(&[], Some("a=1&api_key=v&b"), &query);
+        assert_eq!(
+            (taken, left.as_deref()),
+            (Ok(Some("v".into())), Some("a=1&b"))
+        );
+        let (taken, _, left) = take_from(&[], Some("api_key=v"), &query);
+        assert_eq!((taken, left), (Ok(Some("v".into())), None));
+        let (taken, ..) = take_from(&[], Some("api_key=v&api_key=w"), &query);
+        assert_eq!(taken, Err(RefusalCode::AmbiguousCredential));
+    }
+}

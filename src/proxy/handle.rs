@@ -1,0 +1,255 @@
+//! THE straight line: one request, from its head to its answer's.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::proxy::admit::{self, Asked, Permit};
+use crate::proxy::body::{Outgoing, Upload, UploadMeter};
+use crate::proxy::credential::{self, Credential};
+use crate::proxy::forward::{self, Download, Outbound};
+use crate::proxy::headers;
+use crate::proxy::record::Record;
+use crate::proxy::respond::{self, Halt};
+use crate::proxy::target::Target;
+use crate::proxy::tls::may_serve;
+use crate::state::routes::{Miss, RouteState};
+
+/// Answers one request. Every path out of here closes the record, and only there.
+pub(crate) async fn handle(request: Request<Incoming>, record: Record) -> Response<Outgoing> {
+    let mut record = Box::new(record);
+    let is_grpc = is_grpc(&request);
+    if request.uri().path() == "/.portcullis/ready" {
+        return ready(record);
+    }
+    match pass(request, &mut record).await {
+        Ok((head, download)) => {
+            record.reply(head.status().as_u16(), None);
+            let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
+            let (mut head, ()) = head.into_parts();
+            headers::for_client(&mut head.headers);
+            record.limit_fields(&mut head.headers);
+            head.headers
+                .insert(headers::X_REQUEST_ID, record.request_id.clone());
+            let body = Outgoing::download(download, idle.unwrap_or_default(), record);
+            Response::from_parts(head, body)
+        }
+        Err(Stop { refusal, allow }) => respond::local_reply(
+            &Halt {
+                refusal,
+                allow,
+                is_grpc,
+            },
+            record,
+        ),
+    }
+}
+
+/// Takes a request through the gate, or says why not.
+async fn pass(
+    mut request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<(Response<()>, Download), Stop> {
+    let worker = Rc::clone(record.worker());
+    let mut target = Target::of(&request, worker.plane.bounds.target_max)?;
+    let dropped = headers::inspect(request.headers(), record.peer().is_trusted)?;
+    describe(&request, &target, record);
+    ensure_directed(&target, record)?;
+
+    let route = find(&target, record)?;
+    let source = &route.route.key;
+    let credential = credential::take(
+        request.headers_mut(),
+        &mut target,
+        source,
+        &worker.plane.prefix,
+    )?;
+    if let Some(credential) = credential {
+        authenticate(&credential, record)?;
+        authorise(&target, &route, record)?;
+    }
+    ensure_body_fits(&request, &route)?;
+    spend(&route, record)?;
+    record.admit();
+
+    headers::for_upstream(request.headers_mut(), dropped, record);
+    let (head, body) = request.into_parts();
+    let upload = upload(body, &route, record);
+    let outbound = Outbound {
+        method: &head.method,
+        target: &target.path_and_query(),
+        headers: &head.headers,
+    };
+    Ok(forward::send(&worker, &route, outbound, upload, record).await?)
+}
+
+/// Why a request stops here.
+struct Stop {
+    refusal: Refusal,
+    allow: Option<crate::domain::permission::Methods>,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            allow: None,
+        }
+    }
+}
+
+impl From<RefusalCode> for Stop {
+    fn from(code: RefusalCode) -> Self {
+        Refusal::new(code).into()
+    }
+}
+
+/// Writes down what the request is, for the log.
+fn describe(request: &Request<Incoming>, target: &Target, record: &mut Record) {
+    record.method = Some(target.method);
+    record.host.clone_from(&target.host);
+    record.path.clone_from(&target.path);
+    record.client = headers::client(request.headers(), record);
+    if record.peer().is_trusted
+        && let Some(id) = request.headers().get(headers::X_REQUEST_ID)
+        && (1..=128).contains(&id.len())
+        && id
+            .as_bytes()
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+    {
+        record.request_id = id.clone();
+    }
+}
+
+/// A connection that was made for one name does not carry requests for another (RFC 9110 §15.5.20).
+fn ensure_directed(target: &Target, record: &Record) -> Result<(), Refusal> {
+    match &record.peer().sni {
+        Some((sni, names)) if !may_serve(names, sni, &target.host) => {
+            Err(RefusalCode::Misdirected.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find(target: &Target, record: &mut Record) -> Result<Arc<RouteState>, Stop> {
+    // The gate's own paths are nobody's route.
+    if target.path.starts_with("/.portcullis/") || target.path == "/.portcullis" {
+        return Err(RefusalCode::NoRoute.into());
+    }
+    let routes = &record.worker().plane.routes;
+    match routes.find(&target.host, &target.path, target.method) {
+        Ok(route) => {
+            let route = Arc::clone(route);
+            record.route = Some(Arc::clone(&route));
+            Ok(route)
+        }
+        Err(Miss::Path) => Err(RefusalCode::NoRoute.into()),
+        Err(Miss::Method(methods)) => Err(Stop {
+            refusal: RefusalCode::MethodNotAllowed.into(),
+            allow: Some(methods),
+        }),
+    }
+}
+
+/// Whose credential it is, and whether that key may pass now.
+///
+/// Wrong credentials are counted by address; a right one never is, whatever its neighbours did.
+fn authenticate(credential: &Credential, record: &mut Record) -> Result<(), Refusal> {
+    let plane = Arc::clone(&record.worker().plane);
+    if let Some(code) = plane.readiness.refusal() {
+        return Err(code.into());
+    }
+    let now = record.opened_at();
+    let known = admit::authenticate(
+        &plane.keys,
+        &plane.hasher,
+        &plane.prefix,
+        credential.as_bytes(),
+    );
+    match known {
+        Ok((entry, version)) => {
+            let verdict = entry.admits(&version, now.wall);
+            record.key = Some((entry, version));
+            verdict.map_err(Refusal::from)
+        }
+        Err(code) => match plane.failures.count(record.client, now.mono_ns) {
+            Ok(()) => Err(code.into()),
+            Err(wait) => Err(Refusal::new(RefusalCode::TooManyFailures).after(wait)),
+        },
+    }
+}
+
+fn authorise(target: &Target, route: &RouteState, record: &Record) -> Result<(), Refusal> {
+    let Some((entry, _)) = &record.key else {
+        return Ok(());
+    };
+    let asked = Asked {
+        method: target.method,
+        path: &target.path,
+        address: record.client,
+    };
+    Ok(admit::authorise(entry, &route.route, &asked)?)
+}
+
+/// A body that says how long it is can be refused before anything is spent or sent.
+fn ensure_body_fits(request: &Request<Incoming>, route: &RouteState) -> Result<(), Refusal> {
+    match request.body().size_hint().exact() {
+        Some(length) if length > route.route.body_max => Err(RefusalCode::BodyTooLarge.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Takes a place among the key's requests, then what the request costs of each limit.
+fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
+    let key = record.key.as_ref().map(|(entry, _)| Arc::clone(entry));
+    let slot = key.as_ref().map_or(&route.slot, |entry| entry.slot());
+    let own = key.as_ref().map_or(&[][..], |entry| &entry.grants.limits);
+    if let Some(entry) = &key {
+        record.permit = Some(Permit::take(slot, entry.grants.concurrency)?);
+    }
+    let now_ns = record.opened_at().mono_ns;
+    let limits = own.iter().chain(&route.limits);
+    let spending = admit::spend(slot, limits, route.route.cost, now_ns);
+    record.spent(&spending);
+    spending.refusal.map_or(Ok(()), Err)
+}
+
+fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
+    if body.is_end_stream() {
+        return Upload::Empty;
+    }
+    let meter = Rc::<UploadMeter>::default();
+    record.meter(&meter);
+    Upload::Stream {
+        incoming: body,
+        meter,
+        most: route.route.body_max,
+    }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// `GET /.portcullis/ready`, for load balancers.
+fn ready(record: Box<Record>) -> Response<Outgoing> {
+    let readiness = &record.worker().plane.readiness;
+    if readiness.is_ready() {
+        return respond::own("{\"ready\":true}", record);
+    }
+    let refusal = readiness.refusal().unwrap_or(RefusalCode::NotReady).into();
+    respond::local_reply(
+        &Halt {
+            refusal,
+            allow: None,
+            is_grpc: false,
+        },
+        record,
+    )
+}

@@ -1,0 +1,61 @@
+//! What a client is told of its limits: `RateLimit` and `RateLimit-Policy`, and the older fields.
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::proxy::admit::Tightest;
+use crate::proxy::headers::{
+    LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET, RATE_LIMIT, RATE_LIMIT_POLICY,
+};
+
+/// Where a request's limits stand.
+#[derive(Debug, Default)]
+pub(crate) struct LimitFields {
+    policy: Option<HeaderValue>,
+    level: Option<HeaderValue>,
+    burst: u32,
+    remaining: u32,
+    whole_in_s: u64,
+}
+
+impl LimitFields {
+    /// The limit nearest its end, among those of the key and of the route.
+    pub(crate) fn of(
+        tightest: &Tightest<'_>,
+        key: Option<&HeaderValue>,
+        route: Option<&HeaderValue>,
+    ) -> Self {
+        let policy = match (key, route) {
+            (Some(key), Some(route)) => {
+                let both = [key.as_bytes(), b", ", route.as_bytes()].concat();
+                HeaderValue::from_bytes(&both).ok()
+            }
+            (one, other) => one.or(other).cloned(),
+        };
+        // Rounded up: after these seconds the bucket is whole, not a little before.
+        let whole_in = tightest.level.whole_in.as_nanos().div_ceil(1_000_000_000);
+        let whole_in_s = u64::try_from(whole_in).unwrap_or(u64::MAX);
+        let remaining = tightest.level.remaining;
+        let level = format!("\"{}\";r={remaining};t={whole_in_s}", tightest.limit.name);
+        Self {
+            policy,
+            level: HeaderValue::from_str(&level).ok(),
+            burst: tightest.limit.limit.burst.get(),
+            remaining,
+            whole_in_s,
+        }
+    }
+
+    /// Sets the fields, if there is a limit at all.
+    pub(crate) fn set(&self, headers: &mut HeaderMap, with_legacy: bool) {
+        let Some(level) = &self.level else { return };
+        headers.insert(RATE_LIMIT, level.clone());
+        if let Some(policy) = &self.policy {
+            headers.insert(RATE_LIMIT_POLICY, policy.clone());
+        }
+        if with_legacy {
+            headers.insert(LEGACY_LIMIT, self.burst.into());
+            headers.insert(LEGACY_REMAINING, self.remaining.into());
+            headers.insert(LEGACY_RESET, self.whole_in_s.into());
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What is known of one request, from its first byte to its last: opened at the gate, closed by `Drop`.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::domain::permission::Method;
+use crate::domain::refusal::RefusalCode;
+use crate::domain::time::{Reading, Timestamp};
+use crate::proxy::access_log;
+use crate::proxy::admit::{Permit, Spending};
+use crate::proxy::body::UploadMeter;
+use crate::proxy::connection::{Peer, Underway};
+use crate::proxy::headers;
+use crate::proxy::limit_fields::LimitFields;
+use crate::proxy::worker::Worker;
+use crate::state::keys::{CachedVersion, KeyEntry};
+use crate::state::routes::RouteState;
+use crate::state::tap::Finished;
+use crate::state::upstreams::EndpointState;
+use crate::state::usage::{Spent, UsageKey};
+
+/// What is known of one request.
+#[derive(Debug)]
+pub(crate) struct Record {
+    worker: Rc<Worker>,
+    peer: Rc<Peer>,
+    opened_at: Reading,
+    /// What the request is called in logs, and at the upstream.
+    pub(crate) request_id: HeaderValue,
+    /// Who asks, trusted proxies looked through.
+    pub(crate) client: IpAddr,
+    pub(crate) method: Option<Method>,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) route: Option<Arc<RouteState>>,
+    /// The key that was shown, also where it was refused.
+    pub(crate) key: Option<(Arc<KeyEntry>, CachedVersion)>,
+    /// Its place among the key's requests in flight.
+    pub(crate) permit: Option<Permit>,
+    /// Where its limits stand, as the client is told.
+    limits: LimitFields,
+    status: u16,
+    code: Option<RefusalCode>,
+    is_admitted: bool,
+    is_cut: bool,
+    endpoint: Option<Arc<EndpointState>>,
+    attempts: u8,
+    sent_at: Option<Reading>,
+    upstream_took: Option<Duration>,
+    bytes_out: u64,
+    upload: Option<Rc<UploadMeter>>,
+    /// Counted by the connection as under way for as long as this lives.
+    _underway: Underway,
+}
+
+impl Record {
+    /// Opens the record of a request that just came.
+    pub(crate) fn open(worker: &Rc<Worker>, peer: &Rc<Peer>, underway: Underway) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            peer: Rc::clone(peer),
+            opened_at: worker.plane.clock.read(),
+            request_id: worker.next_request_id(),
+            client: peer.address(),
+            method: None,
+            host: String::new(),
+            path: String::new(),
+            route: None,
+            key: None,
+            permit: None,
+            limits: LimitFields::default(),
+            status: 0,
+            code: None,
+            is_admitted: false,
+            is_cut: false,
+            endpoint: None,
+            attempts: 0,
+            sent_at: None,
+            upstream_took: None,
+            bytes_out: 0,
+            upload: None,
+            _underway: underway,
+        }
+    }
+
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    pub(crate) fn peer(&self) -> &Rc<Peer> {
+        &self.peer
+    }
+
+    /// When it came; what it is judged by throughout.
+    pub(crate) fn opened_at(&self) -> Reading {
+        self.opened_at
+    }
+
+    /// The key passed and its limits were charged.
+    pub(crate) fn admit(&mut self) {
+        self.is_admitted = true;
+    }
+
+    /// Takes down where the limits stand now.
+    pub(crate) fn spent(&mut self, spending: &Spending<'_>) {
+        self.worker.counters.shadowed.add(spending.shadowed);
+        if let Some(tightest) = &spending.tightest {
+            let keys = self
+                .key
+                .as_ref()
+                .map(|(entry, _)| entry.grants.policy.as_ref());
+            let route = self.route.as_ref().and_then(|route| route.policy.as_ref());
+            self.limits = LimitFields::of(tightest, keys.flatten(), route);
+        }
+    }
+
+    /// Sets what the client is told of its limits and its key.
+    pub(crate) fn limit_fields(&self, headers: &mut HeaderMap) {
+        self.limits.set(headers, self.worker.plane.legacy_headers);
+        if let Some((_, version)) = &self.key
+            && self.is_admitted
+            && version.retires_at != Timestamp::NEVER
+            && let Ok(time) = HeaderValue::from_str(&version.retires_at.to_string())
+        {
+            headers.insert(headers::KEY_RETIRES, time);
+        }
+    }
+
+    /// Meters the request's body.
+    pub(crate) fn meter(&mut self, meter: &Rc<UploadMeter>) {
+        self.upload = Some(Rc::clone(meter));
+    }
+
+    /// The request's body, if it has one.
+    pub(crate) fn upload(&self) -> Option<&Rc<UploadMeter>> {
+        self.upload.as_ref()
+    }
+
+    /// It is on its way to an endpoint.
+    pub(crate) fn sent_to(&mut self, endpoint: &Arc<EndpointState>) {
+        self.endpoint = Some(Arc::clone(endpoint));
+        self.attempts = self.attempts.saturating_add(1);
+        if self.sent_at.is_none() {
+            self.sent_at = Some(self.worker.plane.clock.read());
+        }
+    }
+
+    /// The head of the answer is here.
+    pub(crate) fn answered(&mut self) {
+        let now = self.worker.plane.clock.read();
+        self.upstream_took = self.sent_at.map(|sent_at| now.since(sent_at));
+    }
+
+    /// What the client is answered.
+    pub(crate) fn reply(&mut self, status: u16, code: Option<RefusalCode>) {
+        self.status = status;
+        self.code = code;
+    }
+
+    /// Bytes of the answer's body that went out.
+    pub(crate) fn add_bytes_out(&mut self, count: usize) {
+        self.bytes_out += count as u64;
+    }
+
+    /// The answer could not be finished.
+    pub(crate) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// The client did not take all of the answer.
+    pub(crate) fn abandon(&mut self) {
+        self.is_cut = true;
+    }
+
+    fn bytes_in(&self) -> u64 {
+        self.upload.as_ref().map_or(0, |meter| meter.bytes())
+    }
+
+    /// Counts for the key; nothing for a request that showed none that is known.
+    fn count_usage(&self, status: u16) {
+        let (Some((entry, version)), Some(route)) = (&self.key, &self.route) else {
+            return;
+        };
+        let minutes = self.opened_at.wall.as_millis() / 60_000;
+        let what = UsageKey {
+            key: entry.id,
+            version: version.number,
+            route: route.index,
+            minute: u32::try_from(minutes).unwrap_or(u32::MAX),
+        };
+        let usage = &self.worker.plane.usage;
+        if self.is_admitted {
+            let spent = Spent {
+                status,
+                cost: route.route.cost,
+                bytes_in: self.bytes_in(),
+                bytes_out: self.bytes_out,
+            };
+            usage.admitted(self.worker.index, what, self.opened_at.wall, &spent);
+        } else if let Some(code) = self.code {
+            usage.refused(self.worker.index, what, code);
+        }
+    }
+
+    fn count(&self, status: u16, took: Duration) {
+        let counters = &self.worker.counters;
+        if let Some(code) = self.code {
+            counters.refuse(code);
+        }
+        let route = self
+            .route
+            .as_ref()
+            .and_then(|it| counters.routes.get(usize::from(it.index)));
+        if let Some(route) = route {
+            if let Some(class) = route
+                .status
+                .get(usize::from(status / 100).saturating_sub(1))
+            {
+                class.add(1);
+            }
+            route.latency.observe(took);
+            route.bytes_in.add(self.bytes_in());
+            route.bytes_out.add(self.bytes_out);
+        }
+    }
+}
+
+impl Drop for Record {
+    /// The only exit: a request that was opened is counted and logged, exactly once.
+    fn drop(&mut self) {
+        // A client that left before there was an answer is written down as nginx does it.
+        let status = if self.status == 0 {
+            CLIENT_LEFT
+        } else {
+            self.status
+        };
+        let took = self.worker.plane.clock.read().since(self.opened_at);
+        self.count_usage(status);
+        self.count(status, took);
+
+        let is_watched = self.worker.plane.tap.is_watched();
+        if !is_watched && !self.worker.log.is_wanted() {
+            return;
+        }
+        let line = access_log::Line {
+            time: self.opened_at.wall,
+            request_id: &self.request_id,
+            node: &self.worker.plane.node,
+            client: self.client,
+            protocol: self.peer.protocol(),
+            method: self.method,
+            host: &self.host,
+            path: &self.path,
+            route: self.route.as_ref().map(|route| &*route.name),
+            status,
+            code: self.code,
+            key: self.key.as_ref(),
+            upstream: self
+                .endpoint
+                .as_ref()
+                .and(self.route.as_ref())
+                .map(|route| route.upstream.upstream.name.as_str()),
+            endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.name),
+            attempts: self.attempts,
+            took,
+            upstream_took: self.upstream_took,
+            bytes_in: self.bytes_in(),
+            bytes_out: self.bytes_out,
+            is_cut: self.is_cut,
+        };
+        if is_watched {
+            let mut text = Vec::with_capacity(512);
+            line.write(&mut text);
+            self.worker.plane.tap.show(Finished {
+                line: String::from_utf8(text).unwrap_or_default(),
+                key: self.key.as_ref().map(|(entry, _)| entry.id),
+                owner: self.key.as_ref().map(|(entry, _)| entry.owner),
+                status,
+            });
+        }
+        self.worker
+            .log
+            .write(&self.worker.counters, |buffer| line.write(buffer));
+    }
+}
+
+/// The status written down for a client that left before it was answered; never sent.
+const CLIENT_LEFT: u16 = 499;

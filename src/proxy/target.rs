@@ -1,0 +1,277 @@
+//! The canonical reading of a request: router, permissions, log and upstream go by this and nothing else.
+//!
+//! A path that two machines could read differently is refused, not repaired: what was matched is byte
+//! for byte what is forwarded. Only escapes of unreserved characters are decoded, since RFC 3986
+//! §6.2.2.2 says they are the same path.
+
+use std::borrow::Cow;
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Request, Uri};
+
+use crate::domain::permission::Method;
+use crate::domain::refusal::{Refusal, RefusalCode};
+
+/// Where a request is headed.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// What it asks for.
+    pub(crate) method: Method,
+    /// The host, lower case, without its port.
+    pub(crate) host: String,
+    /// The path; begins with `/`.
+    pub(crate) path: String,
+    /// The query, as sent, without `?`.
+    pub(crate) query: Option<String>,
+}
+
+impl Target {
+    /// Reads a request, HTTP/1 or HTTP/2.
+    ///
+    /// # Errors
+    /// `bad_request`, `method_not_allowed` (TRACE, CONNECT), `method_unknown`, `target_too_long`.
+    pub(crate) fn of<B>(request: &Request<B>, target_max: usize) -> Result<Self, Refusal> {
+        let method = method(request.method())?;
+        let uri = request.uri();
+        let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+        if length > target_max {
+            return Err(RefusalCode::TargetTooLong.into());
+        }
+        let host = host(uri, request.headers())?;
+        let path = canonical(uri.path())?.into_owned();
+        Ok(Self {
+            method,
+            host,
+            path,
+            query: uri.query().map(str::to_owned),
+        })
+    }
+
+    /// Path and query as the upstream is asked for them.
+    pub(crate) fn path_and_query(&self) -> Cow<'_, str> {
+        match &self.query {
+            None => Cow::Borrowed(&self.path),
+            Some(query) => Cow::Owned([&self.path, "?", query].concat()),
+        }
+    }
+}
+
+fn method(method: &http::Method) -> Result<Method, Refusal> {
+    match method.as_str() {
+        "TRACE" | "CONNECT" => Err(RefusalCode::MethodNotAllowed.into()),
+        token => Method::from_token(token).ok_or(RefusalCode::MethodUnknown.into()),
+    }
+}
+
+/// The one host of a request: of its target and its `Host` field, which must not disagree
+/// (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
+    const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
+    let mut fields = headers.get_all(HOST).iter();
+    let field = match fields.next() {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().ok().filter(|text| !text.contains('@'));
+            let parsed = text.and_then(|text| text.parse::<Authority>().ok());
+            Some(parsed.ok_or(BAD.because("the Host field is not a host"))?)
+        }
+    };
+    if fields.next().is_some() {
+        return Err(BAD.because("there is more than one Host field"));
+    }
+    let authority = match (uri.authority(), &field) {
+        (Some(target), Some(field)) if !same(target, field) => {
+            return Err(BAD.because("the Host field is not the target's host"));
+        }
+        (Some(target), _) => target,
+        (None, Some(field)) => field,
+        (None, None) => return Err(BAD.because("there is no host")),
+    };
+    if authority.host().is_empty() || authority.as_str().contains('@') {
+        return Err(BAD.because("the host is not valid"));
+    }
+    Ok(authority.host().to_ascii_lowercase())
+}
+
+fn same(one: &Authority, two: &Authority) -> bool {
+    one.host().eq_ignore_ascii_case(two.host()) && one.port_u16() == two.port_u16()
+}
+
+/// A path in its one canonical form, or why it has none.
+///
+/// # Errors
+/// `bad_request` for dot segments, plain or escaped, also with `;parameters`; escaped `/`, `\`, NUL or
+/// control characters; broken escapes; and anything that is no path.
+pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Refusal> {
+    const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
+    if !path.starts_with('/') {
+        return Err(BAD.because("the target is not a path"));
+    }
+    let decoded = if path.contains('%') {
+        Cow::Owned(decode(path)?)
+    } else {
+        Cow::Borrowed(path)
+    };
+    if decoded
+        .bytes()
+        .any(|byte| byte <= b' ' || byte >= 0x7f || byte == b'\\' || byte == b'#')
+    {
+        return Err(BAD.because("the path has characters that no path has"));
+    }
+    let is_dots = |segment: &str| {
+        let name = segment.split_once(';').map_or(segment, |(name, _)| name);
+        name == "." || name == ".."
+    };
+    if decoded.contains('.') && decoded.split('/').any(is_dots) {
+        return Err(BAD.because("the path has dot segments"));
+    }
+    Ok(decoded)
+}
+
+/// Decodes escapes of unreserved characters (RFC 3986 §2.3) and writes the others in upper case.
+fn decode(path: &str) -> Result<String, Refusal> {
+    const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
+    let mut parts = path.split('%');
+    let mut out = String::with_capacity(path.len());
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let broken = BAD.because("the path has a broken escape");
+        let (digits, rest) = part.split_at_checked(2).ok_or(broken)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(broken);
+        }
+        let byte = u8::from_str_radix(digits, 16).map_err(|_| broken)?;
+        match byte {
+            b'/' | b'\\' => return Err(BAD.because("the path has an escaped slash")),
+            0..=0x1f | 0x7f => return Err(BAD.because("the path has an escaped control character")),
+            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                out.push(char::from(byte))
+            }
+            _ => {
+                out.push('%');
+                out.push_str(&digits.to_ascii_uppercase());
+            }
+        }
+        out.push_str(rest);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canonical_path_is_forwarded_as_it_came() {
+        for path in [
+            "/",
+            "/a/b",
+            "/a//b/",
+            "/a.b/..c/.d",
+            "/%20",
+            "/a%3Fb",
+            "/~x-_",
+            "/a;v=1/b",
+            "/%E2%82%AC",
+        ] {
+            assert_eq!(canonical(path).as_deref(), Ok(path));
+        }
+    }
+
+    #[test]
+    fn escapes_of_what_needs_none_are_decoded_and_others_written_alike() {
+        for (sent, read) in [
+            ("/%61", "/a"),
+            ("/%7e", "/~"),
+            ("/a%2db", "/a-b"),
+            ("/%3f", "/%3F"),
+            ("/%e2%82%ac", "/%E2%82%AC"),
+        ] {
+            assert_eq!(canonical(sent).as_deref(), Ok(read));
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for path in [
+            "",
+            "*",
+            "a",
+            "/..",
+            "/.",
+            "/a/../b",
+            "/a/./b",
+            "/a/..",
+            "/%2e%2e/b",
+            "/.%2e/b",
+            "/%2E/b",
+            "/..;/b",
+            "/..;a=1/b",
+            "/.;x",
+            "/%2e%2e;x/b",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00b",
+            "/a%0a",
+            "/a%7f",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/%+1",
+            "/a#b",
+            "/a b",
+        ] {
+            assert_eq!(
+                canonical(path).map_err(|refusal| refusal.code),
+                Err(RefusalCode::BadRequest),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_host_is_one_and_the_same_everywhere() {
+        let read = |uri: &str, hosts: &[&str]| {
+            let mut builder = Request::builder().uri(uri);
+            for host in hosts {
+                builder = builder.header(HOST, *host);
+            }
+            Target::of(&builder.body(()).unwrap(), 100)
+                .map(|target| target.host)
+                .map_err(|refusal| refusal.code)
+        };
+        let bad = Err(RefusalCode::BadRequest);
+        assert_eq!(
+            read("/x", &["API.example.com:8080"]).as_deref(),
+            Ok("api.example.com")
+        );
+        assert_eq!(read("http://a/x", &["a"]).as_deref(), Ok("a"));
+        assert_eq!(read("/x", &["[::1]:80"]).as_deref(), Ok("[::1]"));
+        assert_eq!(read("http://a/x", &["b"]), bad);
+        assert_eq!(read("http://a:1/x", &["a:2"]), bad);
+        assert_eq!(read("/x", &[]), bad);
+        assert_eq!(read("/x", &["a", "a"]), bad);
+        assert_eq!(read("/x", &["u@a"]), bad);
+        assert_eq!(read("/x", &[""]), bad);
+    }
+
+    #[test]
+    fn a_target_may_be_as_long_as_the_bound() {
+        let read = |uri: &str| {
+            let request = Request::builder()
+                .uri(uri)
+                .header(HOST, "a")
+                .body(())
+                .unwrap();
+            Target::of(&request, 8)
+                .map(|_| ())
+                .map_err(|refusal| refusal.code)
+        };
+        assert_eq!(read("/234567?"), Ok(()));
+        assert_eq!(read("/23456?8"), Ok(()));
+        assert_eq!(read("/23456?89"), Err(RefusalCode::TargetTooLong));
+    }
+}

@@ -1,0 +1,245 @@
+//! What keys may do, in the form a request asks: one [`Grants`] for all keys that may do the same.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Weak};
+
+use http::HeaderValue;
+use ipnet::IpNet;
+
+use crate::domain::key::{Key, KeySettings};
+use crate::domain::limit::RateLimit;
+use crate::domain::permission::{Methods, Scope};
+use crate::domain::product::Product;
+use crate::state::limiter::{LimitBook, NamedLimit, policy};
+
+/// What a key may do and how much of it.
+#[derive(Debug)]
+pub struct Grants {
+    /// The environment it was made for, as the upstream is told.
+    pub env: HeaderValue,
+    /// Its scopes and its products', sorted.
+    pub scopes: Vec<Scope>,
+    /// The same in one line, as the upstream is told.
+    pub scopes_line: HeaderValue,
+    /// Methods it may use.
+    pub methods: Methods,
+    /// Paths it may reach; none named: all.
+    pub paths: Vec<String>,
+    /// Addresses it may be used from; none named: all.
+    pub ips: Vec<IpNet>,
+    /// Its limits, then its products'.
+    pub limits: Vec<NamedLimit>,
+    /// The same, as `RateLimit-Policy` has them.
+    pub policy: Option<HeaderValue>,
+    /// The most of its requests in flight at once, here.
+    pub concurrency: Option<u32>,
+}
+
+impl Default for Grants {
+    /// Permits nothing, limits nothing.
+    fn default() -> Self {
+        Self {
+            env: HeaderValue::from_static(""),
+            scopes: Vec::new(),
+            scopes_line: HeaderValue::from_static(""),
+            methods: Methods::default(),
+            paths: Vec::new(),
+            ips: Vec::new(),
+            limits: Vec::new(),
+            policy: None,
+            concurrency: None,
+        }
+    }
+}
+
+impl Grants {
+    /// Whether every scope of `wanted` is held.
+    #[must_use]
+    pub fn hold(&self, wanted: &[Scope]) -> bool {
+        wanted
+            .iter()
+            .all(|scope| self.scopes.binary_search(scope).is_ok())
+    }
+}
+
+/// Makes grants, and gives the same one to all keys that may do the same.
+#[derive(Debug)]
+pub struct GrantBook {
+    products: Vec<Product>,
+    limits: Arc<LimitBook>,
+    known: HashMap<Terms, Weak<Grants>>,
+    /// When the book was last rid of what nobody holds: at this size.
+    swept_at: usize,
+}
+
+impl GrantBook {
+    /// A book that reads product names by `products`.
+    #[must_use]
+    pub fn new(products: Vec<Product>, limits: Arc<LimitBook>) -> Self {
+        Self {
+            products,
+            limits,
+            known: HashMap::new(),
+            swept_at: SWEEP_MIN,
+        }
+    }
+
+    /// What `key` may do. A product that is gone grants nothing, and takes no limit away.
+    pub fn grants(&mut self, key: &Key) -> Arc<Grants> {
+        let terms = Terms::of(key);
+        if let Some(known) = self.known.get(&terms).and_then(Weak::upgrade) {
+            return known;
+        }
+        if self.known.len() >= self.swept_at {
+            self.known.retain(|_, grants| grants.strong_count() > 0);
+            self.swept_at = (self.known.len() * 2).max(SWEEP_MIN);
+        }
+        let grants = Arc::new(self.make(&terms));
+        self.known.insert(terms, Arc::downgrade(&grants));
+        grants
+    }
+
+    fn make(&self, terms: &Terms) -> Grants {
+        let products: Vec<&Product> = terms
+            .products
+            .iter()
+            .filter_map(|name| self.products.iter().find(|product| product.name == *name))
+            .collect();
+        let mut scopes = terms.scopes.clone();
+        let mut limits = self.limits.named("key", &terms.rate_limits);
+        for product in products {
+            scopes.extend(product.scopes.iter().cloned());
+            limits.extend(
+                self.limits
+                    .named(&format!("product-{}", product.name), &product.rate_limits),
+            );
+        }
+        scopes.sort();
+        scopes.dedup();
+        let line = scopes
+            .iter()
+            .map(Scope::as_str)
+            .collect::<Vec<_>>()
+            .join(" ");
+        Grants {
+            // Environments and scopes are of characters that a field value may have.
+            env: HeaderValue::from_str(&terms.env).unwrap_or(HeaderValue::from_static("")),
+            scopes_line: HeaderValue::from_str(&line).unwrap_or(HeaderValue::from_static("")),
+            scopes,
+            methods: terms.methods,
+            paths: terms.paths.clone(),
+            ips: terms.ips.clone(),
+            policy: policy(&limits),
+            limits,
+            concurrency: terms.concurrency,
+        }
+    }
+}
+
+/// The part of a key that its grants are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Terms {
+    env: String,
+    products: Vec<String>,
+    scopes: Vec<Scope>,
+    methods: Methods,
+    paths: Vec<String>,
+    ips: Vec<IpNet>,
+    rate_limits: Vec<RateLimit>,
+    concurrency: Option<u32>,
+}
+
+impl Terms {
+    fn of(key: &Key) -> Self {
+        let KeySettings {
+            products,
+            scopes,
+            allowed_methods,
+            allowed_paths,
+            allowed_ips,
+            rate_limits,
+            concurrency,
+            ..
+        } = &key.settings;
+        Self {
+            env: key.env.clone(),
+            products: products.clone(),
+            scopes: scopes.clone(),
+            methods: *allowed_methods,
+            paths: allowed_paths.clone(),
+            ips: allowed_ips.clone(),
+            rate_limits: rate_limits.clone(),
+            concurrency: *concurrency,
+        }
+    }
+}
+
+impl Hash for Terms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.env.hash(state);
+        self.products.hash(state);
+        self.scopes.hash(state);
+        self.rate_limits.hash(state);
+        self.paths.hash(state);
+        self.ips.hash(state);
+    }
+}
+
+/// The fewest terms that are worth looking through for ones nobody holds.
+const SWEEP_MIN: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{KeyId, OwnerId};
+    use crate::domain::lifecycle::{Birth, create};
+    use crate::domain::secret::{Fingerprint, KeyHash};
+    use crate::domain::time::Timestamp;
+
+    fn key(byte: u8, settings: KeySettings) -> Key {
+        let birth = Birth {
+            id: KeyId::from_random([byte; 10]),
+            owner: OwnerId::from_random([2; 10]),
+            env: "live".into(),
+            hash: KeyHash {
+                pepper: 0,
+                digest: [byte; 32],
+            },
+            fingerprint: Fingerprint::from_bytes([1; 6]),
+            created_by: "tok_x".into(),
+        };
+        create(birth, settings, Timestamp::from_millis(1))
+    }
+
+    #[test]
+    fn keys_that_may_do_the_same_share_their_grants() {
+        let product = Product {
+            name: "starter".into(),
+            scopes: vec!["orders:read".parse().unwrap()],
+            rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
+            quotas: vec![],
+        };
+        let mut book = GrantBook::new(vec![product], Arc::default());
+        let settings = KeySettings {
+            products: vec!["starter".into(), "gone".into()],
+            scopes: vec!["orders:write".parse().unwrap()],
+            ..KeySettings::named("a")
+        };
+        let first = book.grants(&key(1, settings.clone()));
+        let second = book.grants(&key(
+            2,
+            KeySettings {
+                name: "b".into(),
+                ..settings
+            },
+        ));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(first.scopes_line, "orders:read orders:write");
+        assert_eq!(first.limits.len(), 1);
+        assert!(!Arc::ptr_eq(
+            &first,
+            &book.grants(&key(3, KeySettings::named("a")))
+        ));
+    }
+}

@@ -1,0 +1,265 @@
+//! The keys the gate knows, by hash.
+//!
+//! Written by `control::sync`, read on every request. A reader gets an [`Arc`] and the shard is released
+//! before it returns, so nobody can hold a shard across an await.
+//!
+//! **Invariant:** an entry is replaced, never edited; a request sees one state of a key throughout.
+//! **Invariant:** the entry that replaces another has its [`Slot`], so a spend that races with a change
+//! is never lost, and no change of a key refills its limits.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashMap;
+use smallvec::SmallVec;
+use subtle::ConstantTimeEq;
+
+use crate::domain::id::{KeyId, OwnerId};
+use crate::domain::key::{Facts, Key, Standing};
+use crate::domain::refusal::RefusalCode;
+use crate::domain::secret::{Fingerprint, KeyHash};
+use crate::domain::time::Timestamp;
+use crate::state::grants::Grants;
+use crate::state::limiter::Slot;
+
+/// Half of a digest finds an entry; the other half is compared in constant time.
+type Half = [u8; 16];
+
+/// The keys the gate knows.
+#[derive(Debug, Default)]
+pub struct KeyCache {
+    by_hash: DashMap<Half, Arc<KeyEntry>, BuildHasherDefault<DigestHasher>>,
+}
+
+impl KeyCache {
+    /// Puts a key in, in place of what was known of it.
+    pub fn put(&self, key: &Key, grants: Arc<Grants>) {
+        let slot = OnceLock::new();
+        if let Some(known) = key.versions.iter().find_map(|v| self.entry(&v.hash)) {
+            // A set cell keeps its value, and this one is new.
+            let _ = slot.set(Arc::clone(known.slot()));
+        }
+        let entry = Arc::new(KeyEntry::of(key, grants, slot));
+        for version in &key.versions {
+            self.by_hash
+                .insert(halves(&version.hash).0, Arc::clone(&entry));
+        }
+    }
+
+    /// The key and version that a secret with this hash is of.
+    #[must_use]
+    pub fn find(&self, hash: &KeyHash) -> Option<(Arc<KeyEntry>, CachedVersion)> {
+        let entry = self.entry(hash)?;
+        let rest = halves(hash).1;
+        let version = entry
+            .versions
+            .iter()
+            .find(|v| bool::from(v.rest.ct_eq(&rest)))
+            .copied()?;
+        Some((entry, version))
+    }
+
+    /// How many secrets are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_hash.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_hash.is_empty()
+    }
+
+    /// Forgets the keys that `keep` does not want, as after a snapshot that lacks them.
+    pub fn retain(&self, keep: impl Fn(KeyId) -> bool) {
+        self.by_hash.retain(|_, entry| keep(entry.id));
+    }
+
+    fn entry(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
+        self.by_hash
+            .get(&halves(hash).0)
+            .map(|entry| Arc::clone(&entry))
+    }
+}
+
+/// One key, as the gate needs it.
+#[derive(Debug)]
+pub struct KeyEntry {
+    /// Which key.
+    pub id: KeyId,
+    /// Whose.
+    pub owner: OwnerId,
+    /// What it may do, shared by all keys that may do the same.
+    pub grants: Arc<Grants>,
+    standing: EntryStanding,
+    expires_at: Timestamp,
+    /// Made at first use: most of a million keys are idle.
+    slot: OnceLock<Arc<Slot>>,
+    versions: SmallVec<[CachedVersion; 1]>,
+}
+
+/// [`Standing`] without its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EntryStanding {
+    Active,
+    Suspended,
+    Revoked,
+}
+
+/// One secret of a key, as the gate needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachedVersion {
+    rest: Half,
+    /// When its grace ends; never, while it is the newest.
+    pub retires_at: Timestamp,
+    /// What may be shown of it.
+    pub fingerprint: Fingerprint,
+    /// Which version.
+    pub number: u16,
+    is_revoked: bool,
+}
+
+impl KeyEntry {
+    fn of(key: &Key, grants: Arc<Grants>, slot: OnceLock<Arc<Slot>>) -> Self {
+        let versions = key.versions.iter().map(|version| CachedVersion {
+            rest: halves(&version.hash).1,
+            retires_at: version.retires_at.unwrap_or(Timestamp::NEVER),
+            fingerprint: version.fingerprint,
+            number: version.number,
+            is_revoked: version.revoked_at.is_some(),
+        });
+        Self {
+            id: key.id,
+            owner: key.owner,
+            grants,
+            standing: match key.standing {
+                Standing::Active => EntryStanding::Active,
+                Standing::Suspended { .. } => EntryStanding::Suspended,
+                Standing::Revoked { .. } => EntryStanding::Revoked,
+            },
+            expires_at: key.settings.expires_at.unwrap_or(Timestamp::NEVER),
+            slot,
+            versions: versions.collect(),
+        }
+    }
+
+    /// Whether `version` of this key may pass at `now`.
+    ///
+    /// # Errors
+    /// The reason it may not.
+    pub fn admits(&self, version: &CachedVersion, now: Timestamp) -> Result<(), RefusalCode> {
+        let facts = Facts {
+            is_revoked: version.is_revoked || self.standing == EntryStanding::Revoked,
+            is_suspended: self.standing == EntryStanding::Suspended,
+            retires_at: version.retires_at,
+            expires_at: self.expires_at,
+        };
+        facts.verdict(now)
+    }
+
+    /// What is left of this key's limits; the same for every entry the key ever has here.
+    #[must_use]
+    pub fn slot(&self) -> &Arc<Slot> {
+        self.slot.get_or_init(Arc::default)
+    }
+}
+
+/// A digest is random already: its first eight bytes are as good a hash as any.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The length of an array, which says nothing.
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn halves(hash: &KeyHash) -> (Half, Half) {
+    let (mut first, mut rest) = ([0; 16], [0; 16]);
+    let (left, right) = hash.digest.split_at(16);
+    first.copy_from_slice(left);
+    rest.copy_from_slice(right);
+    // Hashes of different schemes never meet in one half, for all that chance can do.
+    (first, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::key::KeySettings;
+    use crate::domain::lifecycle::{self, Birth};
+    use crate::domain::secret::Fingerprint;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    fn key(byte: u8) -> Key {
+        let birth = Birth {
+            id: KeyId::from_random([byte; 10]),
+            owner: OwnerId::from_random([2; 10]),
+            env: "live".into(),
+            hash: KeyHash {
+                pepper: 0,
+                digest: [byte; 32],
+            },
+            fingerprint: Fingerprint::from_bytes([1; 6]),
+            created_by: "tok_x".into(),
+        };
+        lifecycle::create(birth, KeySettings::named("k"), at(1_000))
+    }
+
+    #[test]
+    fn a_key_is_found_by_all_of_its_hash_not_by_half() {
+        let cache = KeyCache::default();
+        cache.put(&key(7), Arc::default());
+        let mut other = KeyHash {
+            pepper: 0,
+            digest: [7; 32],
+        };
+        assert!(cache.find(&other).is_some());
+        other.digest[31] = 8;
+        assert!(cache.find(&other).is_none());
+        other.digest = [7; 32];
+        other.digest[0] = 8;
+        assert!(cache.find(&other).is_none());
+    }
+
+    #[test]
+    fn a_replaced_entry_keeps_the_slot_even_of_requests_in_flight() {
+        let cache = KeyCache::default();
+        let key = key(7);
+        cache.put(&key, Arc::default());
+        let Some((before, _)) = cache.find(&key.versions[0].hash) else {
+            panic!("no entry")
+        };
+        let revoked = lifecycle::revoke(key.clone(), at(2_000)).unwrap();
+        cache.put(&revoked, Arc::default());
+        let Some((after, version)) = cache.find(&key.versions[0].hash) else {
+            panic!("no entry")
+        };
+        assert!(Arc::ptr_eq(before.slot(), after.slot()));
+        assert_eq!(
+            after.admits(&version, at(2_000)),
+            Err(RefusalCode::KeyRevoked)
+        );
+        assert_eq!(before.admits(&version, at(2_000)), Ok(()));
+    }
+
+    #[test]
+    fn an_entry_of_one_version_takes_no_more_than_its_share_of_200_bytes() {
+        // The map's slot is 24 bytes and a control byte, at worst half empty; the Arc has two counters.
+        let entry = std::mem::size_of::<KeyEntry>() + 16;
+        assert!(entry + 2 * 25 <= 200, "{entry}");
+    }
+}

@@ -1,0 +1,517 @@
+//! Rate limits: governor's GCRA behind our words, with its state in the key's own slot.
+//!
+//! A *keyed* `governor::RateLimiter` has one rate for all its keys, and a direct one for each key costs
+//! over a hundred bytes. So there is one [`Limiter`] per distinct rate, and what it remembers of a key,
+//! a single number per limit, lies in that key's [`Slot`]. The slot belongs to the key and outlives its
+//! entries: changing a rate continues from the state there is, and rotating refills nothing.
+//!
+//! Time is the request's own reading of the monotonic clock, taken once.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::{Quota as Bucket, RateLimiter};
+use http::HeaderValue;
+use parking_lot::Mutex;
+
+use crate::domain::limit::{Enforce, RateLimit};
+
+/// What is left of one key's limits, and how many of its requests are in flight.
+///
+/// Each limit's state is found by its [`LimitId`] among the few that the key ever had here.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// Requests in flight, for the concurrency limit.
+    in_flight: AtomicU32,
+    states: [LimitState; 2],
+    more: OnceLock<Box<MoreStates>>,
+}
+
+#[derive(Debug, Default)]
+struct LimitState {
+    /// Whose state this is: a [`LimitId`], or 0 while it is nobody's. Never changes once set.
+    limit: AtomicU32,
+    /// The theoretical arrival time of GCRA in nanoseconds; 0 until first used.
+    arrival_ns: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct MoreStates {
+    states: [LimitState; 4],
+    more: OnceLock<Box<MoreStates>>,
+}
+
+impl Slot {
+    /// Takes a place among the requests in flight, unless `most` are.
+    #[must_use]
+    pub fn enter(&self, most: u32) -> bool {
+        let taken = self
+            .in_flight
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+                (now < most).then(|| now + 1)
+            });
+        taken.is_ok()
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn arrival(&self, limit: LimitId) -> &AtomicU64 {
+        if let Some(state) = self.states.iter().find_map(|state| state.claim(limit)) {
+            return state;
+        }
+        let mut more = self.more.get_or_init(Box::default);
+        loop {
+            if let Some(state) = more.states.iter().find_map(|state| state.claim(limit)) {
+                return state;
+            }
+            more = more.more.get_or_init(Box::default);
+        }
+    }
+}
+
+impl LimitState {
+    /// The state of `limit`, if this is it or can become it.
+    fn claim(&self, limit: LimitId) -> Option<&AtomicU64> {
+        let holder = self.limit.load(Ordering::Acquire);
+        let is_mine = holder == limit.0
+            || holder == 0
+                && match self.limit.compare_exchange(
+                    0,
+                    limit.0,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) => true,
+                    Err(winner) => winner == limit.0,
+                };
+        is_mine.then_some(&self.arrival_ns)
+    }
+}
+
+/// Names a limit of a key, its product or a route: `key-1`, `product-starter-2`. Never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LimitId(u32);
+
+/// One rate and burst, for all keys that have it.
+#[derive(Debug)]
+pub struct Limiter {
+    gcra: RateLimiter<Probe, Slots, RequestClock, StateInformationMiddleware>,
+    token_ns: u64,
+    burst: u32,
+}
+
+/// What passes if it is asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// How many tokens are left.
+    pub remaining: u32,
+    /// In how long the bucket is whole again.
+    pub whole_in: Duration,
+}
+
+/// What was asked does not pass now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// After how long it would, if nothing else were asked.
+    pub retry_after: Duration,
+    /// What the bucket holds instead.
+    pub level: Level,
+}
+
+impl Limiter {
+    fn new(limit: &RateLimit) -> Self {
+        let token = Duration::from_nanos(limit.token_ns());
+        let bucket = Bucket::with_period(token)
+            .unwrap_or(Bucket::per_second(NonZeroU32::MIN))
+            .allow_burst(limit.burst);
+        // governor measures from when a limiter was made; all of ours were made at 0, so that they
+        // read each other's states.
+        let gcra = at(0, || RateLimiter::new(bucket, Slots, RequestClock));
+        Self {
+            gcra,
+            token_ns: limit.token_ns(),
+            burst: limit.burst.get(),
+        }
+    }
+
+    /// Takes `cost` tokens for the limit `id` of the key with this slot, or none.
+    ///
+    /// # Errors
+    /// [`Spent`] if there are not that many.
+    pub fn take(
+        &self,
+        slot: &Arc<Slot>,
+        id: LimitId,
+        cost: u32,
+        now_ns: u64,
+    ) -> Result<Level, Spent> {
+        let Some(cost) = NonZeroU32::new(cost) else {
+            return Ok(self.level(slot, id, now_ns));
+        };
+        let probe = Probe {
+            slot: Arc::clone(slot),
+            limit: id,
+        };
+        let answer = at(now_ns, || self.gcra.check_key_n(&probe, cost));
+        let level = self.level(slot, id, now_ns);
+        match answer {
+            Ok(Ok(_)) => Ok(level),
+            Ok(Err(not_yet)) => {
+                let retry_after = not_yet.wait_time_from(Duration::from_nanos(now_ns));
+                Err(Spent { retry_after, level })
+            }
+            // More than the bucket ever holds: waiting for all of it is the most that can be said.
+            Err(_) => {
+                let whole = self.token_ns.saturating_mul(u64::from(self.burst));
+                Err(Spent {
+                    retry_after: Duration::from_nanos(whole),
+                    level,
+                })
+            }
+        }
+    }
+
+    /// Gives `cost` tokens back, as when another limit refuses the request.
+    pub fn give_back(&self, slot: &Slot, id: LimitId, cost: u32) {
+        let back = self.token_ns.saturating_mul(u64::from(cost));
+        slot.arrival(id)
+            .update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
+                arrival.saturating_sub(back).max(1)
+            });
+    }
+
+    /// What is left, without taking any.
+    #[must_use]
+    pub fn level(&self, slot: &Slot, id: LimitId, now_ns: u64) -> Level {
+        let missing_ns = slot
+            .arrival(id)
+            .load(Ordering::Relaxed)
+            .saturating_sub(now_ns);
+        let missing = missing_ns.div_ceil(self.token_ns);
+        Level {
+            remaining: self
+                .burst
+                .saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX)),
+            whole_in: Duration::from_nanos(missing_ns),
+        }
+    }
+}
+
+/// A limit as a request meets it.
+#[derive(Debug, Clone)]
+pub struct NamedLimit {
+    /// What `RateLimit` fields call it.
+    pub name: Arc<str>,
+    /// Where its state lies in a slot.
+    pub id: LimitId,
+    /// What it is.
+    pub limit: RateLimit,
+    /// How it is held.
+    pub limiter: Arc<Limiter>,
+}
+
+impl NamedLimit {
+    /// Whether it refuses, rather than only counting.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.limit.enforce == Enforce::On
+    }
+}
+
+/// Limits as `RateLimit-Policy` has them (draft-ietf-httpapi-ratelimit-headers §3): burst and seconds to
+/// refill it. Those that only count are not told of.
+#[must_use]
+pub fn policy(limits: &[NamedLimit]) -> Option<HeaderValue> {
+    let items: Vec<String> = limits
+        .iter()
+        .filter(|named| named.is_enforced())
+        .map(|named| {
+            let (burst, window) = (named.limit.burst, named.limit.window_s());
+            format!("\"{}\";q={burst};w={window}", quotable(&named.name))
+        })
+        .collect();
+    (!items.is_empty())
+        .then(|| HeaderValue::from_str(&items.join(", ")).ok())
+        .flatten()
+}
+
+/// A name as it may stand in a quoted string (RFC 9651 §3.3.3): names of ours have nothing to escape.
+fn quotable(name: &str) -> String {
+    name.chars()
+        .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+        .collect()
+}
+
+/// All limits there are: names to ids, rates to limiters.
+#[derive(Debug, Default)]
+pub struct LimitBook {
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// Never shrinks: a name keeps its id, and with it its state in every slot.
+    ids: HashMap<Arc<str>, LimitId>,
+    limiters: HashMap<(u64, u32), Arc<Limiter>>,
+}
+
+impl LimitBook {
+    /// The limits of `owner`, which calls them `owner-1`, `owner-2`, ….
+    #[must_use]
+    pub fn named(&self, owner: &str, limits: &[RateLimit]) -> Vec<NamedLimit> {
+        let mut pages = self.pages.lock();
+        let number = 1..;
+        let named = limits.iter().zip(number).map(|(limit, number)| {
+            let name: Arc<str> = format!("{owner}-{number}").into();
+            let next = LimitId(u32::try_from(pages.ids.len()).unwrap_or(u32::MAX - 1) + 1);
+            let id = *pages.ids.entry(Arc::clone(&name)).or_insert(next);
+            let rate = (limit.token_ns(), limit.burst.get());
+            let limiter = pages
+                .limiters
+                .entry(rate)
+                .or_insert_with(|| Arc::new(Limiter::new(limit)));
+            NamedLimit {
+                name,
+                id,
+                limit: *limit,
+                limiter: Arc::clone(limiter),
+            }
+        });
+        named.collect()
+    }
+}
+
+/// Where governor finds a state: the slot, and the limit in it.
+#[derive(Debug, Clone)]
+struct Probe {
+    slot: Arc<Slot>,
+    limit: LimitId,
+}
+
+// governor's keyed interface asks for these; nothing here is looked up by hash.
+impl PartialEq for Probe {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slot, &other.slot) && self.limit == other.limit
+    }
+}
+
+impl Eq for Probe {}
+
+impl Hash for Probe {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.limit.hash(state);
+    }
+}
+
+/// governor's view of all slots: it brings the one it means along.
+#[derive(Debug)]
+struct Slots;
+
+impl StateStore for Slots {
+    type Key = Probe;
+
+    fn measure_and_replace<T, F, E>(&self, probe: &Probe, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let arrival = probe.slot.arrival(probe.limit);
+        let mut seen = arrival.load(Ordering::Relaxed);
+        loop {
+            let (answer, next) = decide((seen != 0).then(|| Nanos::from(seen)))?;
+            let swapped = arrival.compare_exchange_weak(
+                seen,
+                next.as_u64(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match swapped {
+                Ok(_) => return Ok(answer),
+                Err(other) => seen = other,
+            }
+        }
+    }
+}
+
+/// The request's own reading of the clock.
+#[derive(Debug, Clone, Copy)]
+struct RequestClock;
+
+thread_local! {
+    static NOW_NS: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Clock for RequestClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(NOW_NS.get())
+    }
+}
+
+/// Does `work` with the clock at `now_ns`.
+fn at<T>(now_ns: u64, work: impl FnOnce() -> T) -> T {
+    NOW_NS.set(now_ns);
+    work()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn limit(rate: &str, burst: u32) -> RateLimit {
+        RateLimit {
+            burst: NonZeroU32::new(burst).unwrap(),
+            ..RateLimit::new(rate.parse().unwrap())
+        }
+    }
+
+    fn one(book: &LimitBook, rate: &str, burst: u32) -> NamedLimit {
+        book.named("key", &[limit(rate, burst)]).remove(0)
+    }
+
+    #[test]
+    fn the_burst_passes_and_then_one_per_token() {
+        let (book, slot) = (LimitBook::default(), Arc::default());
+        let named = one(&book, "10/second", 3);
+        let take = |now| {
+            named
+                .limiter
+                .take(&slot, named.id, 1, now)
+                .map(|level| level.remaining)
+        };
+        let start = 5 * SECOND;
+        assert_eq!(
+            [take(start), take(start), take(start)],
+            [Ok(2), Ok(1), Ok(0)]
+        );
+        let spent = named.limiter.take(&slot, named.id, 1, start).unwrap_err();
+        assert_eq!(spent.retry_after, Duration::from_millis(100));
+        assert_eq!(
+            spent.level,
+            Level {
+                remaining: 0,
+                whole_in: Duration::from_millis(300)
+            }
+        );
+        assert!(take(start + SECOND / 10 - 1).is_err());
+        assert_eq!(take(start + SECOND / 10), Ok(0));
+    }
+
+    #[test]
+    fn a_refusal_spends_nothing_and_what_is_given_back_can_be_taken() {
+        let (book, slot) = (LimitBook::default(), Arc::default());
+        let named = one(&book, "1/minute", 4);
+        let take = |cost| named.limiter.take(&slot, named.id, cost, SECOND).is_ok();
+        assert!(take(3));
+        assert!(!take(2));
+        assert!(take(1));
+        named.limiter.give_back(&slot, named.id, 3);
+        assert!(take(3));
+        assert!(!take(1));
+    }
+
+    #[test]
+    fn what_costs_more_than_the_burst_never_passes() {
+        let (book, slot) = (LimitBook::default(), Arc::default());
+        let named = one(&book, "10/second", 3);
+        let spent = named.limiter.take(&slot, named.id, 4, SECOND).unwrap_err();
+        assert_eq!(spent.retry_after, Duration::from_millis(300));
+        assert_eq!(spent.level.remaining, 3);
+    }
+
+    #[test]
+    fn another_rate_for_the_same_limit_continues_from_its_state() {
+        let (book, slot) = (LimitBook::default(), Arc::default());
+        let narrow = one(&book, "1/second", 5);
+        assert!(narrow.limiter.take(&slot, narrow.id, 5, SECOND).is_ok());
+        let wide = one(&book, "1/second", 10);
+        assert_eq!(wide.id, narrow.id);
+        assert_eq!(wide.limiter.level(&slot, wide.id, SECOND).remaining, 5);
+    }
+
+    #[test]
+    fn a_slot_holds_as_many_limits_as_come() {
+        let (book, slot) = (LimitBook::default(), Arc::<Slot>::default());
+        let limits = book.named("key", &vec![limit("1/hour", 2); 40]);
+        for round in [true, true, false] {
+            for named in &limits {
+                assert_eq!(
+                    named.limiter.take(&slot, named.id, 1, SECOND).is_ok(),
+                    round
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn threads_that_race_for_tokens_get_no_more_than_there_are() {
+        let (book, slot) = (LimitBook::default(), Arc::<Slot>::default());
+        let named = one(&book, "1/day", 1_000);
+        let taken: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let take = |_: &u32| named.limiter.take(&slot, named.id, 1, SECOND).is_ok();
+                        (0..500).filter(take).count()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(taken, 1_000);
+    }
+
+    #[test]
+    fn no_more_than_the_most_are_in_flight() {
+        let slot = Slot::default();
+        assert!(slot.enter(2) && slot.enter(2) && !slot.enter(2));
+        slot.leave();
+        assert!(slot.enter(2));
+    }
+
+    proptest! {
+        /// In any window of time, no more passes than the burst and what the window refills.
+        #[test]
+        fn no_window_admits_more_than_burst_and_refill(
+            burst in 1_u32..20,
+            steps in prop::collection::vec((0_u64..400_000_000, 1_u32..4), 1..120),
+        ) {
+            let (book, slot) = (LimitBook::default(), Arc::default());
+            let named = one(&book, "10/second", burst);
+            let mut now = SECOND;
+            let mut admitted: Vec<(u64, u64)> = Vec::new();
+            for (wait, cost) in steps {
+                now += wait;
+                if named.limiter.take(&slot, named.id, cost, now).is_ok() {
+                    admitted.push((now, u64::from(cost)));
+                }
+            }
+            for (from, start) in admitted.iter().enumerate() {
+                let mut sum = 0;
+                for (time, cost) in admitted.iter().skip(from) {
+                    sum += cost;
+                    let refilled = (time - start.0) / 100_000_000 + 1;
+                    prop_assert!(sum <= u64::from(burst) + refilled);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The table both planes sit at: in memory, never awaited.
+//!
+//! | what | written by | read by |
+//! |---|---|---|
+//! | [`keys`] the keys, by hash | `control::sync` | every request |
+//! | [`limiter`] limits and their state | every request | every request |
+//! | [`routes`] [`upstreams`] where requests go | `app`, at start; health checks | every request |
+//! | [`usage`] [`counters`] what happened | every request | `control::flush`; `/metrics` |
+//! | [`tap`] requests as they finish | every request, while someone watches | `/admin/live` |
+//!
+//! Nothing here outlives the process, and nothing that matters is lost with it: keys come back from the
+//! store, a limit starts whole, and usage is flushed every second and at the end.
+
+pub(crate) mod counters;
+pub(crate) mod failures;
+pub(crate) mod grants;
+pub mod keys;
+pub mod limiter;
+pub(crate) mod readiness;
+pub(crate) mod routes;
+pub mod tap;
+pub(crate) mod upstreams;
+pub mod usage;

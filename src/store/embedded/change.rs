@@ -1,0 +1,369 @@
+//! Puts changes into the tables.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::fault::Fault;
+use super::tables::{millis, revision, set_meta, set_revision, strange};
+use super::writer::Seed;
+use super::{feed, tables};
+use crate::domain::audit::AuditEntry;
+use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::id::KeyId;
+use crate::domain::key::{Key, KeyVersion, Standing};
+use crate::domain::owner::Owner;
+use crate::domain::secret::KeyHash;
+use crate::domain::time::Timestamp;
+use crate::domain::token::AdminToken;
+use crate::store::StoreError;
+use crate::store::record;
+
+/// Lands a change at the revision after the one it expects, unless it has landed already.
+pub(super) fn commit(
+    transaction: &Connection,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Revision, Fault> {
+    if let Some(landed) = feed::landed(transaction, change.id)? {
+        return Ok(landed);
+    }
+    let found = revision(transaction)?;
+    let conflict = StoreError::Conflict {
+        expected: change.expect,
+        found,
+    };
+    if found != change.expect {
+        return Err(conflict.into());
+    }
+    for write in &change.writes {
+        // Two owners of one name would be the work of two callers who both saw none.
+        if let Write::Owner(owner) = write
+            && is_name_taken(transaction, owner)?
+        {
+            return Err(conflict.into());
+        }
+    }
+    let revision = found.next();
+    write_all(transaction, revision, change, Claim::Refuse, now)?;
+    Ok(revision)
+}
+
+/// Lands a change where it was decided elsewhere that it lands, unless it is there.
+pub(super) fn apply(
+    transaction: &Connection,
+    revision: Revision,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Revision, Fault> {
+    let found = tables::revision(transaction)?;
+    if revision <= found {
+        return Ok(found);
+    }
+    if revision != found.next() {
+        let expected = Revision(revision.0.saturating_sub(1));
+        return Err(StoreError::Conflict { expected, found }.into());
+    }
+    write_all(transaction, revision, change, Claim::Take, now)?;
+    Ok(revision)
+}
+
+/// Drops all control state and takes other instead. Counts and the audit log stay.
+pub(super) fn replace(
+    transaction: &Connection,
+    seed: &Seed,
+    now: Timestamp,
+) -> Result<Revision, Fault> {
+    for table in CONTROL_TABLES {
+        transaction.execute(&format!("DELETE FROM {table}"), [])?;
+    }
+    for write in &mut **seed.writes.lock() {
+        put(transaction, &write?, Claim::Take, now)?;
+    }
+    let revision = (seed.revision)();
+    set_meta(transaction, tables::INCARNATION, seed.incarnation)?;
+    set_revision(transaction, revision)?;
+    Ok(revision)
+}
+
+/// The key that a version with this hash belongs to.
+pub(super) fn hash_owner(connection: &Connection, hash: &KeyHash) -> Result<Option<KeyId>, Fault> {
+    let key: Option<String> = connection
+        .prepare_cached("SELECT key FROM key_hash WHERE digest = ?1 AND pepper = ?2")?
+        .query_row(params![hash.digest, hash.pepper], |row| row.get(0))
+        .optional()?;
+    key.map(|key| KeyId::from_chars(key.as_bytes()).map_err(|_| strange("key_hash", &key).into()))
+        .transpose()
+}
+
+/// Whose a hash is that two keys have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// The first one's; the change is refused.
+    Refuse,
+    /// The last one's; whoever decided on the change has looked.
+    Take,
+}
+
+fn write_all(
+    transaction: &Connection,
+    revision: Revision,
+    change: &Change,
+    claim: Claim,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    for write in &change.writes {
+        put(transaction, write, claim, now)?;
+    }
+    for entry in &change.audit {
+        put_audit(transaction, revision, entry)?;
+    }
+    feed::append(transaction, revision, change)?;
+    set_revision(transaction, revision)?;
+    Ok(())
+}
+
+fn put(transaction: &Connection, write: &Write, claim: Claim, now: Timestamp) -> Result<(), Fault> {
+    match write {
+        Write::Key(key) => put_key(transaction, key, claim),
+        Write::Owner(owner) => put_owner(transaction, owner),
+        Write::Token(token) => put_token(transaction, token),
+        Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
+    }
+}
+
+fn put_key(transaction: &Connection, key: &Key, claim: Claim) -> Result<(), Fault> {
+    let id = key.id.chars();
+    let created_at = millis(key.created_at);
+    for version in &key.versions {
+        claim_hash(transaction, key.id, version, claim)?;
+    }
+    forget_what_was(transaction, key)?;
+    for product in &key.settings.products {
+        // A product may be named twice in a key.
+        transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO key_product (product, created_at, id) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![product, created_at, id])?;
+    }
+    for (label, value) in &key.settings.labels {
+        transaction
+            .prepare_cached(
+                "INSERT INTO key_label (label, value, created_at, id) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![label, value, created_at, id])?;
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO keys (id, created_at, record) VALUES (?1, ?2, ?3) ON CONFLICT (id)
+             DO UPDATE SET created_at = excluded.created_at, record = excluded.record",
+        )?
+        .execute(params![id, created_at, record::encode_key(key)])?;
+    let standing = match key.standing {
+        Standing::Active => 0,
+        Standing::Suspended { .. } => 1,
+        Standing::Revoked { .. } => 2,
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO key_list
+                 (created_at, id, name, owner, env, standing, expires_at, used_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
+                 coalesce((SELECT max(at) FROM last_used WHERE key = ?2), 0))
+             ON CONFLICT (created_at, id) DO UPDATE SET
+                 name = excluded.name, owner = excluded.owner, env = excluded.env,
+                 standing = excluded.standing, expires_at = excluded.expires_at",
+        )?
+        .execute(params![
+            created_at,
+            id,
+            key.settings.name.to_lowercase(),
+            key.owner.chars(),
+            key.env,
+            standing,
+            key.settings.expires_at.map(millis),
+        ])?;
+    Ok(())
+}
+
+fn claim_hash(
+    transaction: &Connection,
+    key: KeyId,
+    version: &KeyVersion,
+    claim: Claim,
+) -> Result<(), Fault> {
+    let hash = &version.hash;
+    if claim == Claim::Refuse
+        && let Some(owner) = hash_owner(transaction, hash)?
+        && owner != key
+    {
+        return Err(StoreError::DuplicateHash { key: owner }.into());
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO key_hash (digest, pepper, key, version) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (digest, pepper)
+             DO UPDATE SET key = excluded.key, version = excluded.version",
+        )?
+        .execute(params![
+            hash.digest,
+            hash.pepper,
+            key.chars(),
+            version.number
+        ])?;
+    Ok(())
+}
+
+/// Takes out what the tables say of a key and it will not be any more: hashes, products, labels.
+fn forget_what_was(transaction: &Connection, key: &Key) -> Result<(), Fault> {
+    let id = key.id.chars();
+    let found: Option<(i64, Vec<u8>)> = transaction
+        .prepare_cached("SELECT created_at, record FROM keys WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((created_at, bytes)) = found else {
+        return Ok(());
+    };
+    let Ok(old) = record::decode_key(&bytes) else {
+        return forget_by_search(transaction, key);
+    };
+    let kept = |version: &KeyVersion| key.versions.iter().any(|new| new.hash == version.hash);
+    for gone in old.versions.iter().filter(|version| !kept(version)) {
+        transaction
+            .prepare_cached("DELETE FROM key_hash WHERE digest = ?1 AND pepper = ?2 AND key = ?3")?
+            .execute(params![gone.hash.digest, gone.hash.pepper, id])?;
+    }
+    for product in &old.settings.products {
+        transaction
+            .prepare_cached(
+                "DELETE FROM key_product WHERE product = ?1 AND created_at = ?2 AND id = ?3",
+            )?
+            .execute(params![product, created_at, id])?;
+    }
+    for (label, value) in &old.settings.labels {
+        transaction
+            .prepare_cached(
+                "DELETE FROM key_label
+                 WHERE label = ?1 AND value = ?2 AND created_at = ?3 AND id = ?4",
+            )?
+            .execute(params![label, value, created_at, id])?;
+    }
+    if created_at != millis(key.created_at) {
+        transaction
+            .prepare_cached("DELETE FROM key_list WHERE created_at = ?1 AND id = ?2")?
+            .execute(params![created_at, id])?;
+    }
+    Ok(())
+}
+
+/// The same where the old record cannot be read, and so does not say what to look for.
+fn forget_by_search(transaction: &Connection, key: &Key) -> Result<(), Fault> {
+    let id = key.id.chars();
+    for search in [
+        "DELETE FROM key_product WHERE id = ?1",
+        "DELETE FROM key_label WHERE id = ?1",
+        "DELETE FROM key_list WHERE id = ?1",
+        "DELETE FROM key_hash WHERE key = ?1",
+    ] {
+        transaction.execute(search, [id])?;
+    }
+    for version in &key.versions {
+        claim_hash(transaction, key.id, version, Claim::Take)?;
+    }
+    Ok(())
+}
+
+fn is_name_taken(transaction: &Connection, owner: &Owner) -> Result<bool, Fault> {
+    let taken = transaction
+        .prepare_cached("SELECT 1 FROM owners WHERE name = ?1 AND kind = ?2 AND id <> ?3")?
+        .exists(params![
+            owner.name.to_lowercase(),
+            owner.kind.as_str(),
+            owner.id.chars()
+        ])?;
+    Ok(taken)
+}
+
+fn put_owner(transaction: &Connection, owner: &Owner) -> Result<(), Fault> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO owners (id, kind, name, record) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)
+             DO UPDATE SET kind = excluded.kind, name = excluded.name, record = excluded.record",
+        )?
+        .execute(params![
+            owner.id.chars(),
+            owner.kind.as_str(),
+            owner.name.to_lowercase(),
+            record::encode_owner(owner),
+        ])?;
+    Ok(())
+}
+
+fn put_token(transaction: &Connection, token: &AdminToken) -> Result<(), Fault> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO tokens (id, digest, created_at, record) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET digest = excluded.digest,
+                 created_at = excluded.created_at, record = excluded.record",
+        )?
+        .execute(params![
+            token.id.chars(),
+            token.digest,
+            millis(token.created_at),
+            record::encode_token(token),
+        ])?;
+    Ok(())
+}
+
+fn put_receipt(transaction: &Connection, receipt: &Receipt, now: Timestamp) -> Result<(), Fault> {
+    let forgotten = millis(now.before(Receipt::KEPT));
+    transaction
+        .prepare_cached("DELETE FROM receipts WHERE at <= ?1")?
+        .execute([forgotten])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO receipts (digest, at, record) VALUES (?1, ?2, ?3) ON CONFLICT (digest)
+             DO UPDATE SET at = excluded.at, record = excluded.record",
+        )?
+        .execute(params![
+            receipt.digest,
+            millis(receipt.at),
+            record::encode_receipt(receipt)
+        ])?;
+    Ok(())
+}
+
+fn put_audit(
+    transaction: &Connection,
+    revision: Revision,
+    entry: &AuditEntry,
+) -> Result<(), Fault> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO audit (id, revision, timestamp, type, key, version, owner, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            entry.id.chars(),
+            tables::signed(revision.0),
+            millis(entry.timestamp),
+            entry.action.as_str(),
+            entry.key.as_ref().map(KeyId::chars),
+            entry.key_version,
+            entry.owner.as_ref().map(|owner| owner.chars().to_owned()),
+            record::encode_audit(entry),
+        ])?;
+    Ok(())
+}
+
+/// What a mirror takes from its store.
+const CONTROL_TABLES: [&str; 9] = [
+    "keys",
+    "key_list",
+    "key_hash",
+    "key_product",
+    "key_label",
+    "owners",
+    "tokens",
+    "receipts",
+    "feed",
+];

@@ -1,0 +1,103 @@
+//! Keeps changes for those who follow, and hands out everything to those who begin.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::fault::{Fault, Quarantine};
+use super::tables::{revision, signed, unsigned};
+use crate::domain::change::{Change, ChangeId, Revision};
+use crate::domain::key::Key;
+use crate::store::{News, record};
+
+/// Keeps a change, and lets go of the one that is too old.
+pub(super) fn append(
+    transaction: &Connection,
+    revision: Revision,
+    change: &Change,
+) -> Result<(), Fault> {
+    transaction
+        .prepare_cached("INSERT INTO feed (revision, change, record) VALUES (?1, ?2, ?3)")?
+        .execute(params![
+            signed(revision.0),
+            change.id.0,
+            record::encode_change(change)
+        ])?;
+    transaction
+        .prepare_cached("DELETE FROM feed WHERE revision <= ?1")?
+        .execute([signed(revision.0.saturating_sub(FEED_MAX))])?;
+    Ok(())
+}
+
+/// Where a change landed, while the feed still holds it.
+pub(super) fn landed(transaction: &Connection, id: ChangeId) -> Result<Option<Revision>, Fault> {
+    Ok(transaction
+        .prepare_cached("SELECT revision FROM feed WHERE change = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?
+        .map(|revision| Revision(unsigned(revision))))
+}
+
+/// The changes after `after`, at most `most`.
+///
+/// One that cannot be read ends what is given; whoever asks for it is sent to the snapshot, which leaves
+/// out only what cannot be read.
+pub(super) fn since(
+    connection: &Connection,
+    after: Revision,
+    most: usize,
+    quarantine: &Quarantine,
+) -> Result<News, Fault> {
+    let now = revision(connection)?;
+    if after == now || most == 0 {
+        return Ok(News::Changes(Vec::new()));
+    }
+    // A revision this store has not reached is of another history.
+    if after > now {
+        return Ok(News::Trimmed);
+    }
+    let mut changes = Vec::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT revision, record FROM feed WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![signed(after.0), signed(most as u64)])?;
+    let mut expected = after.next();
+    while let Some(row) = rows.next()? {
+        let found = Revision(unsigned(row.get(0)?));
+        if found != expected {
+            break;
+        }
+        match record::decode_change(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?) {
+            Ok(change) => changes.push((found, change.into())),
+            Err(why) => {
+                quarantine.take("feed", &found.to_string(), &why);
+                break;
+            }
+        }
+        expected = expected.next();
+    }
+    if changes.is_empty() {
+        return Ok(News::Trimmed);
+    }
+    Ok(News::Changes(changes))
+}
+
+/// Hands out every key that can be read, and says as of when.
+pub(super) fn snapshot(
+    connection: &Connection,
+    quarantine: &Quarantine,
+    mut take: impl FnMut(Key),
+) -> Result<Revision, Fault> {
+    let revision = revision(connection)?;
+    let mut statement = connection.prepare_cached("SELECT id, record FROM keys")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        match record::decode_key(bytes) {
+            Ok(key) => take(key),
+            Err(why) => quarantine.take("keys", &row.get::<_, String>(0)?, &why),
+        }
+    }
+    Ok(revision)
+}
+
+/// How many changes are kept for those who follow.
+const FEED_MAX: u64 = 16_384;

@@ -1,0 +1,359 @@
+//! The contract, kept: each call goes to the writer or to a reader.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use super::fault::{Fault, Quarantine, corrupt};
+use super::readers::Readers;
+use super::writer::{Seed, Shared, Work, Writer};
+use super::{change, feed, file, lists, tables, usage};
+use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::key::Key;
+use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::secret::KeyHash;
+use crate::domain::time::{Clock, Timestamp};
+use crate::domain::token::AdminToken;
+use crate::domain::usage::{Step, UsageBatch, UsageBucket};
+use crate::store::{
+    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
+    record,
+};
+
+/// The store in one file on this machine; also the mirror of a store elsewhere.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    writer: Writer,
+    readers: Arc<Readers>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `directory`; where there is none, makes one. Waits for the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] if what is there is damaged, another's or a newer binary's, or cannot
+    /// be reached. It is then as it was.
+    pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let (path, connection) = file::open(directory)?;
+        let revision = tables::revision(&connection).map_err(StoreError::unavailable)?;
+        let shared = Arc::new(Shared {
+            revision: watch::Sender::new(revision),
+            is_up: AtomicBool::new(true),
+            answered_at: AtomicU64::new(clock.now().as_millis()),
+            quarantine: Quarantine::default(),
+            clock,
+        });
+        let writer =
+            Writer::start(connection, Arc::clone(&shared)).map_err(StoreError::unavailable)?;
+        Ok(Self {
+            shared,
+            writer,
+            readers: Readers::new(path),
+        })
+    }
+
+    /// Writes a change that landed at `revision` in the store that this one mirrors. One that is here
+    /// already is passed over.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if changes before it are missing here.
+    pub async fn apply(
+        &self,
+        revision: Revision,
+        change: impl Into<Arc<Change>>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .have(Work::Apply(revision, change.into()))
+            .await
+            .map(drop)
+    }
+
+    /// Drops all keys, owners, tokens, receipts and the feed, and takes instead those of the store that
+    /// this one mirrors, of the history `incarnation`: all of them, or on an error none. `writes` is
+    /// taken from on the writer's thread and may wait for what it gives; `revision` is asked for when
+    /// it has ended.
+    ///
+    /// # Errors
+    /// The first that `writes` gives, or that it cannot be made durable.
+    pub async fn replace(
+        &self,
+        incarnation: [u8; 16],
+        writes: impl Iterator<Item = Result<Write, StoreError>> + Send + 'static,
+        revision: impl Fn() -> Revision + Send + 'static,
+    ) -> Result<Revision, StoreError> {
+        let seed = Seed {
+            incarnation,
+            writes: Mutex::new(Box::new(writes)),
+            revision: Box::new(revision),
+        };
+        self.writer
+            .have(Work::Replace(Box::new(seed)))
+            .await
+            .map(Revision)
+    }
+
+    /// Which history this is: drawn when the store was made, or that of the store it mirrors.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn incarnation(&self) -> Result<[u8; 16], StoreError> {
+        self.ask(|connection| Ok(tables::incarnation(connection)?))
+            .await
+    }
+
+    /// The key that a version with this hash belongs to, tombstones included.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn hash_owner(&self, hash: &KeyHash) -> Result<Option<KeyId>, StoreError> {
+        let hash = *hash;
+        self.ask(move |connection| change::hash_owner(connection, &hash))
+            .await
+    }
+
+    /// Notes when versions were last used, for a mirror that is told so by counts kept elsewhere.
+    ///
+    /// # Errors
+    /// If it cannot be made durable.
+    pub async fn note_used(&self, uses: Vec<(KeyId, u16, Timestamp)>) -> Result<(), StoreError> {
+        self.writer.have(Work::Used(uses)).await.map(drop)
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let answer = self.readers.ask(question).await;
+        if !matches!(answer, Err(Fault::Refused(_))) {
+            self.shared.note(answer.is_ok());
+        }
+        answer.map_err(StoreError::from)
+    }
+
+    /// The record that `sql` finds for `value`, decoded.
+    async fn find<T: Send + 'static>(
+        &self,
+        table: &'static str,
+        sql: &'static str,
+        value: impl rusqlite::ToSql + Send + 'static,
+        name: impl ToString + Send + 'static,
+        decode: impl FnOnce(&[u8]) -> Result<T, record::DecodeError> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        self.ask(move |connection| {
+            tables::record(connection, sql, value)?
+                .map(|bytes| decode(&bytes).map_err(|why| corrupt(table, name, why).into()))
+                .transpose()
+        })
+        .await
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn contact(&self) -> Contact {
+        Contact {
+            is_up: self.shared.is_up.load(Ordering::Relaxed),
+            revision: *self.shared.revision.borrow(),
+            last_at: Some(Timestamp::from_millis(
+                self.shared.answered_at.load(Ordering::Relaxed),
+            )),
+            quarantined: self.shared.quarantine.len(),
+        }
+    }
+}
+
+#[async_trait]
+impl Feed for EmbeddedStore {
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        self.writer
+            .have(Work::Commit(Arc::new(change)))
+            .await
+            .map(Revision)
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.ask(|connection| Ok(tables::revision(connection)?))
+            .await
+    }
+
+    async fn snapshot(&self, take: Box<dyn FnMut(Key) + Send>) -> Result<Revision, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| feed::snapshot(connection, &shared.quarantine, take))
+            .await
+    }
+
+    async fn since(&self, after: Revision, most: usize) -> Result<News, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| feed::since(connection, after, most, &shared.quarantine))
+            .await
+    }
+
+    async fn moved(&self, beyond: Revision) {
+        let mut revision = self.shared.revision.subscribe();
+        // Whether it moved, time ran out or the store was closed: the caller looks for itself.
+        let _ = tokio::time::timeout(LOOK_EVERY, revision.wait_for(|now| *now > beyond)).await;
+    }
+
+    async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
+    }
+}
+
+#[async_trait]
+impl KeyStore for EmbeddedStore {
+    async fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError> {
+        let sql = "SELECT record FROM keys WHERE id = ?1";
+        let chars = id.chars().to_owned();
+        self.find("keys", sql, chars, id, record::decode_key).await
+    }
+
+    async fn keys(
+        &self,
+        query: &KeyQuery,
+        sort: KeySort,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<KeyRow>, StoreError> {
+        let (query, shared) = (query.clone(), Arc::clone(&self.shared));
+        self.ask(move |connection| {
+            let quarantine = &shared.quarantine;
+            lists::keys(connection, &query, sort, limit, after.as_ref(), quarantine)
+        })
+        .await
+    }
+
+    async fn receipt(&self, digest: [u8; 32]) -> Result<Option<Receipt>, StoreError> {
+        let sql = "SELECT record FROM receipts WHERE digest = ?1";
+        let now = self.shared.clock.now();
+        self.find("receipts", sql, digest, "digest", record::decode_receipt)
+            .await
+            .map(|found| found.filter(|receipt| now.since(receipt.at) < Receipt::KEPT))
+    }
+}
+
+#[async_trait]
+impl OwnerStore for EmbeddedStore {
+    async fn owner(&self, id: OwnerId) -> Result<Option<Owner>, StoreError> {
+        let sql = "SELECT record FROM owners WHERE id = ?1";
+        let chars = id.chars().to_owned();
+        self.find("owners", sql, chars, id, record::decode_owner)
+            .await
+    }
+
+    async fn owner_named(&self, kind: OwnerKind, name: &str) -> Result<Option<Owner>, StoreError> {
+        let name = name.to_lowercase();
+        self.ask(move |connection| {
+            let bytes = tables::record(
+                connection,
+                match kind {
+                    OwnerKind::User => {
+                        "SELECT record FROM owners WHERE name = ?1 AND kind = 'user'"
+                    }
+                    OwnerKind::Team => {
+                        "SELECT record FROM owners WHERE name = ?1 AND kind = 'team'"
+                    }
+                    OwnerKind::System => {
+                        "SELECT record FROM owners WHERE name = ?1 AND kind = 'system'"
+                    }
+                },
+                &name,
+            )?;
+            bytes
+                .map(|bytes| {
+                    record::decode_owner(&bytes).map_err(|why| corrupt("owners", name, why).into())
+                })
+                .transpose()
+        })
+        .await
+    }
+
+    async fn owners(
+        &self,
+        name: Option<&str>,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Owner>, StoreError> {
+        let (name, shared) = (name.map(str::to_owned), Arc::clone(&self.shared));
+        self.ask(move |connection| {
+            let quarantine = &shared.quarantine;
+            lists::owners(
+                connection,
+                name.as_deref(),
+                limit,
+                after.as_ref(),
+                quarantine,
+            )
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl TokenStore for EmbeddedStore {
+    async fn token(&self, id: TokenId) -> Result<Option<AdminToken>, StoreError> {
+        let sql = "SELECT record FROM tokens WHERE id = ?1";
+        let chars = id.chars().to_owned();
+        self.find("tokens", sql, chars, id, record::decode_token)
+            .await
+    }
+
+    async fn token_by_digest(&self, digest: [u8; 32]) -> Result<Option<AdminToken>, StoreError> {
+        let sql = "SELECT record FROM tokens WHERE digest = ?1";
+        self.find("tokens", sql, digest, "digest", record::decode_token)
+            .await
+    }
+
+    async fn tokens(
+        &self,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<AdminToken>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| {
+            lists::tokens(connection, limit, after.as_ref(), &shared.quarantine)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl UsageStore for EmbeddedStore {
+    async fn begin_epoch(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer.have(Work::Epoch(node.to_owned(), now)).await
+    }
+
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError> {
+        self.writer.have(Work::Usage(batch)).await.map(drop)
+    }
+
+    async fn usage(
+        &self,
+        key: KeyId,
+        step: Step,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<UsageBucket>, StoreError> {
+        self.ask(move |connection| usage::counts(connection, key, step, from, to))
+            .await
+    }
+
+    async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
+        self.ask(move |connection| usage::last_used(connection, key))
+            .await
+    }
+}
+
+/// How long whoever follows waits at most before looking for itself.
+const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,242 @@
+//! What only shows from inside: a full disk, a failing one, and how lists are found.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+use super::fault::{Fault, Quarantine};
+use super::writer::{Answer, Desk, Job, Shared, Work};
+use super::{feed, lists, tables};
+use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::id::{KeyId, OwnerId};
+use crate::domain::key::{Key, KeySettings, KeyStatus, KeyVersion, Standing};
+use crate::domain::query::{KeyQuery, KeySort, SortField};
+use crate::domain::secret::{Fingerprint, KeyHash};
+use crate::domain::time::{Clock, Reading, Timestamp};
+use crate::store::{News, StoreError};
+
+struct Still;
+
+impl Clock for Still {
+    fn read(&self) -> Reading {
+        Reading {
+            wall: Timestamp::from_millis(1_000),
+            mono_ns: 0,
+        }
+    }
+}
+
+fn connection() -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    tables::migrate(&mut connection).unwrap();
+    tables::begin(&connection, [1; 16]).unwrap();
+    connection
+}
+
+fn desk() -> Desk {
+    let shared = Shared {
+        revision: watch::Sender::new(Revision(0)),
+        is_up: AtomicBool::new(true),
+        answered_at: AtomicU64::new(0),
+        quarantine: Quarantine::default(),
+        clock: Arc::new(Still),
+    };
+    Desk::new(connection(), Arc::new(shared))
+}
+
+fn key(number: u64) -> Key {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&number.to_be_bytes());
+    Key {
+        id: KeyId::from_chars(format!("{number:010}").as_bytes()).unwrap(),
+        owner: OwnerId::from_random([1; 10]),
+        env: "live".into(),
+        settings: KeySettings::named("k"),
+        standing: Standing::Active,
+        created_at: Timestamp::from_millis(number),
+        created_by: String::new(),
+        last_rotated_at: None,
+        versions: vec![KeyVersion {
+            number: 1,
+            hash: KeyHash { pepper: 0, digest },
+            fingerprint: Fingerprint::from_bytes([0; 6]),
+            created_at: Timestamp::from_millis(number),
+            activated_at: None,
+            retires_at: None,
+            revoked_at: None,
+        }],
+    }
+}
+
+fn change(expect: u64, keys: std::ops::Range<u64>) -> Arc<Change> {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&expect.to_be_bytes());
+    id[8..].copy_from_slice(&keys.end.to_be_bytes());
+    Arc::new(Change {
+        id: ChangeId(id),
+        expect: Revision(expect),
+        writes: keys.map(|number| Write::Key(key(number))).collect(),
+        audit: Vec::new(),
+    })
+}
+
+type Told = oneshot::Receiver<Answer>;
+
+fn job(change: &Arc<Change>) -> (Job, Told) {
+    Job::new(Work::Commit(Arc::clone(change)))
+}
+
+fn settle(desk: &mut Desk, change: &Arc<Change>) -> Result<u64, StoreError> {
+    let (job, mut answer) = job(change);
+    desk.settle(vec![job]);
+    answer.try_recv().unwrap()
+}
+
+#[test]
+fn a_full_disk_is_told_and_writing_goes_on_once_there_is_room() {
+    let mut desk = desk();
+    let limit = |desk: &Desk, pages: i64| {
+        desk.connection()
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .unwrap();
+    };
+    settle(&mut desk, &change(0, 0..10)).unwrap();
+    limit(&desk, 1);
+
+    let refused = settle(&mut desk, &change(1, 10..500));
+
+    assert!(matches!(refused, Err(StoreError::Full { .. })));
+    assert!(desk.shared().is_up.load(Ordering::Relaxed));
+    let revision = tables::revision(desk.connection()).unwrap();
+    assert_eq!(
+        revision,
+        Revision(1),
+        "reads go on, and nothing was written"
+    );
+    limit(&desk, 1_000_000);
+    assert_eq!(settle(&mut desk, &change(1, 10..500)).unwrap(), 2);
+}
+
+#[test]
+fn after_an_io_error_nothing_is_written_any_more() {
+    let mut desk = desk();
+    settle(&mut desk, &change(0, 0..1)).unwrap();
+    let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+    desk.judge(&Fault::Sql(rusqlite::Error::SqliteFailure(failed, None)));
+
+    let refused = settle(&mut desk, &change(1, 1..2));
+
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
+    assert!(!desk.shared().is_up.load(Ordering::Relaxed));
+    assert_eq!(tables::revision(desk.connection()).unwrap(), Revision(1));
+}
+
+#[test]
+fn of_a_batch_each_learns_of_its_own_fate() {
+    let mut desk = desk();
+    let mut stolen = (*change(2, 7..8)).clone();
+    if let Some(Write::Key(key)) = stolen.writes.first_mut() {
+        key.versions = super::tests::key(1).versions;
+    }
+    let changes = [
+        change(0, 1..2),
+        change(0, 2..3),
+        change(1, 3..4),
+        Arc::new(stolen),
+        change(2, 5..6),
+        change(0, 1..2),
+    ];
+    let (jobs, answers): (Vec<Job>, Vec<Told>) = changes.iter().map(job).unzip();
+    desk.settle(jobs);
+    let told: Vec<_> = answers
+        .into_iter()
+        .map(|mut answer| match answer.try_recv().unwrap() {
+            Ok(revision) => revision.to_string(),
+            Err(StoreError::Conflict { found, .. }) => format!("conflict at {found}"),
+            Err(StoreError::DuplicateHash { .. }) => "duplicate".to_owned(),
+            Err(other) => panic!("{other}"),
+        })
+        .collect();
+    assert_eq!(told, ["1", "conflict at 1", "2", "duplicate", "3", "1"]);
+    assert_eq!(*desk.shared().revision.borrow(), Revision(3));
+}
+
+#[test]
+fn when_a_batch_fails_each_part_is_tried_alone() {
+    let mut desk = desk();
+    // One that fails for a reason of its own: a table is not as it should be.
+    desk.connection()
+        .execute_batch(
+            "CREATE TRIGGER bad BEFORE INSERT ON keys WHEN NEW.id = '0000000002'
+             BEGIN SELECT raise(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let changes = [change(0, 1..2), change(1, 2..3), change(1, 3..4)];
+    let (jobs, answers): (Vec<Job>, Vec<Told>) = changes.iter().map(job).unzip();
+    desk.settle(jobs);
+    let told: Vec<_> = answers
+        .into_iter()
+        .map(|mut answer| answer.try_recv().unwrap().ok())
+        .collect();
+    assert_eq!(told, [Some(1), None, Some(2)]);
+}
+
+#[test]
+fn the_feed_keeps_the_last_16384_changes() {
+    let connection = connection();
+    let empty = |expect| Change {
+        writes: Vec::new(),
+        ..(*change(expect, 0..0)).clone()
+    };
+    let transaction = connection.unchecked_transaction().unwrap();
+    for number in 0..16_385 {
+        let revision = Revision(number + 1);
+        feed::append(&transaction, revision, &empty(number)).unwrap();
+        tables::set_revision(&transaction, revision).unwrap();
+    }
+    transaction.commit().unwrap();
+    let quarantine = Quarantine::default();
+    let since = |after| feed::since(&connection, Revision(after), 1, &quarantine).unwrap();
+    assert!(matches!(since(0), News::Trimmed));
+    assert!(matches!(since(1), News::Changes(changes) if changes[0].0 == Revision(2)));
+    assert_eq!(feed::landed(&connection, empty(0).id).unwrap(), None);
+    let landed = feed::landed(&connection, empty(1).id).unwrap();
+    assert_eq!(landed, Some(Revision(2)));
+}
+
+/// A list of a million keys is walked, never sorted.
+#[test]
+fn no_list_is_sorted_as_a_whole() {
+    let mut desk = desk();
+    // More than are gathered and sorted.
+    settle(&mut desk, &change(0, 0..2_500)).unwrap();
+    let connection = desk.connection();
+    let common = OwnerId::from_random([1; 10]);
+    for by in [SortField::CreatedAt, SortField::Name, SortField::LastUsedAt] {
+        for descending in [false, true] {
+            for query in [
+                KeyQuery::default(),
+                KeyQuery {
+                    status: Some(KeyStatus::Active),
+                    name: Some("k".into()),
+                    owner: Some(common),
+                    env: Some("live".into()),
+                    stale: Some((Timestamp::from_millis(5), true)),
+                    ..KeyQuery::default()
+                },
+            ] {
+                let sort = KeySort { by, descending };
+                let quarantine = Quarantine::default();
+                let first = lists::keys(connection, &query, sort, 3, None, &quarantine).unwrap();
+                for after in [None, first.next.as_ref()] {
+                    let plan = lists::plan(connection, &query, sort, 3, after).unwrap();
+                    assert!(!plan.contains("TEMP B-TREE"), "{sort:?} {query:?}: {plan}");
+                    let whole = after.is_none() && plan.contains("SCAN k");
+                    assert!(whole || plan.contains("SEARCH k"), "{sort:?}: {plan}");
+                }
+            }
+        }
+    }
+}

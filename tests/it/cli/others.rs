@@ -1,0 +1,168 @@
+//! `owners …`, `tokens …` and `usage`: what is asked of the admin API, and what is said of its answers.
+
+use serde_json::{Value, json};
+
+use super::canned::{Admin, json as answer, run};
+use super::{KEY, OWNER};
+
+fn owner() -> Value {
+    json!({"id": OWNER, "name": "Billing", "type": "team", "created_at": "2026-01-31T12:00:00.123Z",
+        "disabled_at": null})
+}
+
+fn token() -> Value {
+    json!({"id": "tok_0000000xyz", "name": "ci", "role": "operator", "owner_id": null,
+        "fingerprint": "9f86d081884c", "created_at": "2026-01-31T12:00:00.123Z", "expires_at": null,
+        "revoked_at": null})
+}
+
+#[test]
+fn owners_are_listed_made_and_shown() {
+    let admin = Admin::answering([
+        answer(200, &json!({"items": [owner()], "next_cursor": null})),
+        answer(201, &owner()),
+        answer(200, &owner()),
+    ]);
+
+    let listed = admin
+        .run(&["owners", "list", "--name", "bill", "--limit", "5"])
+        .ends(0);
+    let made = admin
+        .run(&["owners", "create", "--name", "Billing", "--type", "team"])
+        .ends(0);
+    let shown = admin.run(&["owners", "show", OWNER]).ends(0);
+
+    assert_eq!(
+        listed.stdout,
+        "ID              NAME     TYPE  STANDING  CREATED\n\
+         usr_0000000abc  Billing  team  good      2026-01-31\n"
+    );
+    assert_eq!(made.stdout, shown.stdout);
+    assert_eq!(
+        shown.stdout,
+        "id       usr_0000000abc\nname     Billing\ntype     team\ncreated  2026-01-31T12:00:00Z\n"
+    );
+    let requests = admin.requests();
+    assert_eq!(
+        requests[0].line,
+        "GET /admin/users?name=bill&limit=5 HTTP/1.1"
+    );
+    assert_eq!(requests[1].line, "POST /admin/users HTTP/1.1");
+    assert_eq!(
+        requests[1].json(),
+        json!({"name": "Billing", "type": "team"})
+    );
+    assert_eq!(
+        requests[2].line,
+        format!("GET /admin/users/{OWNER} HTTP/1.1")
+    );
+}
+
+#[test]
+fn a_new_token_is_the_only_thing_on_standard_output() {
+    let secret = "pct_live_0000000xyz_new";
+    let admin = Admin::answering([
+        answer(201, &json!({"token": token(), "secret": secret})),
+        answer(200, &json!({"items": [token()], "next_cursor": null})),
+        answer(200, &token()),
+    ]);
+
+    let made = admin
+        .run(&[
+            "tokens", "create", "--name", "ci", "--role", "operator", "--owner", OWNER,
+        ])
+        .ends(0);
+    let listed = admin.run(&["tokens", "list"]).ends(0);
+    let ended = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(0);
+
+    assert_eq!(made.stdout, format!("{secret}\n"));
+    assert!(!made.stderr.contains(secret), "{}", made.stderr);
+    assert!(listed.stdout.contains("9f86d081884c"), "{}", listed.stdout);
+    assert_eq!(ended.stdout, "tok_0000000xyz is revoked\n");
+    let requests = admin.requests();
+    assert_eq!(requests[0].line, "POST /admin/tokens HTTP/1.1");
+    assert_eq!(
+        requests[0].json(),
+        json!({"name": "ci", "role": "operator", "owner_id": OWNER})
+    );
+    assert_eq!(
+        requests[2].line,
+        "DELETE /admin/tokens/tok_0000000xyz HTTP/1.1"
+    );
+}
+
+#[test]
+fn a_token_that_ended_without_a_word_is_ended_too() {
+    let nothing = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned();
+    let admin = Admin::answering([nothing]);
+
+    let run = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(0);
+
+    assert_eq!(run.stdout, "tok_0000000xyz is revoked\n");
+}
+
+/// S1-14: how much, how it went, when last.
+#[test]
+fn usage_is_told_in_sum_and_by_bucket() {
+    let body = json!({"key_id": KEY, "from": "2026-01-31T00:00:00.000Z", "to": "2026-02-01T00:00:00.000Z",
+        "step": "1h", "last_used_at": "2026-01-31T12:00:00.000Z",
+        "total": {"requests": 20000, "refused": {"rate_limited": 3}, "status": {"2xx": 19990, "4xx": 10},
+            "cost": 20000, "bytes_in": 0, "bytes_out": 512_000},
+        "buckets": [{"start": "2026-01-31T12:00:00.000Z", "version": 2, "route": null, "requests": 118,
+            "refused": {}, "status": {"2xx": 118}, "cost": 118, "bytes_in": 0, "bytes_out": 3020}]});
+    let admin = Admin::answering([answer(200, &body), answer(200, &body)]);
+
+    let run = admin
+        .run(&[
+            "usage",
+            KEY,
+            "--from",
+            "2026-01-31T00:00:00Z",
+            "--step",
+            "1h",
+            "--by",
+            "version,route",
+        ])
+        .ends(0);
+    let json = admin.run(&["usage", KEY, "--json"]).ends(0);
+
+    let requests = admin.requests();
+    assert_eq!(
+        requests[0].line,
+        format!(
+            "GET /admin/keys/{KEY}/usage?from=2026-01-31T00%3A00%3A00Z&step=1h&by=version%2Croute HTTP/1.1"
+        )
+    );
+    assert_eq!(
+        requests[1].line,
+        format!("GET /admin/keys/{KEY}/usage HTTP/1.1")
+    );
+    assert_eq!(
+        run.stdout,
+        "key        key_3fXk29QmZa\n\
+         from       2026-01-31T00:00:00Z\n\
+         to         2026-02-01T00:00:00Z\n\
+         last used  2026-01-31T12:00:00Z\n\
+         requests   20000\n\
+         refused    rate_limited 3\n\
+         status     2xx 19990, 4xx 10\n\
+         cost       20000\n\
+         bytes in   0 B\n\
+         bytes out  500.0 KiB\n\
+         \n\
+         START                 VERSION  REQUESTS  STATUS   REFUSED  COST  IN   OUT\n\
+         2026-01-31T12:00:00Z        2       118  2xx 118  -         118  0 B  2.9 KiB\n"
+    );
+    assert_eq!(json.json(), body);
+}
+
+#[test]
+fn an_id_of_another_kind_is_wrong_usage() {
+    for line in [
+        ["owners", "show", KEY],
+        ["tokens", "revoke", OWNER],
+        ["keys", "show", "tok_0000000xyz"],
+    ] {
+        run(&line, &[]).ends(2);
+    }
+}
