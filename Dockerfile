@@ -19,8 +19,8 @@ COPY --from=build /out/portcullis /usr/local/bin/portcullis
 USER portcullis
 WORKDIR /var/lib/portcullis
 VOLUME /var/lib/portcullis
-EXPOSE 8080 9900
-# The gate drains on SIGTERM; give it as long as `drain` says before it is killed.
+EXPOSE 8080
+# The gate drains on SIGTERM; give it longer than `drain` (30 s) before it is killed.
 STOPSIGNAL SIGTERM
 # /readyz, spoken by the shell: the image carries no HTTP client.
 HEALTHCHECK --interval=5s --timeout=2s --start-period=10s CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9900 && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]"]

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -9,3 +10,4 @@ pub mod domain;
 pub mod proxy;
 pub mod state;
 pub mod store;
+mod telemetry;

@@ -33,11 +33,21 @@ impl Check {
 /// # Errors
 /// [`Failure::Faults`] with every fault and its place.
 pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> {
-    let config = config::load(file).map_err(|faults| Failure::Faults(faults.to_string()))?;
+    let config =
+        config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))?;
     for warning in &config.warnings {
         output.note(&format!("warning: {}", visible(warning)))?;
     }
     Ok(config)
+}
+
+/// Reads a variable that a configuration names. One that is no text counts as not set.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`config::load` is handed the environment; this is the hand"
+)]
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// What a configuration amounts to, so that one that says too little is noticed.

@@ -12,6 +12,8 @@ use super::resolve::{CONFIGURATION, resolve};
 use super::section::Section;
 use super::tree::{self, At};
 use super::walk::Walk;
+use sha2::{Digest, Sha256};
+
 use super::{Config, StoreChoice};
 
 /// Reads the configuration in a file. Paths in it are relative to where the process runs.
@@ -47,7 +49,14 @@ pub fn load_text(
         file: name.to_owned(),
         faults: Vec::new(),
     })?;
-    Ok(Config { warnings, ..config })
+    let digest = Sha256::digest(text)
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    Ok(Config {
+        warnings,
+        digest,
+        ..config
+    })
 }
 
 fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, walk: &mut Walk) -> Option<Config> {

@@ -89,6 +89,8 @@ pub struct Config {
     pub products: Vec<Product>,
     /// The key that readable secrets are sealed with, where one is given.
     pub seal: Option<Seal>,
+    /// SHA-256 of the file, hex: which configuration this is.
+    pub digest: String,
     /// What is not wrong, but an operator should know.
     pub warnings: Vec<String>,
 }

@@ -204,6 +204,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         products: products::read(root, walk),
         seal: keys::read_seal(root, walk),
         keys,
+        digest: String::new(),
         warnings: Vec::new(),
     }
 }

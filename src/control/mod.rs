@@ -7,13 +7,18 @@
 //! what was written. So a key that was revoked is refused on the very next request, and a key that was
 //! made opens the gate before its maker has read the answer.
 //!
+//! **Tasks** keep what is in memory and what is stored in step: [`sync`] follows the store's feed into the
+//! cache; [`flush`] carries counts to the store, every second and once more at the end.
+//!
 //! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
 //! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
 
 pub mod caller;
 mod error;
+pub(crate) mod flush;
 pub mod keys;
 pub mod owners;
+pub(crate) mod sync;
 pub mod tokens;
 pub mod usage;
 pub mod writer;

@@ -58,10 +58,6 @@ impl Peer {
     pub(crate) fn protocol(&self) -> &'static str {
         if self.is_http2 { "h2" } else { "http/1.1" }
     }
-
-    pub(crate) fn is_http2(&self) -> bool {
-        self.is_http2
-    }
 }
 
 /// A connection as the sweep sees it.

@@ -42,9 +42,9 @@ mod tls;
 mod wire;
 mod worker;
 
-pub(crate) use access_log::{LogSink, LogWriter};
+pub(crate) use access_log::LogWriter;
 pub(crate) use health::probe_all;
-pub(crate) use listener::{ListenError, Socket, bind};
-pub(crate) use plane::{Plane, Stage};
+pub(crate) use listener::{Socket, bind};
+pub(crate) use plane::{Connections, Plane, Stage};
 pub(crate) use tls::{CertificateNames, TlsError, server_config, upstream_config};
-pub(crate) use worker::run;
+pub(crate) use worker::{Door, run};

@@ -1,0 +1,73 @@
+//! Why a gate does not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::proxy::TlsError;
+use crate::store::StoreError;
+use crate::store::local::LocalError;
+
+/// Why a gate does not start. Nothing was begun, or it was undone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// This gate's own directory cannot be had.
+    #[error("cannot use the data directory")]
+    DataDir(#[source] LocalError),
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[source] StoreError),
+    /// The keys cannot be read.
+    #[error("cannot read the keys from the store")]
+    Load(#[source] StoreError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// The routes do not go together.
+    #[error("cannot build the routes: {0}")]
+    Routes(String),
+    /// The access log cannot be written to.
+    #[error("cannot write the access log to {path}")]
+    AccessLog {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The first admin token cannot be made.
+    #[error("cannot make the first admin token: {0}")]
+    Token(String),
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+impl From<TlsError> for StartError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(chain(&error))
+    }
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

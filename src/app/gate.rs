@@ -1,0 +1,247 @@
+//! How the gate describes itself: to operators, to load balancers, to Prometheus.
+
+use std::sync::Arc;
+
+use crate::admin::gate::{
+    Alarm, ConfigStatus, Gate, LimitsStatus, Status, StoreStatus, UsageStatus,
+};
+use crate::control::flush::Flush;
+use crate::control::sync::AppliedRevision;
+use crate::domain::refusal::RefusalCode;
+use crate::domain::time::{Clock, Timestamp};
+use crate::proxy::Plane;
+use crate::state::counters::{CoreCounters, RouteCounters};
+use crate::store::Store;
+use crate::telemetry::metrics::{self, Exposition};
+
+/// The gate as it describes itself.
+pub(crate) struct Description {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) applied: AppliedRevision,
+    pub(crate) flush: Arc<Flush>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) loaded_at: Timestamp,
+    pub(crate) digest: String,
+}
+
+impl Gate for Description {
+    fn node(&self) -> &str {
+        &self.plane.node
+    }
+
+    fn status(&self) -> Status {
+        let contact = self.store.contact();
+        let now = self.clock.now();
+        let silent_for = contact.last_at.map(|last| now.since(last));
+        Status {
+            node: self.plane.node.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: self.plane.readiness.is_ready(),
+            keys: self.plane.keys.len() as u64,
+            store: StoreStatus {
+                kind: self.store.kind().to_owned(),
+                state: if contact.is_up { "up" } else { "away" }.to_owned(),
+                revision: self.applied.now().0,
+                last_contact_at: contact.last_at.map(Into::into),
+                staleness_ms: silent_for
+                    .map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
+            },
+            usage: UsageStatus {
+                queued: self.flush.waiting(),
+                ..UsageStatus::default()
+            },
+            limits: LimitsStatus::default(),
+            nodes: Vec::new(),
+            quarantined: contact.quarantined,
+            config: ConfigStatus {
+                loaded_at: self.loaded_at.into(),
+                digest: self.digest.clone(),
+            },
+            alarms: self.alarms(
+                contact.is_up,
+                contact.quarantined,
+                contact.last_at.unwrap_or(now),
+            ),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.plane.readiness.is_ready() {
+            return Ok(());
+        }
+        Err(match self.plane.readiness.refusal() {
+            Some(RefusalCode::Stale) => "the store was last met too long ago",
+            Some(_) => "the keys are not known yet",
+            None => "the gate is stopping",
+        }
+        .to_owned())
+    }
+
+    fn metrics(&self) -> String {
+        let mut out = Exposition::default();
+        self.requests(&mut out);
+        self.connections(&mut out);
+        self.endpoints(&mut out);
+        self.stored(&mut out);
+        out.into_text()
+    }
+}
+
+impl Description {
+    fn alarms(&self, is_up: bool, quarantined: u64, since: Timestamp) -> Vec<Alarm> {
+        let alarm = |code: &str, detail: String| Alarm {
+            code: code.to_owned(),
+            detail,
+            since: since.into(),
+        };
+        let mut alarms = Vec::new();
+        if !is_up {
+            let detail = "the store does not answer; what is known is served".to_owned();
+            alarms.push(alarm("store_away", detail));
+        }
+        if quarantined > 0 {
+            let detail = format!("{quarantined} records cannot be read and were set aside");
+            alarms.push(alarm("records_quarantined", detail));
+        }
+        alarms
+    }
+
+    fn requests(&self, out: &mut Exposition) {
+        let counters = &self.plane.counters;
+        let routes = self.plane.routes.routes();
+        let by_route = |count: &dyn Fn(&RouteCounters) -> u64| {
+            let sums = routes.iter().map(|route| {
+                let index = usize::from(route.index);
+                let sum = counters.sum(|core| core.routes.get(index).map_or(0, count));
+                (&*route.name, sum)
+            });
+            sums.collect::<Vec<_>>()
+        };
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        let by_class = classes.iter().enumerate().flat_map(|(at, class)| {
+            by_route(&|route| route.status.get(at).map_or(0, |count| count.get()))
+                .into_iter()
+                .map(|(name, sum)| (vec![("route", name), ("status", *class)], sum as f64))
+        });
+        out.add(metrics::REQUESTS, by_class.collect::<Vec<_>>());
+        let refused = RefusalCode::ALL.iter().map(|code| {
+            (
+                vec![("code", code.as_str())],
+                counters.sum(|core| core.refused(*code)) as f64,
+            )
+        });
+        out.add(metrics::REFUSED, refused.collect::<Vec<_>>());
+        out.one(
+            metrics::SHADOWED,
+            counters.sum(|core| core.shadowed.get()) as f64,
+        );
+        let durations = routes.iter().map(|route| {
+            let mut counts = vec![0; crate::state::counters::BUCKETS];
+            let mut sum_us = 0;
+            for core in counters.iter() {
+                let Some(of) = core.routes.get(usize::from(route.index)) else {
+                    continue;
+                };
+                sum_us += of.latency.sum_us();
+                for (sum, count) in counts.iter_mut().zip(of.latency.counts()) {
+                    *sum += count;
+                }
+            }
+            (vec![("route", &*route.name)], counts, sum_us)
+        });
+        out.histogram(metrics::DURATION, durations.collect::<Vec<_>>());
+        for (metric, sums) in [
+            (metrics::BYTES_IN, by_route(&|route| route.bytes_in.get())),
+            (metrics::BYTES_OUT, by_route(&|route| route.bytes_out.get())),
+        ] {
+            let samples = sums
+                .into_iter()
+                .map(|(name, sum)| (vec![("route", name)], sum as f64));
+            out.add(metric, samples.collect::<Vec<_>>());
+        }
+    }
+
+    fn connections(&self, out: &mut Exposition) {
+        let counters = &self.plane.counters;
+        let cores: Vec<String> = (0..counters.iter().count())
+            .map(|core| core.to_string())
+            .collect();
+        let by_core = |count: &dyn Fn(&CoreCounters) -> u64| {
+            let samples = counters
+                .iter()
+                .zip(&cores)
+                .map(|(core, name)| (vec![("core", name.as_str())], count(core) as f64));
+            samples.collect::<Vec<_>>()
+        };
+        out.add(metrics::CONNECTIONS, by_core(&|core| core.open.get()));
+        out.add(metrics::ACCEPTED, by_core(&|core| core.accepted.get()));
+        for (metric, sum) in [
+            (
+                metrics::TURNED_AWAY,
+                counters.sum(|core| core.turned_away.get()),
+            ),
+            (
+                metrics::HANDSHAKES,
+                counters.sum(|core| core.handshakes_failed.get()),
+            ),
+            (
+                metrics::CONNECTS,
+                counters.sum(|core| core.upstream_connects.get()),
+            ),
+            (metrics::RETRIES, counters.sum(|core| core.retries.get())),
+            (
+                metrics::LOG_DROPPED,
+                counters.sum(|core| core.log_dropped.get()),
+            ),
+        ] {
+            out.one(metric, sum as f64);
+        }
+    }
+
+    fn endpoints(&self, out: &mut Exposition) {
+        let upstreams = self.plane.routes.upstreams();
+        let each = upstreams.iter().flat_map(|upstream| {
+            let name = upstream.upstream.name.as_str();
+            upstream.endpoints.iter().map(move |endpoint| {
+                (
+                    vec![("upstream", name), ("endpoint", &*endpoint.name)],
+                    endpoint,
+                )
+            })
+        });
+        let each: Vec<_> = each.collect();
+        let up = each
+            .iter()
+            .map(|(labels, it)| (labels.clone(), f64::from(u8::from(it.is_well()))));
+        out.add(metrics::ENDPOINT_UP, up.collect::<Vec<_>>());
+        let busy = each
+            .iter()
+            .map(|(labels, it)| (labels.clone(), f64::from(it.in_flight())));
+        out.add(metrics::IN_FLIGHT, busy.collect::<Vec<_>>());
+    }
+
+    fn stored(&self, out: &mut Exposition) {
+        let contact = self.store.contact();
+        let silent_for = contact
+            .last_at
+            .map_or(0.0, |at| self.clock.now().since(at).as_secs_f64());
+        out.one(metrics::KEYS, self.plane.keys.len() as f64);
+        out.one(metrics::REVISION, self.applied.now().0 as f64);
+        out.one(metrics::STORE_UP, f64::from(u8::from(contact.is_up)));
+        out.one(
+            metrics::STALENESS,
+            if contact.is_up { 0.0 } else { silent_for },
+        );
+        out.one(metrics::QUARANTINED, contact.quarantined as f64);
+        out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
+        out.one(
+            metrics::READY,
+            f64::from(u8::from(self.plane.readiness.is_ready())),
+        );
+        out.add(
+            metrics::BUILD,
+            [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! The only place that knows everyone: from a configuration to a running gate, and back to nothing.
+
+mod clock;
+mod echo;
+mod error;
+mod gate;
+mod signals;
+mod start;
+mod tasks;
+
+pub use clock::SystemClock;
+pub use echo::Echo;
+pub use error::StartError;
+pub use signals::until_told_to_stop;
+pub use start::{Running, start, start_log};

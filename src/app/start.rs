@@ -1,0 +1,426 @@
+//! Builds a gate: disk, store, keys, sockets, planes, surfaces, in that order; and takes it down again.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::admin;
+use crate::app::error::{StartError, chain};
+use crate::app::gate::Description;
+use crate::app::tasks::Tasks;
+use crate::config::{AccessLog, Config, StoreChoice};
+use crate::control::flush::Flush;
+use crate::control::keys::{KeyService, Rules};
+use crate::control::owners::OwnerService;
+use crate::control::sync::Sync;
+use crate::control::tokens::TokenService;
+use crate::control::usage::UsageService;
+use crate::control::writer::Writer;
+use crate::domain::secret::Secret;
+use crate::domain::time::Clock;
+use crate::proxy::{self, Connections, Door, LogWriter, Plane, Socket, Stage};
+use crate::state::counters::Counters;
+use crate::state::failures::Failures;
+use crate::state::grants::GrantBook;
+use crate::state::keys::KeyCache;
+use crate::state::limiter::LimitBook;
+use crate::state::readiness::Readiness;
+use crate::state::routes::RouteTable;
+use crate::state::tap::Tap;
+use crate::state::upstreams::UpstreamState;
+use crate::state::usage::UsageRecorder;
+use crate::store::Store;
+use crate::store::embedded::EmbeddedStore;
+use crate::store::local::DataDir;
+use crate::telemetry;
+
+/// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
+pub struct Running {
+    /// Where clients connect, in the order of the configuration, ports filled in.
+    pub addresses: Vec<SocketAddr>,
+    /// Where the admin API listens.
+    pub admin: SocketAddr,
+    /// The first admin token, on the very first start without a configured one.
+    pub first_token: Option<Secret>,
+    stage: watch::Sender<Stage>,
+    readiness: Arc<Readiness>,
+    workers: Vec<JoinHandle<()>>,
+    log: Option<JoinHandle<()>>,
+    tasks: Tasks,
+    flush: Arc<Flush>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    drain: Duration,
+    /// Held for its lock.
+    _data_dir: DataDir,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Running({:?}, admin {})", self.addresses, self.admin)
+    }
+}
+
+/// Starts the process's log on standard error; `filter` as in `PORTCULLIS_LOG`.
+pub fn start_log(filter: Option<&str>) {
+    telemetry::log::start(filter);
+}
+
+/// Starts a gate.
+///
+/// # Errors
+/// [`StartError`] says what is in the way; nothing is left running.
+pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
+    let node = data_dir
+        .node_name(config.node.as_deref())
+        .map_err(StartError::DataDir)?;
+    let node: Arc<str> = node.into();
+    let store = open_store(&config, &data_dir, &clock).await?;
+
+    let cores = cores(&config);
+    let limits = Arc::new(LimitBook::default());
+    let routes = Arc::new(route_table(&config, &limits)?);
+    let cache = Arc::<KeyCache>::default();
+    let readiness = Arc::<Readiness>::default();
+    let sync = Arc::new(Sync::new(
+        Arc::clone(&store),
+        Arc::clone(&cache),
+        GrantBook::new(config.products.clone(), Arc::clone(&limits)),
+        Arc::clone(&readiness),
+        Arc::clone(&clock),
+        config.fleet.max_staleness,
+    ));
+    sync.load().await.map_err(StartError::Load)?;
+
+    // Sockets come before threads: what cannot be listened on is said before anything runs.
+    let sockets = config
+        .listeners
+        .iter()
+        .map(|listener| proxy::bind(listener, cores))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| StartError::Listen {
+            address: error.address,
+            source: error.source,
+        })?;
+    let doors = doors(&config, &sockets, cores)?;
+    let listen = |source| StartError::Listen {
+        address: config.admin.address,
+        source,
+    };
+    let admin_socket = StdListener::bind(config.admin.address).map_err(listen)?;
+    admin_socket.set_nonblocking(true).map_err(listen)?;
+    let admin_address = admin_socket.local_addr().map_err(listen)?;
+
+    let mut boot = [0; 8];
+    getrandom::fill(&mut boot).map_err(StartError::Random)?;
+    let (log_writer, log) = access_log(&config.access_log)?;
+    let recorder = UsageRecorder::new(cores);
+    let plane = Arc::new(Plane {
+        clock: Arc::clone(&clock),
+        keys: Arc::clone(&cache),
+        hasher: config.keys.hasher.clone(),
+        prefix: config.keys.prefix.clone(),
+        usage: recorder.clone(),
+        counters: Counters::new(cores, routes.routes().len()),
+        tap: Arc::new(Tap::new()),
+        failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
+        readiness: Arc::clone(&readiness),
+        log: log_writer,
+        bounds: config.bounds.clone(),
+        deadlines: config.deadlines.clone(),
+        trusted: config.trusted_proxies.clone(),
+        legacy_headers: config.legacy_rate_limit_headers,
+        node: Arc::clone(&node),
+        upstream_tls: proxy::upstream_config()?,
+        connections: Connections::new(&config.bounds),
+        boot: u64::from_le_bytes(boot),
+        routes: Arc::clone(&routes),
+    });
+
+    let names = routes
+        .routes()
+        .iter()
+        .map(|route| Arc::clone(&route.name))
+        .collect();
+    let flush = Arc::new(Flush::new(
+        Arc::clone(&store),
+        recorder,
+        names,
+        Arc::clone(&node),
+    ));
+    let applied = sync.applied();
+    let tasks = Tasks::new();
+    let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
+    let configured = config.admin.token.as_ref().map(|token| token.as_str());
+    let tokens = TokenService::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&writer),
+        configured,
+    );
+    spawn_follower(&tasks, Arc::clone(&sync));
+    let first_token = tokens
+        .bootstrap()
+        .await
+        .map_err(|error| StartError::Token(chain(&error)))?;
+
+    let rules = Rules {
+        prefix: config.keys.prefix.clone(),
+        envs: config.keys.envs.clone(),
+        hasher: config.keys.hasher.clone(),
+        products: config.products.clone(),
+    };
+    let description = Description {
+        plane: Arc::clone(&plane),
+        store: Arc::clone(&store),
+        applied,
+        flush: Arc::clone(&flush),
+        clock: Arc::clone(&clock),
+        loaded_at: clock.now(),
+        digest: config.digest.clone(),
+    };
+    let services = admin::Services {
+        keys: KeyService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            rules,
+        ),
+        owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        tokens,
+        usage: UsageService::new(Arc::clone(&store), flush.recent()),
+        gate: Arc::new(description),
+        tap: Arc::clone(&plane.tap),
+        closing: tasks.stopping(),
+        clock: Arc::clone(&clock),
+        settings: admin::Settings {
+            hosts: config.admin.hosts.clone(),
+            open_metrics: config.admin.open_metrics,
+        },
+    };
+    spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
+    spawn_flush(&tasks, &flush, &clock);
+    for upstream in routes.upstreams() {
+        let tls = Arc::clone(&plane.upstream_tls);
+        tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
+    }
+
+    let stage = watch::Sender::new(Stage::Running);
+    let workers = spawn_workers(&plane, doors, &stage).map_err(StartError::Thread)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Running {
+        addresses: sockets.iter().map(|socket| socket.address).collect(),
+        admin: admin_address,
+        first_token,
+        stage,
+        readiness,
+        workers,
+        log,
+        tasks,
+        flush,
+        store,
+        clock,
+        drain: config.drain,
+        _data_dir: data_dir,
+    })
+}
+
+impl Running {
+    /// Stops: no new connections, what is in flight finishes within the drain time, and the last count
+    /// is with the store before this returns.
+    pub async fn stop(self) {
+        self.readiness.set_draining();
+        self.stage.send_replace(Stage::Draining);
+        let workers = self.workers;
+        let mut gone = tokio::task::spawn_blocking(move || {
+            for worker in workers {
+                // A worker that panicked has said so.
+                let _ = worker.join();
+            }
+        });
+        if tokio::time::timeout(self.drain, &mut gone).await.is_err() {
+            tracing::warn!(
+                "requests were still in flight when the drain time was over, cutting them"
+            );
+            self.stage.send_replace(Stage::Stopped);
+            let _ = gone.await;
+        }
+        // Every record is closed now, so this is the last count.
+        if let Err(error) = self.flush.flush(self.clock.now()).await {
+            let error = chain(&error);
+            tracing::error!(error, "the last usage counts could not be stored");
+        }
+        self.tasks.stop().await;
+        self.store.close().await;
+        if let Some(log) = self.log {
+            let _ = tokio::task::spawn_blocking(move || log.join()).await;
+        }
+    }
+}
+
+async fn open_store(
+    config: &Config,
+    _data_dir: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StartError> {
+    match &config.store {
+        StoreChoice::Embedded { path } => {
+            let (path, clock) = (path.clone(), Arc::clone(clock));
+            let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock));
+            let opened = opened
+                .await
+                .map_err(|error| StartError::Store(crate::store::StoreError::unavailable(error)))?;
+            Ok(Arc::new(opened.map_err(StartError::Store)?))
+        }
+        StoreChoice::Redis(_choice) => Err(StartError::Token("redis".into())),
+    }
+}
+
+fn cores(config: &Config) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.workers.map_or_else(all, usize::from)
+}
+
+fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartError> {
+    let mut first = 0;
+    let mut upstreams = Vec::new();
+    for upstream in &config.upstreams {
+        let state = UpstreamState::new(upstream.clone(), first);
+        first += state.endpoints.len();
+        upstreams.push(Arc::new(state));
+    }
+    RouteTable::new(&config.routes, upstreams, limits)
+        .map_err(|error| StartError::Routes(chain(&error)))
+}
+
+/// For each core, its sockets and what is spoken there.
+fn doors(config: &Config, sockets: &[Socket], cores: usize) -> Result<Vec<Vec<Door>>, StartError> {
+    let mut doors: Vec<Vec<Door>> = (0..cores).map(|_| Vec::new()).collect();
+    for (listener, socket) in config.listeners.iter().zip(sockets) {
+        let tls = match &listener.tls {
+            Some(tls) => Some((
+                proxy::server_config(tls)?,
+                proxy::CertificateNames::new(tls)?,
+            )),
+            None => None,
+        };
+        for (doors, socket) in doors.iter_mut().zip(&socket.cores) {
+            let address = socket.local_addr();
+            let listen = |source| StartError::Listen {
+                address: listener.address,
+                source,
+            };
+            address.map_err(listen)?;
+            let socket = socket.try_clone().map_err(listen)?;
+            doors.push(Door {
+                socket,
+                tls: tls.clone(),
+                h2c: listener.h2c,
+            });
+        }
+    }
+    Ok(doors)
+}
+
+fn access_log(choice: &AccessLog) -> Result<(LogWriter, Option<JoinHandle<()>>), StartError> {
+    let out: Box<dyn Write + Send> = match choice {
+        AccessLog::None => return Ok((LogWriter::none(), None)),
+        AccessLog::Stdout => Box::new(std::io::stdout()),
+        AccessLog::File(path) => {
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o640)
+                .open(path);
+            let fail = |source| StartError::AccessLog {
+                path: path.clone(),
+                source,
+            };
+            Box::new(file.map_err(fail)?)
+        }
+    };
+    let (writer, sink) = LogWriter::new();
+    let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+        if let Err(error) = sink.run(out) {
+            tracing::error!(%error, "the access log cannot be written any more, its lines are dropped");
+        }
+    });
+    Ok((writer, Some(thread.map_err(StartError::Thread)?)))
+}
+
+fn spawn_workers(
+    plane: &Arc<Plane>,
+    doors: Vec<Vec<Door>>,
+    stage: &watch::Sender<Stage>,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let mut workers = Vec::new();
+    for (index, doors) in doors.into_iter().enumerate() {
+        let Some(counters) = plane.counters.core(index) else {
+            continue;
+        };
+        let (plane, stage) = (Arc::clone(plane), stage.subscribe());
+        let thread = std::thread::Builder::new().name(format!("gate-{index}"));
+        workers.push(thread.spawn(move || {
+            if let Err(error) = proxy::run(index, plane, counters, doors, stage) {
+                tracing::error!(%error, core = index, "core {index} serves no more");
+            }
+        })?);
+    }
+    Ok(workers)
+}
+
+fn spawn_follower(tasks: &Tasks, sync: Arc<Sync>) {
+    tasks.spawn("sync", async move { sync.follow().await });
+}
+
+fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
+    let (flush, clock) = (Arc::clone(flush), Arc::clone(clock));
+    tasks.spawn("flush", async move {
+        let mut interval = tokio::time::interval(FLUSH_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_away = false;
+        loop {
+            interval.tick().await;
+            match flush.flush(clock.now()).await {
+                Ok(()) => is_away = false,
+                Err(error) if !is_away => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the store does not take usage counts, keeping them");
+                    is_away = true;
+                }
+                Err(_) => {}
+            }
+        }
+    });
+}
+
+fn spawn_admin(
+    tasks: &Tasks,
+    socket: StdListener,
+    services: admin::Services,
+) -> std::io::Result<()> {
+    let socket = tokio::net::TcpListener::from_std(socket)?;
+    let mut stopping = tasks.stopping();
+    let service = admin::router(services).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(socket, service).with_graceful_shutdown(async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    });
+    tasks.spawn("admin", async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the admin API serves no more");
+        }
+    });
+    Ok(())
+}
+
+/// How often counts go to the store.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,165 @@
+//! Keeps this gate's cache in step with the store: a snapshot, then the feed, by revision.
+//!
+//! **Invariant:** the cache is never ahead of what it says it has applied, and never goes back: what was
+//! applied once stays until a later revision replaces it, whatever the store does meanwhile.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::control::writer::Applied;
+use crate::domain::change::{Revision, Write};
+use crate::domain::id::KeyId;
+use crate::domain::time::Clock;
+use crate::state::grants::GrantBook;
+use crate::state::keys::KeyCache;
+use crate::state::readiness::Readiness;
+use crate::store::{News, Store, StoreError};
+
+/// Keeps the cache in step.
+pub(crate) struct Sync {
+    store: Arc<dyn Store>,
+    cache: Arc<KeyCache>,
+    grants: Arc<Mutex<GrantBook>>,
+    readiness: Arc<Readiness>,
+    clock: Arc<dyn Clock>,
+    max_staleness: Duration,
+    applied: watch::Sender<Revision>,
+}
+
+/// Tells when a revision has been applied.
+#[derive(Debug, Clone)]
+pub(crate) struct AppliedRevision(watch::Receiver<Revision>);
+
+impl AppliedRevision {
+    /// What has been applied.
+    pub(crate) fn now(&self) -> Revision {
+        *self.0.borrow()
+    }
+}
+
+#[async_trait]
+impl Applied for AppliedRevision {
+    async fn reached(&self, revision: Revision) {
+        // The sender lives as long as the gate; when it is gone nobody is left to be told.
+        let _ = self
+            .0
+            .clone()
+            .wait_for(|applied| *applied >= revision)
+            .await;
+    }
+}
+
+impl Sync {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        cache: Arc<KeyCache>,
+        grants: GrantBook,
+        readiness: Arc<Readiness>,
+        clock: Arc<dyn Clock>,
+        max_staleness: Duration,
+    ) -> Self {
+        Self {
+            store,
+            cache,
+            grants: Arc::new(Mutex::new(grants)),
+            readiness,
+            clock,
+            max_staleness,
+            applied: watch::Sender::new(Revision::default()),
+        }
+    }
+
+    /// Tells when a revision has been applied.
+    pub(crate) fn applied(&self) -> AppliedRevision {
+        AppliedRevision(self.applied.subscribe())
+    }
+
+    /// Fills the cache with everything there is.
+    ///
+    /// # Errors
+    /// If the store cannot be read; the cache has then what it had.
+    pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        let seen = Arc::new(Mutex::new(HashSet::<KeyId>::new()));
+        let take = {
+            let (cache, grants) = (Arc::clone(&self.cache), Arc::clone(&self.grants));
+            let seen = Arc::clone(&seen);
+            let is_first = cache.is_empty();
+            move |key: crate::domain::key::Key| {
+                cache.put(&key, grants.lock().grants(&key));
+                if !is_first {
+                    seen.lock().insert(key.id);
+                }
+            }
+        };
+        let is_again = !self.cache.is_empty();
+        let revision = self.store.snapshot(Box::new(take)).await?;
+        if is_again {
+            let seen = seen.lock();
+            self.cache.retain(|id| seen.contains(&id));
+        }
+        self.applied.send_replace(revision);
+        self.readiness.set_ready();
+        Ok(())
+    }
+
+    /// Follows the feed for as long as it is polled.
+    pub(crate) async fn follow(&self) {
+        loop {
+            let applied = *self.applied.borrow();
+            match self.step(applied).await {
+                // There may be more already.
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read the store's feed, serving what is known");
+                }
+            }
+            self.judge_staleness();
+            self.store.moved(applied).await;
+        }
+    }
+
+    /// Applies what came after `applied`; whether anything did.
+    async fn step(&self, applied: Revision) -> Result<bool, StoreError> {
+        match self.store.since(applied, BATCH).await? {
+            News::Trimmed => {
+                self.load().await?;
+                Ok(true)
+            }
+            News::Changes(changes) => {
+                let mut last = None;
+                for (revision, change) in changes {
+                    for write in &change.writes {
+                        if let Write::Key(key) = write {
+                            self.cache.put(key, self.grants.lock().grants(key));
+                        }
+                    }
+                    last = Some(revision);
+                }
+                if let Some(last) = last {
+                    self.applied.send_replace(last);
+                }
+                Ok(last.is_some())
+            }
+        }
+    }
+
+    /// A gate that has not met its store for too long stops serving: what it knows may be wrong by now.
+    fn judge_staleness(&self) {
+        let contact = self.store.contact();
+        let silent_for = contact.last_at.map(|last| self.clock.now().since(last));
+        if contact.is_up || silent_for.is_none_or(|silence| silence < self.max_staleness) {
+            self.readiness.set_ready();
+        } else {
+            self.readiness.set_stale();
+        }
+    }
+}
+
+/// How many changes are read at once.
+const BATCH: usize = 256;

@@ -1,0 +1,375 @@
+//! An admin API on an embedded store in a folder of its own, with a clock turned by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use http::{HeaderMap, Method, Request, StatusCode};
+use portcullis::admin::gate::{
+    ConfigStatus, Gate, LimitsStatus, NodeStatus, Status, StoreStatus, UsageStatus,
+};
+use portcullis::admin::{Services, Settings, router};
+use portcullis::control::keys::{KeyService, Rules};
+use portcullis::control::owners::OwnerService;
+use portcullis::control::tokens::TokenService;
+use portcullis::control::usage::{Minutes, UsageService};
+use portcullis::control::writer::{Applied, Writer};
+use portcullis::domain::change::Revision;
+use portcullis::domain::id::KeyId;
+use portcullis::domain::limit::RateLimit;
+use portcullis::domain::product::Product;
+use portcullis::domain::secret::Hasher;
+use portcullis::domain::time::{Clock, Reading, Timestamp};
+use portcullis::domain::usage::UsageBucket;
+use portcullis::state::tap::Tap;
+use portcullis::store::Store;
+use portcullis::store::embedded::EmbeddedStore;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+/// The token that stands in the configuration of every gate here.
+pub const CONFIGURED: &str = "configured-token-of-the-tests";
+/// 2026-01-01T00:00:00Z.
+pub const START_MS: u64 = 1_767_225_600_000;
+
+pub struct Admin {
+    router: Router,
+    pub store: Arc<dyn Store>,
+    pub tokens: TokenService,
+    pub clock: Arc<ManualClock>,
+    pub applied: Arc<Reached>,
+    pub minutes: Arc<FewMinutes>,
+    pub tap: Arc<Tap>,
+    pub closing: watch::Sender<bool>,
+    _folder: tempfile::TempDir,
+}
+
+/// What a gate here is made with, besides its store.
+pub struct Setup {
+    pub token: Option<&'static str>,
+    pub open_metrics: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            token: Some(CONFIGURED),
+            open_metrics: false,
+        }
+    }
+}
+
+impl Admin {
+    pub fn start() -> Self {
+        Self::with(Setup::default())
+    }
+
+    pub fn with(setup: Setup) -> Self {
+        Self::over(setup, |store| store)
+    }
+
+    /// A gate whose store is `wrap`ped.
+    pub fn over(setup: Setup, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock(AtomicU64::new(START_MS)));
+        let store = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();
+        let store = wrap(Arc::new(store));
+        let applied = Arc::new(Reached::default());
+        let writer = Arc::new(Writer::new(store.clone(), applied.clone()));
+        let tokens =
+            || TokenService::new(store.clone(), clock.clone(), writer.clone(), setup.token);
+        let minutes = Arc::new(FewMinutes::default());
+        let tap = Arc::new(Tap::new());
+        let (closing, closed) = watch::channel(false);
+        let services = Services {
+            keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()),
+            owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
+            tokens: tokens(),
+            usage: UsageService::new(store.clone(), minutes.clone()),
+            gate: Arc::new(Calm),
+            tap: tap.clone(),
+            closing: closed,
+            clock: clock.clone(),
+            settings: Settings {
+                hosts: vec!["gate.example".into()],
+                open_metrics: setup.open_metrics,
+            },
+        };
+        Self {
+            tokens: tokens(),
+            router: router(services),
+            store,
+            clock,
+            applied,
+            minutes,
+            tap,
+            closing,
+            _folder: folder,
+        }
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, request: Request<Body>) -> http::Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn ask(&self, request: Request<Body>) -> Reply {
+        let (parts, body) = self.send(request).await.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
+    /// Calls as the token of the configuration.
+    pub async fn call(&self, method: Method, path: &str, body: impl Into<Option<Value>>) -> Reply {
+        self.call_as(CONFIGURED, method, path, body).await
+    }
+
+    pub async fn call_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: impl Into<Option<Value>>,
+    ) -> Reply {
+        self.ask(request(
+            method,
+            path,
+            &[("authorization", &format!("Bearer {token}"))],
+            body.into(),
+        ))
+        .await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Makes a key of team `Billing` and returns what was answered.
+    pub async fn make_key(&self, name: &str) -> Value {
+        let body = json!({"name": name, "owner": {"name": "Billing", "type": "team"}});
+        let reply = self.call(Method::POST, "/admin/keys", body).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        reply.json
+    }
+
+    /// Makes a token and returns its secret.
+    pub async fn make_token(&self, role: &str, owner_id: Option<&str>) -> String {
+        let body = json!({"name": role, "role": role, "owner_id": owner_id});
+        let reply = self.call(Method::POST, "/admin/tokens", body).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        reply.json["secret"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A request to the admin API on this machine.
+pub fn request(
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "127.0.0.1");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    match body {
+        Some(body) => request
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string())),
+        None => request.body(Body::empty()),
+    }
+    .unwrap()
+}
+
+/// The field that shows the token of the configuration.
+pub fn bearer() -> (&'static str, &'static str) {
+    ("authorization", "Bearer configured-token-of-the-tests")
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub json: Value,
+    pub text: String,
+}
+
+impl Reply {
+    /// The status and the code of a problem, which must be whole.
+    pub fn problem(&self) -> (u16, &str) {
+        let content_type = self.header("content-type");
+        assert_eq!(
+            content_type,
+            Some("application/problem+json"),
+            "{}",
+            self.text
+        );
+        let code = self.json["code"].as_str().unwrap();
+        assert_eq!(self.json["status"], self.status.as_u16());
+        assert_eq!(self.json["type"], format!("urn:portcullis:problem:{code}"));
+        assert_eq!(
+            self.json["request_id"],
+            self.header("x-request-id").unwrap()
+        );
+        assert_eq!(
+            self.json.get("errors").is_some(),
+            [400, 422].contains(&self.status.as_u16())
+        );
+        (self.status.as_u16(), code)
+    }
+
+    /// Where each thing is that is wrong with the request.
+    pub fn pointers(&self) -> Vec<&str> {
+        let errors = self.json["errors"].as_array().unwrap();
+        errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap())
+            .collect()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The names of what is on a page.
+    pub fn names(&self) -> Vec<&str> {
+        let items = self.json["items"].as_array().unwrap();
+        items
+            .iter()
+            .map(|item| item["name"].as_str().unwrap())
+            .collect()
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
+        prefix: "pk".into(),
+        envs: vec!["live".into(), "test".into()],
+        hasher: Hasher::default(),
+        products: vec![Product {
+            name: "starter".into(),
+            scopes: vec!["orders:read".parse().unwrap()],
+            rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
+            quotas: Vec::new(),
+        }],
+    }
+}
+
+/// A clock that stands until it is turned.
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    pub fn turn(&self, span: Duration) {
+        let ms = u64::try_from(span.as_millis()).unwrap();
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn read(&self) -> Reading {
+        let ms = self.0.load(Ordering::SeqCst);
+        Reading {
+            wall: Timestamp::from_millis(ms),
+            mono_ns: (ms - START_MS) * 1_000_000,
+        }
+    }
+}
+
+/// Remembers which revisions were waited for.
+#[derive(Default)]
+pub struct Reached(AtomicU64);
+
+impl Reached {
+    pub fn last(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Applied for Reached {
+    async fn reached(&self, revision: Revision) {
+        self.0.store(revision.0, Ordering::SeqCst);
+    }
+}
+
+/// The minutes that a test put there.
+#[derive(Default)]
+pub struct FewMinutes(std::sync::Mutex<Vec<(KeyId, UsageBucket)>>);
+
+impl FewMinutes {
+    pub fn put(&self, key: KeyId, bucket: UsageBucket) {
+        self.0.lock().unwrap().push((key, bucket));
+    }
+}
+
+impl Minutes for FewMinutes {
+    fn usage(&self, key: KeyId, from: Timestamp, to: Timestamp) -> Vec<UsageBucket> {
+        let all = self.0.lock().unwrap();
+        let wanted = all
+            .iter()
+            .filter(|(of, bucket)| *of == key && (from..to).contains(&bucket.start));
+        wanted.map(|(_, bucket)| bucket.clone()).collect()
+    }
+}
+
+/// A gate with nothing to complain of.
+struct Calm;
+
+impl Gate for Calm {
+    fn node(&self) -> &str {
+        "gate-1"
+    }
+
+    fn status(&self) -> Status {
+        let now = Timestamp::from_millis(START_MS);
+        Status {
+            node: "gate-1".into(),
+            version: "0.1.0".into(),
+            ready: true,
+            keys: 1,
+            store: StoreStatus {
+                kind: "embedded".into(),
+                state: "up".into(),
+                revision: 1,
+                last_contact_at: Some(now.into()),
+                staleness_ms: Some(3),
+            },
+            usage: UsageStatus::default(),
+            limits: LimitsStatus::default(),
+            nodes: vec![NodeStatus {
+                node: "gate-2".into(),
+                state: "live".into(),
+                revision: 1,
+                last_contact_at: Some(now.into()),
+            }],
+            quarantined: 0,
+            config: ConfigStatus {
+                loaded_at: now.into(),
+                digest: "00".into(),
+            },
+            alarms: Vec::new(),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn metrics(&self) -> String {
+        "# EOF\n".into()
+    }
+}

@@ -1,0 +1,14 @@
+//! The admin API, call by call, on a real store.
+
+mod contract;
+mod faults;
+mod harness;
+mod idempotency;
+mod keys;
+mod live;
+mod owners;
+mod requests;
+mod roles;
+mod shaken;
+mod tokens;
+mod usage;

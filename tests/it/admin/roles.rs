@@ -1,0 +1,167 @@
+//! Who may call what: every call there is, by everyone who might.
+
+use http::Method;
+use portcullis::admin::{Needs, Reach, calls};
+use portcullis::domain::token::Role;
+use serde_json::json;
+
+use crate::admin::harness::{Admin, Setup, request};
+
+/// The table as it is meant to be; the one in the code is to be changed only together with this one.
+const TABLE: [(&str, &str, &str); 21] = [
+    ("POST", "/admin/keys", "operator"),
+    ("GET", "/admin/keys", "viewer"),
+    ("GET", "/admin/keys/{key_id}", "viewer"),
+    ("PATCH", "/admin/keys/{key_id}", "operator"),
+    ("DELETE", "/admin/keys/{key_id}", "operator"),
+    ("POST", "/admin/keys/{key_id}/suspend", "operator"),
+    ("POST", "/admin/keys/{key_id}/resume", "operator"),
+    ("GET", "/admin/keys/{key_id}/usage", "viewer"),
+    ("POST", "/admin/users", "operator of all"),
+    ("GET", "/admin/users", "viewer"),
+    ("GET", "/admin/users/{user_id}", "viewer"),
+    ("PATCH", "/admin/users/{user_id}", "operator"),
+    ("POST", "/admin/tokens", "admin of all"),
+    ("GET", "/admin/tokens", "admin of all"),
+    ("DELETE", "/admin/tokens/{token_id}", "admin of all"),
+    ("GET", "/admin/products", "viewer"),
+    ("GET", "/admin/live", "viewer"),
+    ("GET", "/admin/status", "viewer of all"),
+    ("GET", "/metrics", "viewer of all"),
+    ("GET", "/healthz", "nobody"),
+    ("GET", "/readyz", "nobody"),
+];
+
+#[test]
+fn every_call_needs_what_it_is_meant_to_need() {
+    let calls = calls();
+    let told: Vec<(&str, &str, String)> = calls
+        .iter()
+        .map(|call| {
+            let needs = match call.needs {
+                Needs::Nothing => "nobody".into(),
+                Needs::Metrics => "viewer of all".into(),
+                Needs::Role(role, Reach::Owned) => role.as_str().into(),
+                Needs::Role(role, Reach::Gate) => format!("{} of all", role.as_str()),
+            };
+            (call.method.as_str(), call.path, needs)
+        })
+        .collect();
+    let meant = TABLE.map(|(method, path, needs)| (method, path, needs.to_owned()));
+    assert_eq!(told, meant);
+}
+
+#[tokio::test]
+async fn every_role_gets_through_to_its_calls_and_to_no_others() {
+    let admin = Admin::start();
+    let owner = admin.make_key("k").await["key"]["owner"]["id"].clone();
+    let owner = owner.as_str().unwrap();
+    for (bound_to, role) in [None, Some(owner)]
+        .into_iter()
+        .flat_map(|bound| [Role::Viewer, Role::Operator, Role::Admin].map(|role| (bound, role)))
+    {
+        let token = admin.make_token(role.as_str(), bound_to).await;
+        let field = format!("Bearer {token}");
+        for call in calls() {
+            let may = match call.needs {
+                Needs::Nothing => true,
+                Needs::Metrics => bound_to.is_none(),
+                Needs::Role(needed, Reach::Owned) => role >= needed,
+                Needs::Role(needed, Reach::Gate) => role >= needed && bound_to.is_none(),
+            };
+            let path = call.path.replace("{key_id}", "key_0000000000");
+            let path = path.replace("{user_id}", "usr_0000000000");
+            let path = path.replace("{token_id}", "tok_0000000000");
+            let headers = [("authorization", field.as_str())];
+            let asked = request(call.method.clone(), &path, &headers, None);
+            let status = admin.send(asked).await.status().as_u16();
+            let what = format!("{role:?} bound to {bound_to:?}: {} {path}", call.method);
+            assert_ne!(status, 401, "{what}");
+            assert_eq!(status != 403, may, "{what}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_through_without_a_token() {
+    let admin = Admin::start();
+    for call in calls() {
+        let path = call.path.replace("{key_id}", "key_0000000000");
+        let reply = admin
+            .ask(request(call.method.clone(), &path, &[], None))
+            .await;
+        if call.needs == Needs::Nothing {
+            assert_eq!(reply.status, 200, "{path}");
+        } else {
+            assert_eq!(reply.problem(), (401, "unauthenticated"), "{path}");
+            assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_open_where_the_configuration_says_so() {
+    let open = Admin::with(Setup {
+        open_metrics: true,
+        ..Setup::default()
+    });
+    let reply = open.ask(request(Method::GET, "/metrics", &[], None)).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+}
+
+#[tokio::test]
+async fn to_a_bound_token_only_its_owner_exists() {
+    let admin = Admin::start();
+    let theirs = admin.make_key("theirs").await;
+    let body = json!({"name": "mine", "owner": {"name": "Me", "type": "user"}});
+    let mine = admin.call(Method::POST, "/admin/keys", body).await.json;
+    let my_id = mine["key"]["owner"]["id"].as_str().unwrap();
+    let their_id = theirs["key"]["owner"]["id"].as_str().unwrap();
+    let token = admin.make_token("operator", Some(my_id)).await;
+    let call = async |method, path: &str, body| admin.call_as(&token, method, path, body).await;
+
+    let path = format!("/admin/keys/{}", theirs["key"]["id"].as_str().unwrap());
+    for (method, path) in [
+        (Method::GET, path.clone()),
+        (Method::DELETE, path.clone()),
+        (Method::POST, format!("{path}/suspend")),
+        (Method::GET, format!("{path}/usage")),
+        (Method::GET, format!("/admin/users/{their_id}")),
+    ] {
+        let reply = call(method, &path, None).await;
+        assert_eq!(reply.problem(), (404, "not_found"), "{path}");
+    }
+    assert_eq!(
+        call(Method::GET, "/admin/keys", None).await.names(),
+        ["mine"]
+    );
+    let asked = format!("/admin/keys?owner={their_id}");
+    assert!(call(Method::GET, &asked, None).await.names().is_empty());
+    assert_eq!(
+        call(Method::GET, "/admin/users", None).await.names(),
+        ["Me"]
+    );
+
+    for owner in [
+        json!({"name": "x", "owner_id": their_id}),
+        json!({"name": "x", "owner": {"name": "Billing", "type": "team"}}),
+        json!({"name": "x", "owner": {"name": "Nobody yet", "type": "team"}}),
+    ] {
+        let reply = call(Method::POST, "/admin/keys", Some(owner)).await;
+        assert_eq!(reply.problem(), (422, "invalid"));
+    }
+    let own = json!({"name": "x", "owner_id": my_id});
+    assert_eq!(
+        call(Method::POST, "/admin/keys", Some(own)).await.status,
+        201
+    );
+    let status = admin.get(&path).await.json["status"].clone();
+    assert_eq!(
+        status, "active",
+        "nothing was done to the other owner's key"
+    );
+}

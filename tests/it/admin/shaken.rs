@@ -1,0 +1,197 @@
+//! A store that does not do what it is asked, or to whom another gate got first.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
+use portcullis::domain::id::{KeyId, OwnerId, TokenId};
+use portcullis::domain::key::Key;
+use portcullis::domain::owner::{Owner, OwnerKind};
+use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
+use portcullis::domain::time::Timestamp;
+use portcullis::domain::token::AdminToken;
+use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
+use portcullis::store::{
+    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
+};
+
+/// What happens to the next commit.
+pub enum Shake {
+    /// Another gate's change lands just before it.
+    Overtaken,
+    /// The store fails so.
+    Fails(StoreError),
+}
+
+/// A store whose commits are shaken, one after the other; the rest is the store below.
+pub struct Shaken {
+    inner: Arc<dyn Store>,
+    shakes: Mutex<VecDeque<Shake>>,
+}
+
+impl Shaken {
+    pub fn new(inner: Arc<dyn Store>, shakes: impl IntoIterator<Item = Shake>) -> Self {
+        Self {
+            inner,
+            shakes: Mutex::new(shakes.into_iter().collect()),
+        }
+    }
+
+    async fn overtake(&self) {
+        let expect = self.inner.revision().await.unwrap();
+        let [a, b] = expect
+            .0
+            .to_be_bytes()
+            .first_chunk::<2>()
+            .map_or([0; 2], |first| *first);
+        let mut id = [7; 10];
+        id[0] = a;
+        id[1] = b;
+        id[2] = u8::try_from(expect.0 % 200).unwrap();
+        let owner = Owner {
+            id: OwnerId::from_random(id),
+            name: format!("of another gate {expect}"),
+            kind: OwnerKind::System,
+            created_at: Timestamp::from_millis(1),
+            disabled_at: None,
+        };
+        let mut change_id = [9; 16];
+        change_id[..8].copy_from_slice(&expect.0.to_be_bytes());
+        let change = Change {
+            id: ChangeId(change_id),
+            expect,
+            writes: vec![Write::Owner(owner)],
+            audit: Vec::new(),
+        };
+        self.inner.commit(change).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Feed for Shaken {
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        let shake = self.shakes.lock().unwrap().pop_front();
+        match shake {
+            Some(Shake::Fails(error)) => return Err(error),
+            Some(Shake::Overtaken) => self.overtake().await,
+            None => {}
+        }
+        self.inner.commit(change).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.inner.revision().await
+    }
+
+    async fn snapshot(&self, take: Box<dyn FnMut(Key) + Send>) -> Result<Revision, StoreError> {
+        self.inner.snapshot(take).await
+    }
+
+    async fn since(&self, after: Revision, most: usize) -> Result<News, StoreError> {
+        self.inner.since(after, most).await
+    }
+
+    async fn moved(&self, beyond: Revision) {
+        self.inner.moved(beyond).await;
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+#[async_trait]
+impl KeyStore for Shaken {
+    async fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError> {
+        self.inner.key(id).await
+    }
+
+    async fn keys(
+        &self,
+        query: &KeyQuery,
+        sort: KeySort,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<KeyRow>, StoreError> {
+        self.inner.keys(query, sort, limit, after).await
+    }
+
+    async fn receipt(&self, digest: [u8; 32]) -> Result<Option<Receipt>, StoreError> {
+        self.inner.receipt(digest).await
+    }
+}
+
+#[async_trait]
+impl OwnerStore for Shaken {
+    async fn owner(&self, id: OwnerId) -> Result<Option<Owner>, StoreError> {
+        self.inner.owner(id).await
+    }
+
+    async fn owner_named(&self, kind: OwnerKind, name: &str) -> Result<Option<Owner>, StoreError> {
+        self.inner.owner_named(kind, name).await
+    }
+
+    async fn owners(
+        &self,
+        name: Option<&str>,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Owner>, StoreError> {
+        self.inner.owners(name, limit, after).await
+    }
+}
+
+#[async_trait]
+impl TokenStore for Shaken {
+    async fn token(&self, id: TokenId) -> Result<Option<AdminToken>, StoreError> {
+        self.inner.token(id).await
+    }
+
+    async fn token_by_digest(&self, digest: [u8; 32]) -> Result<Option<AdminToken>, StoreError> {
+        self.inner.token_by_digest(digest).await
+    }
+
+    async fn tokens(
+        &self,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<AdminToken>, StoreError> {
+        self.inner.tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl UsageStore for Shaken {
+    async fn begin_epoch(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.begin_epoch(node, now).await
+    }
+
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError> {
+        self.inner.add_usage(batch).await
+    }
+
+    async fn usage(
+        &self,
+        key: KeyId,
+        step: Step,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<UsageBucket>, StoreError> {
+        self.inner.usage(key, step, from, to).await
+    }
+
+    async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
+        self.inner.last_used(key).await
+    }
+}
+
+impl Store for Shaken {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn contact(&self) -> Contact {
+        self.inner.contact()
+    }
+}

@@ -1,0 +1,131 @@
+//! Admin tokens: made, shown once, recognised, ended.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::json;
+
+use crate::admin::harness::{Admin, CONFIGURED, Setup, request};
+
+#[tokio::test]
+async fn the_first_start_makes_one_admin_token_and_no_later_one() {
+    let admin = Admin::with(Setup {
+        token: None,
+        ..Setup::default()
+    });
+    let secret = admin.tokens.bootstrap().await.unwrap().unwrap();
+    let reply = admin
+        .call_as(secret.reveal(), Method::GET, "/admin/tokens", None)
+        .await;
+    assert_eq!(reply.names(), ["bootstrap"]);
+    assert!(!reply.text.contains(secret.reveal()));
+    assert!(admin.tokens.bootstrap().await.unwrap().is_none());
+    let wrong = admin
+        .call_as(CONFIGURED, Method::GET, "/admin/tokens", None)
+        .await;
+    assert_eq!(wrong.problem(), (401, "unauthenticated"));
+}
+
+#[tokio::test]
+async fn a_configured_token_is_accepted_and_never_stored() {
+    let admin = Admin::start();
+    assert!(admin.tokens.bootstrap().await.unwrap().is_none());
+    let reply = admin.get("/admin/tokens").await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.names().is_empty());
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_on_the_next_call() {
+    let admin = Admin::start();
+    let body = json!({"name": "ci", "role": "viewer"});
+    let made = admin.call(Method::POST, "/admin/tokens", body).await.json;
+    let secret = made["secret"].as_str().unwrap();
+    let ask = async || {
+        admin
+            .call_as(secret, Method::GET, "/admin/keys", None)
+            .await
+    };
+    assert_eq!(ask().await.status, 200);
+    let path = format!("/admin/tokens/{}", made["token"]["id"].as_str().unwrap());
+    let ended = admin
+        .call(Method::DELETE, &format!("{path}?reason=left"), None)
+        .await;
+    assert_eq!(ended.status, 200);
+    assert!(ended.json["revoked_at"].is_string());
+    assert_eq!(ask().await.problem(), (401, "unauthenticated"));
+    let again = admin.call(Method::DELETE, &path, None).await;
+    assert_eq!(again.json, ended.json);
+    let none = admin
+        .call(Method::DELETE, "/admin/tokens/tok_0000000000", None)
+        .await;
+    assert_eq!(none.problem(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn a_token_works_until_its_end_and_not_at_it() {
+    let admin = Admin::start();
+    let body = json!({"name": "ci", "role": "viewer", "expires_at": "2026-01-01T01:00:00Z"});
+    let made = admin.call(Method::POST, "/admin/tokens", body).await.json;
+    let secret = made["secret"].as_str().unwrap();
+    admin.clock.turn(Duration::from_millis(3_599_999));
+    let reply = admin
+        .call_as(secret, Method::GET, "/admin/keys", None)
+        .await;
+    assert_eq!(reply.status, 200);
+    admin.clock.turn(Duration::from_millis(1));
+    let reply = admin
+        .call_as(secret, Method::GET, "/admin/keys", None)
+        .await;
+    assert_eq!(reply.problem(), (401, "unauthenticated"));
+}
+
+#[tokio::test]
+async fn a_bad_token_is_refused_by_its_fields() {
+    let admin = Admin::start();
+    for (body, pointer) in [
+        (json!({"name": "", "role": "viewer"}), "/name"),
+        (json!({"name": "a", "role": "root"}), "/role"),
+        (
+            json!({"name": "a", "role": "viewer", "owner_id": "me"}),
+            "/owner_id",
+        ),
+        (
+            json!({"name": "a", "role": "viewer", "owner_id": "usr_0000000000"}),
+            "/owner_id",
+        ),
+        (
+            json!({"name": "a", "role": "viewer", "expires_at": "soon"}),
+            "/expires_at",
+        ),
+        (
+            json!({"name": "a", "role": "viewer", "expires_at": "2026-01-01T00:00:00Z"}),
+            "/expires_at",
+        ),
+    ] {
+        let reply = admin
+            .call(Method::POST, "/admin/tokens", body.clone())
+            .await;
+        assert_eq!(reply.problem(), (422, "invalid"), "{body}");
+        assert_eq!(reply.pointers(), [pointer]);
+    }
+    assert!(admin.get("/admin/tokens").await.names().is_empty());
+}
+
+#[tokio::test]
+async fn too_many_wrong_tokens_are_told_to_wait_and_the_right_one_with_them() {
+    let admin = Admin::start();
+    for _ in 0..10 {
+        let reply = admin
+            .call_as("wrong", Method::GET, "/admin/keys", None)
+            .await;
+        assert_eq!(reply.problem(), (401, "unauthenticated"));
+    }
+    let reply = admin.get("/admin/keys").await;
+    assert_eq!(reply.problem(), (429, "too_many_requests"));
+    assert_eq!(reply.header("retry-after"), Some("6"));
+    admin.clock.turn(Duration::from_secs(6));
+    assert_eq!(admin.get("/admin/keys").await.status, 200);
+    let open = admin.ask(request(Method::GET, "/healthz", &[], None)).await;
+    assert_eq!(open.status, 200);
+}
