@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _,
-    ProtocolVersion, RedisError, ServerErrorKind,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo as _,
+    ProtocolVersion, RedisError, ServerErrorKind, TlsCertificates,
 };
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::RedisChoice;
 use crate::store::StoreError;
+
+use super::trust;
 
 /// A server and the right to use it.
 #[derive(Debug)]
@@ -61,7 +63,17 @@ impl Server {
         if let Some(password) = &choice.password {
             settings = settings.set_password(password.as_str());
         }
-        let client = redis::Client::open(info.set_redis_settings(settings)).map_err(unusable)?;
+        let info = info.set_redis_settings(settings);
+        let client = if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            let certificates = TlsCertificates {
+                client_tls: None,
+                root_cert: trust::authorities(),
+            };
+            redis::Client::build_with_tls(info, certificates)
+        } else {
+            redis::Client::open(info)
+        };
+        let client = client.map_err(unusable)?;
         Ok(Self { client, address })
     }
 

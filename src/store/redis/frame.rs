@@ -165,3 +165,57 @@ const fn state_of_token(token: &AdminToken) -> u8 {
 const FORMAT: u8 = 1;
 const HEAD: usize = 10;
 const RECEIPT_LIVES_S: u64 = 24 * 3_600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::change::Receipt;
+    use crate::domain::id::KeyId;
+    use crate::domain::time::Timestamp;
+
+    fn receipt() -> Receipt {
+        Receipt {
+            digest: [1; 32],
+            request: [2; 32],
+            key: KeyId::from_random([3; 10]),
+            at: Timestamp::from_millis(4),
+        }
+    }
+
+    #[test]
+    fn a_record_reads_back_with_the_revision_it_was_written_at() {
+        let write = Write::Receipt(receipt());
+        let placed = place(&Names::new("pc"), &write, Revision(0x0102));
+        assert_eq!(placed.record[..10], [1, b'A', 0, 0, 0, 0, 0, 0, 1, 2]);
+        let (revision, read) = read(placed.kind, &placed.record).unwrap();
+        assert_eq!((revision, read), (Revision(0x0102), write));
+    }
+
+    #[test]
+    fn what_is_no_record_says_why() {
+        let placed = place(&Names::new("pc"), &Write::Receipt(receipt()), Revision(1));
+        let mut newer = placed.record.clone();
+        newer[0] = 2;
+        let error = |bytes: &[u8], kind| read(kind, bytes).unwrap_err();
+        assert!(matches!(
+            error(&newer, Kind::Receipt),
+            Unreadable::Format(2)
+        ));
+        let short = &placed.record[..9];
+        assert!(matches!(error(short, Kind::Receipt), Unreadable::Short(9)));
+        let head = &placed.record[..10];
+        assert!(matches!(error(head, Kind::Receipt), Unreadable::Body(_)));
+        assert!(matches!(
+            error(&placed.record, Kind::Key),
+            Unreadable::Body(_)
+        ));
+    }
+
+    #[test]
+    fn every_letter_stands_for_its_kind() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_letter(kind.letter()), Some(kind));
+        }
+        assert_eq!(Kind::from_letter("x"), None);
+    }
+}

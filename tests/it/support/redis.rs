@@ -4,10 +4,11 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// A running server. What it has acknowledged survives [`RedisServer::kill`].
 pub(crate) struct RedisServer {
@@ -209,7 +210,8 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
 }

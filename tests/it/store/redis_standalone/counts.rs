@@ -85,7 +85,10 @@ async fn lists_tell_of_use_at_other_gates() {
     b.reaches(1).await;
     let used = row(key_id(1), "r", 1);
     let at = used.tally.last_used_at.unwrap();
-    a.store.add_usage(batch("a", 1, [used].into_iter())).await.unwrap();
+    a.store
+        .add_usage(batch("a", 1, [used].into_iter()))
+        .await
+        .unwrap();
     for gate in [&a, &b] {
         let (query, sort) = (KeyQuery::default(), KeySort::default());
         let page = gate.store.keys(&query, sort, 10, None).await.unwrap();

@@ -1,17 +1,18 @@
 //! Servers that are away, hang, forget, or are not to be trusted; answers that are lost.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis::config::RedisChoice;
 use portcullis::domain::change::Revision;
 use portcullis::store::redis::RedisStore;
 use portcullis::store::{Feed, KeyStore, News, Store, StoreError};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{Gate, chain, choice, making, revoking};
 use crate::store::things::{HandClock, change, key_id, keys};
 use crate::support::patience::eventually;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, free_port};
 use crate::support::wire::Wire;
 
 /// A change whose answer was lost is found in the feed, and not made a second time.
@@ -39,7 +40,10 @@ async fn following_goes_on_after_redis_was_killed() {
 
     server.kill();
     let refused = a.store.commit(making(4)).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable { .. })),
+        "{refused:?}"
+    );
     eventually("gate b notices", || !b.store.contact().is_up).await;
     assert_eq!(b.keys().await.0.len(), 3);
 
@@ -79,7 +83,11 @@ async fn a_silent_connection_is_noticed() {
     let begun = Instant::now();
     near.commits(making(1)).await;
     far.reaches(1).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// A server that hangs is noticed by its deadline, and what was sent to it lands once or not at all.
@@ -93,8 +101,15 @@ async fn a_hung_server_is_noticed_and_nothing_is_done_twice() {
     let sent = making(2);
     let begun = Instant::now();
     let refused = gate.store.commit(sent.clone()).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
     eventually("the gate notices", || !gate.store.contact().is_up).await;
     assert!(gate.store.key(key_id(1)).await.unwrap().is_some());
 
@@ -149,14 +164,24 @@ async fn a_first_start_without_redis_says_where_and_why() {
     let mut server = RedisServer::start();
     server.kill();
     let refused = Gate::open(&server.url()).await.err().unwrap();
-    assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, StoreError::Unavailable { .. }),
+        "{refused:?}"
+    );
     let text = chain(&refused);
-    assert!(text.contains(&format!("127.0.0.1:{}", server.port())), "{text}");
+    assert!(
+        text.contains(&format!("127.0.0.1:{}", server.port())),
+        "{text}"
+    );
     assert!(text.contains("refused"), "{text}");
 
-    for wrong in ["http://127.0.0.1:6379", "redis://", "6379"] {
+    let http = server.url().replace("redis", "http");
+    for wrong in [&http, "redis://", "not an address"] {
         let refused = Gate::open(wrong).await.err().unwrap();
-        assert!(matches!(refused, StoreError::Unusable { .. }), "{wrong}: {refused:?}");
+        assert!(
+            matches!(refused, StoreError::Unusable { .. }),
+            "{wrong}: {refused:?}"
+        );
     }
 }
 
@@ -190,7 +215,11 @@ async fn a_gate_starts_from_its_mirror_beside_a_hung_server() {
     server.pause();
     let begun = Instant::now();
     gate.reopen(&server.url()).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(gate.keys().await.0.len(), 1);
 
     server.resume();
@@ -215,7 +244,10 @@ async fn a_gate_keeps_what_it_has_when_the_store_is_gone() {
     let refused = gate.refuses(making(2)).await;
     assert!(refused.contains("incarnation"), "{refused}");
     let (held, _) = gate.keys().await;
-    assert_eq!(held.iter().map(|key| key.id).collect::<Vec<_>>(), [key_id(1)]);
+    assert_eq!(
+        held.iter().map(|key| key.id).collect::<Vec<_>>(),
+        [key_id(1)]
+    );
     assert_eq!(other.keys().await.0.len(), 1);
 }
 
@@ -255,10 +287,10 @@ async fn a_password_lets_in_and_is_never_shown() {
             ..choice(&server.url())
         };
         let dir = tempfile::tempdir().unwrap();
-        RedisStore::open(&choice, dir.path(), HandClock::new()).await
+        let store = RedisStore::open(&choice, dir.path(), HandClock::new()).await?;
+        store.commit(making(1)).await
     };
-    let store = open(Some("open-sesame-canary")).await.unwrap();
-    store.commit(making(1)).await.unwrap();
+    assert_eq!(open(Some("open-sesame-canary")).await.unwrap(), Revision(1));
 
     for wrong in [None, Some("wrong-canary")] {
         let refused = open(wrong).await.err().unwrap();
@@ -266,4 +298,30 @@ async fn a_password_lets_in_and_is_never_shown() {
         assert!(text.contains("127.0.0.1"), "{text}");
         assert!(!text.contains("canary"), "{text}");
     }
+}
+
+/// A server whose certificate nobody vouches for is not spoken to.
+#[tokio::test]
+async fn a_server_nobody_vouches_for_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(file("cert"), made.cert.pem()).unwrap();
+    std::fs::write(file("key"), made.signing_key.serialize_pem()).unwrap();
+    let port = free_port().to_string();
+    let _server = RedisServer::start_with(&[
+        "--tls-port",
+        &port,
+        "--tls-auth-clients",
+        "no",
+        "--tls-cert-file",
+        &file("cert"),
+        "--tls-key-file",
+        &file("key"),
+        "--tls-ca-cert-file",
+        &file("cert"),
+    ]);
+    let refused = Gate::open(&format!("rediss://localhost:{port}")).await;
+    let text = chain(&refused.err().unwrap());
+    assert!(text.contains("certificate"), "{text}");
 }

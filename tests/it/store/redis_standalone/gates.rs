@@ -1,11 +1,12 @@
 //! Several gates over one server, and what a gate finds there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis::domain::change::{Revision, Write};
 use portcullis::domain::time::Clock;
 use portcullis::store::redis::RedisStore;
 use portcullis::store::{Feed, KeyStore, News, Store, StoreError};
+use tokio::time::Instant;
 
 use super::{Gate, chain, choice, is_revoked, making, open, revoking};
 use crate::store::things::{HandClock, change, key, key_id, keys, receipt, revoked};
@@ -96,7 +97,8 @@ async fn a_receipt_is_found_at_another_gate_with_its_key() {
     for number in 1..=20 {
         let receipt = receipt(number, HandClock::new().now());
         let writes = vec![Write::Key(key(number)), Write::Receipt(receipt.clone())];
-        a.commits(change(Revision(u64::from(number) - 1), writes)).await;
+        a.commits(change(Revision(u64::from(number) - 1), writes))
+            .await;
         let found = b.store.receipt(receipt.digest).await.unwrap();
         assert_eq!(found, Some(receipt));
         assert!(b.store.key(key_id(number)).await.unwrap().is_some());
@@ -206,7 +208,10 @@ async fn a_change_lands_after_the_scripts_were_flushed() {
 #[tokio::test]
 async fn an_unreadable_record_is_set_aside() {
     let server = RedisServer::start();
-    Gate::at(&server).await.commits(change(Revision(0), keys([1, 2]))).await;
+    Gate::at(&server)
+        .await
+        .commits(change(Revision(0), keys([1, 2])))
+        .await;
     for (bucket, record) in [("{pc}:k:000", "\u{1}Agarbage-garbage"), ("{pc}:k:001", "")] {
         let _: u64 = server.ask(&["HSET", bucket, "garbage", record]);
     }
@@ -222,7 +227,10 @@ async fn a_newer_store_is_refused() {
     Gate::at(&server).await.commits(making(1)).await;
     let _: u64 = server.ask(&["HSET", "{pc}:meta", "fmt", "3", "min_reader", "2"]);
     let refused = Gate::open(&server.url()).await.err().unwrap();
-    assert!(matches!(refused, StoreError::Unusable { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, StoreError::Unusable { .. }),
+        "{refused:?}"
+    );
     assert!(chain(&refused).contains("newer"), "{}", chain(&refused));
 
     // Newer, but such that this version understands it.
@@ -239,7 +247,9 @@ async fn stores_of_two_prefixes_do_not_meet() {
     let mut other = choice(&server.url());
     other.prefix = "other".to_owned();
     let dir = tempfile::tempdir().unwrap();
-    let other = RedisStore::open(&other, dir.path(), HandClock::new()).await.unwrap();
+    let other = RedisStore::open(&other, dir.path(), HandClock::new())
+        .await
+        .unwrap();
     assert_eq!(other.revision().await.unwrap(), Revision(0));
     other.commit(making(1)).await.unwrap();
     assert_eq!(gate.changes_since(0).await.len(), 1);

@@ -6,7 +6,6 @@ mod gates;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -17,6 +16,7 @@ use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::store::redis::RedisStore;
 use portcullis::store::{Feed, KeyStore, News, Store, StoreError};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::contract::{Backend, keeps_the_contract};
@@ -171,5 +171,8 @@ fn is_revoked(key: &Key) -> bool {
 /// What went wrong, and why, and why that.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
