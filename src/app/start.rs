@@ -130,7 +130,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         prefix: config.keys.prefix.clone(),
         usage: recorder.clone(),
         counters: Counters::new(cores, routes.routes().len()),
-        tap: Arc::new(Tap::new()),
+        tap: Arc::new(Tap::default()),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
         readiness: Arc::clone(&readiness),
         log: log_writer,

@@ -165,6 +165,10 @@ pub(crate) struct Outgoing {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and an answer is not worth an allocation more"
+)]
 enum Content {
     /// Nothing, or nothing more.
     Empty,

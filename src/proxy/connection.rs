@@ -191,16 +191,16 @@ pub(crate) fn sweep(worker: &Worker, stage: Stage) {
 }
 
 fn judge(seen: &Seen, limits: &Deadlines, is_over: impl Fn(Duration) -> bool) -> Option<Verdict> {
-    if seen.is_blocked && is_over(limits.write_stall) {
+    let is_stalled = seen.is_blocked && is_over(limits.write_stall)
+        || seen.is_starved_body && seen.is_busy && is_over(limits.body_idle);
+    if is_stalled {
         Some(Verdict::Stalled)
-    } else if seen.is_starved_body && seen.is_busy && is_over(limits.body_idle) {
-        Some(Verdict::Stalled)
-    } else if seen.is_mid_head && !seen.is_busy && is_over(limits.head) {
-        Some(Verdict::LateHead)
-    } else if !seen.is_mid_head && !seen.is_busy && is_over(limits.idle) {
-        Some(Verdict::Gracefully)
-    } else {
+    } else if seen.is_busy {
         None
+    } else if seen.is_mid_head {
+        is_over(limits.head).then_some(Verdict::LateHead)
+    } else {
+        is_over(limits.idle).then_some(Verdict::Gracefully)
     }
 }
 

@@ -36,4 +36,6 @@ mod upload;
 mod tests;
 
 pub(crate) use conn::{AnswerBody, Carrier};
-pub(crate) use fault::{Broken, Fault, Unsent};
+#[cfg(test)]
+pub(crate) use fault::Broken;
+pub(crate) use fault::{Fault, Unsent};

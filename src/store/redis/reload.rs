@@ -101,7 +101,7 @@ impl Reading<'_> {
     async fn table(&mut self, name: &str, kind: Kind) -> Result<(), Fault> {
         let mut cursor: u64 = 0;
         loop {
-            let (next, records): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
+            let (next, records): (u64, Vec<Pair>) =
                 self.connection.ask(&scan(name, cursor)).await?;
             for (_id, record) in records {
                 self.pass(kind, &record).await?;
@@ -263,3 +263,6 @@ mod tests {
         assert_eq!(theirs.standing, Standing::Suspended { at });
     }
 }
+
+/// The name and the value of a field of a hash.
+type Pair = (Vec<u8>, Vec<u8>);
