@@ -1,11 +1,11 @@
 //! Portcullis: a reverse proxy that admits requests carrying a valid API key.
 
-mod admin;
-mod api;
+pub mod admin;
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
-mod control;
+pub mod control;
 pub mod domain;
 pub mod proxy;
 pub mod state;

@@ -16,7 +16,9 @@ impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn new() -> Self {
         let now = Instant::now();
-        Self { began: now.checked_sub(Duration::from_secs(1)).unwrap_or(now) }
+        Self {
+            began: now.checked_sub(Duration::from_secs(1)).unwrap_or(now),
+        }
     }
 }
 
@@ -31,7 +33,10 @@ impl Clock for SystemClock {
     fn read(&self) -> Reading {
         // Both are reads of the vDSO's page, no system calls.
         let mono = self.began.elapsed().as_nanos();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         Reading {
             wall: Timestamp::from_millis(u64::try_from(wall).unwrap_or(u64::MAX)),
             mono_ns: u64::try_from(mono).unwrap_or(u64::MAX),

@@ -56,8 +56,8 @@ impl Echo {
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, BODY_MAX).collect().await;
-    let body = match &body {
-        Ok(collected) => String::from_utf8_lossy(&collected.clone().to_bytes()).into_owned(),
+    let body = match body {
+        Ok(collected) => String::from_utf8_lossy(&collected.to_bytes()).into_owned(),
         Err(error) if error.is::<LengthLimitError>() => "(longer than is echoed)".to_owned(),
         Err(_) => "(broke off)".to_owned(),
     };
@@ -65,7 +65,12 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
         .headers
         .iter()
         .map(|(name, value)| {
-            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned().into())
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes())
+                    .into_owned()
+                    .into(),
+            )
         })
         .collect();
     let answer = serde_json::json!({
@@ -76,7 +81,9 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     });
     let mut response = Response::new(Full::from(format!("{answer:#}\n")));
     let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, json);
     Ok(response)
 }
 

@@ -44,9 +44,13 @@ impl Gate for Description {
                 state: if contact.is_up { "up" } else { "away" }.to_owned(),
                 revision: self.applied.now().0,
                 last_contact_at: contact.last_at.map(Into::into),
-                staleness_ms: silent_for.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
+                staleness_ms: silent_for
+                    .map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
             },
-            usage: UsageStatus { queued: self.flush.waiting(), ..UsageStatus::default() },
+            usage: UsageStatus {
+                queued: self.flush.waiting(),
+                ..UsageStatus::default()
+            },
             limits: LimitsStatus::default(),
             nodes: Vec::new(),
             quarantined: contact.quarantined,
@@ -54,7 +58,11 @@ impl Gate for Description {
                 loaded_at: self.loaded_at.into(),
                 digest: self.digest.clone(),
             },
-            alarms: self.alarms(contact.is_up, contact.quarantined, contact.last_at.unwrap_or(now)),
+            alarms: self.alarms(
+                contact.is_up,
+                contact.quarantined,
+                contact.last_at.unwrap_or(now),
+            ),
         }
     }
 
@@ -118,15 +126,23 @@ impl Description {
         });
         out.add(metrics::REQUESTS, by_class.collect::<Vec<_>>());
         let refused = RefusalCode::ALL.iter().map(|code| {
-            (vec![("code", code.as_str())], counters.sum(|core| core.refused(*code)) as f64)
+            (
+                vec![("code", code.as_str())],
+                counters.sum(|core| core.refused(*code)) as f64,
+            )
         });
         out.add(metrics::REFUSED, refused.collect::<Vec<_>>());
-        out.one(metrics::SHADOWED, counters.sum(|core| core.shadowed.get()) as f64);
+        out.one(
+            metrics::SHADOWED,
+            counters.sum(|core| core.shadowed.get()) as f64,
+        );
         let durations = routes.iter().map(|route| {
             let mut counts = vec![0; crate::state::counters::BUCKETS];
             let mut sum_us = 0;
             for core in counters.iter() {
-                let Some(of) = core.routes.get(usize::from(route.index)) else { continue };
+                let Some(of) = core.routes.get(usize::from(route.index)) else {
+                    continue;
+                };
                 sum_us += of.latency.sum_us();
                 for (sum, count) in counts.iter_mut().zip(of.latency.counts()) {
                     *sum += count;
@@ -139,28 +155,45 @@ impl Description {
             (metrics::BYTES_IN, by_route(&|route| route.bytes_in.get())),
             (metrics::BYTES_OUT, by_route(&|route| route.bytes_out.get())),
         ] {
-            let samples = sums.into_iter().map(|(name, sum)| (vec![("route", name)], sum as f64));
+            let samples = sums
+                .into_iter()
+                .map(|(name, sum)| (vec![("route", name)], sum as f64));
             out.add(metric, samples.collect::<Vec<_>>());
         }
     }
 
     fn connections(&self, out: &mut Exposition) {
         let counters = &self.plane.counters;
-        let cores: Vec<String> = (0..counters.iter().count()).map(|core| core.to_string()).collect();
+        let cores: Vec<String> = (0..counters.iter().count())
+            .map(|core| core.to_string())
+            .collect();
         let by_core = |count: &dyn Fn(&CoreCounters) -> u64| {
-            let samples = counters.iter().zip(&cores).map(|(core, name)| {
-                (vec![("core", name.as_str())], count(core) as f64)
-            });
+            let samples = counters
+                .iter()
+                .zip(&cores)
+                .map(|(core, name)| (vec![("core", name.as_str())], count(core) as f64));
             samples.collect::<Vec<_>>()
         };
         out.add(metrics::CONNECTIONS, by_core(&|core| core.open.get()));
         out.add(metrics::ACCEPTED, by_core(&|core| core.accepted.get()));
         for (metric, sum) in [
-            (metrics::TURNED_AWAY, counters.sum(|core| core.turned_away.get())),
-            (metrics::HANDSHAKES, counters.sum(|core| core.handshakes_failed.get())),
-            (metrics::CONNECTS, counters.sum(|core| core.upstream_connects.get())),
+            (
+                metrics::TURNED_AWAY,
+                counters.sum(|core| core.turned_away.get()),
+            ),
+            (
+                metrics::HANDSHAKES,
+                counters.sum(|core| core.handshakes_failed.get()),
+            ),
+            (
+                metrics::CONNECTS,
+                counters.sum(|core| core.upstream_connects.get()),
+            ),
             (metrics::RETRIES, counters.sum(|core| core.retries.get())),
-            (metrics::LOG_DROPPED, counters.sum(|core| core.log_dropped.get())),
+            (
+                metrics::LOG_DROPPED,
+                counters.sum(|core| core.log_dropped.get()),
+            ),
         ] {
             out.one(metric, sum as f64);
         }
@@ -171,26 +204,44 @@ impl Description {
         let each = upstreams.iter().flat_map(|upstream| {
             let name = upstream.upstream.name.as_str();
             upstream.endpoints.iter().map(move |endpoint| {
-                (vec![("upstream", name), ("endpoint", &*endpoint.name)], endpoint)
+                (
+                    vec![("upstream", name), ("endpoint", &*endpoint.name)],
+                    endpoint,
+                )
             })
         });
         let each: Vec<_> = each.collect();
-        let up = each.iter().map(|(labels, it)| (labels.clone(), f64::from(u8::from(it.is_well()))));
+        let up = each
+            .iter()
+            .map(|(labels, it)| (labels.clone(), f64::from(u8::from(it.is_well()))));
         out.add(metrics::ENDPOINT_UP, up.collect::<Vec<_>>());
-        let busy = each.iter().map(|(labels, it)| (labels.clone(), f64::from(it.in_flight())));
+        let busy = each
+            .iter()
+            .map(|(labels, it)| (labels.clone(), f64::from(it.in_flight())));
         out.add(metrics::IN_FLIGHT, busy.collect::<Vec<_>>());
     }
 
     fn stored(&self, out: &mut Exposition) {
         let contact = self.store.contact();
-        let silent_for = contact.last_at.map_or(0.0, |at| self.clock.now().since(at).as_secs_f64());
+        let silent_for = contact
+            .last_at
+            .map_or(0.0, |at| self.clock.now().since(at).as_secs_f64());
         out.one(metrics::KEYS, self.plane.keys.len() as f64);
         out.one(metrics::REVISION, self.applied.now().0 as f64);
         out.one(metrics::STORE_UP, f64::from(u8::from(contact.is_up)));
-        out.one(metrics::STALENESS, if contact.is_up { 0.0 } else { silent_for });
+        out.one(
+            metrics::STALENESS,
+            if contact.is_up { 0.0 } else { silent_for },
+        );
         out.one(metrics::QUARANTINED, contact.quarantined as f64);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
-        out.one(metrics::READY, f64::from(u8::from(self.plane.readiness.is_ready())));
-        out.add(metrics::BUILD, [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)]);
+        out.one(
+            metrics::READY,
+            f64::from(u8::from(self.plane.readiness.is_ready())),
+        );
+        out.add(
+            metrics::BUILD,
+            [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+        );
     }
 }

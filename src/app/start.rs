@@ -14,7 +14,7 @@ use crate::admin;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, StoreChoice};
+use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
@@ -35,9 +35,10 @@ use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
 use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
-use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::local::DataDir;
+use crate::store::redis::RedisStore;
+use crate::store::{Store, StoreError};
 use crate::telemetry;
 
 /// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
@@ -78,7 +79,9 @@ pub fn start_log(filter: Option<&str>) {
 /// [`StartError`] says what is in the way; nothing is left running.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
-    let node = data_dir.node_name(config.node.as_deref()).map_err(StartError::DataDir)?;
+    let node = data_dir
+        .node_name(config.node.as_deref())
+        .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
     let store = open_store(&config, &data_dir, &clock).await?;
 
@@ -103,9 +106,15 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .iter()
         .map(|listener| proxy::bind(listener, cores))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| StartError::Listen { address: error.address, source: error.source })?;
+        .map_err(|error| StartError::Listen {
+            address: error.address,
+            source: error.source,
+        })?;
     let doors = doors(&config, &sockets, cores)?;
-    let listen = |source| StartError::Listen { address: config.admin.address, source };
+    let listen = |source| StartError::Listen {
+        address: config.admin.address,
+        source,
+    };
     let admin_socket = StdListener::bind(config.admin.address).map_err(listen)?;
     admin_socket.set_nonblocking(true).map_err(listen)?;
     let admin_address = admin_socket.local_addr().map_err(listen)?;
@@ -121,7 +130,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         prefix: config.keys.prefix.clone(),
         usage: recorder.clone(),
         counters: Counters::new(cores, routes.routes().len()),
-        tap: Arc::new(Tap::new()),
+        tap: Arc::new(Tap::default()),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
         readiness: Arc::clone(&readiness),
         log: log_writer,
@@ -136,8 +145,17 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         routes: Arc::clone(&routes),
     });
 
-    let names = routes.routes().iter().map(|route| Arc::clone(&route.name)).collect();
-    let flush = Arc::new(Flush::new(Arc::clone(&store), recorder, names, Arc::clone(&node)));
+    let names = routes
+        .routes()
+        .iter()
+        .map(|route| Arc::clone(&route.name))
+        .collect();
+    let flush = Arc::new(Flush::new(
+        Arc::clone(&store),
+        recorder,
+        names,
+        Arc::clone(&node),
+    ));
     let applied = sync.applied();
     let tasks = Tasks::new();
     let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
@@ -149,8 +167,10 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         configured,
     );
     spawn_follower(&tasks, Arc::clone(&sync));
-    let first_token =
-        tokens.bootstrap().await.map_err(|error| StartError::Token(chain(&error)))?;
+    let first_token = tokens
+        .bootstrap()
+        .await
+        .map_err(|error| StartError::Token(chain(&error)))?;
 
     let rules = Rules {
         prefix: config.keys.prefix.clone(),
@@ -168,7 +188,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         digest: config.digest.clone(),
     };
     let services = admin::Services {
-        keys: KeyService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer), rules),
+        keys: KeyService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            rules,
+        ),
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
@@ -224,7 +249,9 @@ impl Running {
             }
         });
         if tokio::time::timeout(self.drain, &mut gone).await.is_err() {
-            tracing::warn!("requests were still in flight when the drain time was over, cutting them");
+            tracing::warn!(
+                "requests were still in flight when the drain time was over, cutting them"
+            );
             self.stage.send_replace(Stage::Stopped);
             let _ = gone.await;
         }
@@ -243,19 +270,47 @@ impl Running {
 
 async fn open_store(
     config: &Config,
-    _data_dir: &DataDir,
+    data_dir: &DataDir,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StartError> {
     match &config.store {
         StoreChoice::Embedded { path } => {
             let (path, clock) = (path.clone(), Arc::clone(clock));
             let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock));
-            let opened = opened.await.map_err(|error| {
-                StartError::Store(crate::store::StoreError::unavailable(error))
-            })?;
+            let opened = opened
+                .await
+                .map_err(|error| StartError::Store(StoreError::unavailable(error)))?;
             Ok(Arc::new(opened.map_err(StartError::Store)?))
         }
-        StoreChoice::Redis(_choice) => Err(StartError::Token("redis".into())),
+        StoreChoice::Redis(choice) => open_redis(choice, data_dir, clock).await,
+    }
+}
+
+/// Opens the store in Redis. Where it is away and this gate has nothing to serve from yet, there is
+/// nothing to do but to try again: gates and their store are often started together.
+async fn open_redis(
+    choice: &RedisChoice,
+    data_dir: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StartError> {
+    let mirror = data_dir.path().join("mirror");
+    let mut is_told = false;
+    loop {
+        match RedisStore::open(choice, &mirror, Arc::clone(clock)).await {
+            Ok(store) => return Ok(Arc::new(store)),
+            Err(error @ StoreError::Unavailable { .. }) => {
+                if !is_told {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the store cannot be reached yet, trying again");
+                    is_told = true;
+                }
+                let mut random = [0];
+                getrandom::fill(&mut random).map_err(StartError::Random)?;
+                let jitter = Duration::from_millis(u64::from(random[0]) * 4);
+                tokio::time::sleep(jitter + Duration::from_millis(250)).await;
+            }
+            Err(error) => return Err(StartError::Store(error)),
+        }
     }
 }
 
@@ -277,23 +332,29 @@ fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartE
 }
 
 /// For each core, its sockets and what is spoken there.
-fn doors(
-    config: &Config,
-    sockets: &[Socket],
-    cores: usize,
-) -> Result<Vec<Vec<Door>>, StartError> {
+fn doors(config: &Config, sockets: &[Socket], cores: usize) -> Result<Vec<Vec<Door>>, StartError> {
     let mut doors: Vec<Vec<Door>> = (0..cores).map(|_| Vec::new()).collect();
     for (listener, socket) in config.listeners.iter().zip(sockets) {
         let tls = match &listener.tls {
-            Some(tls) => Some((proxy::server_config(tls)?, proxy::CertificateNames::new(tls)?)),
+            Some(tls) => Some((
+                proxy::server_config(tls)?,
+                proxy::CertificateNames::new(tls)?,
+            )),
             None => None,
         };
         for (doors, socket) in doors.iter_mut().zip(&socket.cores) {
             let address = socket.local_addr();
-            let listen = |source| StartError::Listen { address: listener.address, source };
+            let listen = |source| StartError::Listen {
+                address: listener.address,
+                source,
+            };
             address.map_err(listen)?;
             let socket = socket.try_clone().map_err(listen)?;
-            doors.push(Door { socket, tls: tls.clone(), h2c: listener.h2c });
+            doors.push(Door {
+                socket,
+                tls: tls.clone(),
+                h2c: listener.h2c,
+            });
         }
     }
     Ok(doors)
@@ -304,8 +365,15 @@ fn access_log(choice: &AccessLog) -> Result<(LogWriter, Option<JoinHandle<()>>),
         AccessLog::None => return Ok((LogWriter::none(), None)),
         AccessLog::Stdout => Box::new(std::io::stdout()),
         AccessLog::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
-            let fail = |source| StartError::AccessLog { path: path.clone(), source };
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o640)
+                .open(path);
+            let fail = |source| StartError::AccessLog {
+                path: path.clone(),
+                source,
+            };
             Box::new(file.map_err(fail)?)
         }
     };
@@ -325,7 +393,9 @@ fn spawn_workers(
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut workers = Vec::new();
     for (index, doors) in doors.into_iter().enumerate() {
-        let Some(counters) = plane.counters.core(index) else { continue };
+        let Some(counters) = plane.counters.core(index) else {
+            continue;
+        };
         let (plane, stage) = (Arc::clone(plane), stage.subscribe());
         let thread = std::thread::Builder::new().name(format!("gate-{index}"));
         workers.push(thread.spawn(move || {

@@ -15,12 +15,19 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new() -> Self {
-        Self { running: Arc::default(), stop: watch::Sender::new(false) }
+        Self {
+            running: Arc::default(),
+            stop: watch::Sender::new(false),
+        }
     }
 
     /// Runs `task` until it ends or the gate stops. A task that ends by a panic says so in the log; the
     /// others go on.
-    pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let mut stop = self.stop.subscribe();
         self.running.lock().spawn(async move {
             let _ended = Ended(name);

@@ -33,7 +33,8 @@ impl Check {
 /// # Errors
 /// [`Failure::Faults`] with every fault and its place.
 pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> {
-    let config = config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))?;
+    let config =
+        config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))?;
     for warning in &config.warnings {
         output.note(&format!("warning: {}", visible(warning)))?;
     }
@@ -45,7 +46,7 @@ pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> 
     clippy::disallowed_methods,
     reason = "`config::load` is handed the environment; this is the hand"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -6,7 +6,7 @@
 //! that was asked for.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,6 +78,20 @@ impl Client {
             reason = "the token of a client is no part of a gate's configuration"
         )]
         let token = read_token(connection, std::env::var_os(TOKEN_VARIABLE))?;
+        Self::of(base, token)
+    }
+
+    /// A client of the gate that this very process runs, with a token it has just made.
+    pub(crate) fn of_this_process(admin: SocketAddr, token: &str) -> Result<Self, Failure> {
+        let wrong = |what| Failure::Usage(format!("this gate's own {what} cannot be used"));
+        let base = Url::parse(&format!("http://{admin}")).map_err(|_| wrong("address"))?;
+        let value = Zeroizing::new(format!("Bearer {token}"));
+        let mut token = HeaderValue::from_str(&value).map_err(|_| wrong("token"))?;
+        token.set_sensitive(true);
+        Self::of(base, token)
+    }
+
+    fn of(base: Url, token: HeaderValue) -> Result<Self, Failure> {
         // Installed once in a process; a second time changes nothing.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = reqwest::Client::builder()

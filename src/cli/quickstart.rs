@@ -3,10 +3,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
+use zeroize::Zeroizing;
 
+use super::check;
+use super::client::Client;
 use super::failure::Failure;
 use super::output::Output;
+use super::serve;
+use crate::api::keys::{CreateKey, KeyCreated};
+use crate::api::owners::CreateOwner;
+use crate::api::page::Page;
+use crate::app::{self, Echo, Running};
+use crate::config::{AccessLog, Config, endpoint};
 
 /// What to stand in front of, and where.
 #[derive(Debug, Args)]
@@ -26,8 +36,130 @@ pub(crate) struct Quickstart {
 }
 
 impl Quickstart {
-    /// SEAM: makes a `Config` of its arguments, runs the gate and prints what a newcomer needs.
-    pub(crate) fn run(&self, _output: &mut Output) -> Result<(), Failure> {
-        Err(Failure::Gate(anyhow::anyhow!("the gate cannot run yet")))
+    pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        let filter = check::variable(serve::LOG_VARIABLE);
+        app::start_log(Some(filter.as_deref().unwrap_or("warn")));
+        serve::control_runtime()?.block_on(self.hold(output))
+    }
+
+    async fn hold(&self, output: &mut Output) -> Result<(), Failure> {
+        let echo = match &self.upstream {
+            Some(_) => None,
+            None => Some(
+                Echo::bind()
+                    .await
+                    .context("no port is free")
+                    .map_err(Failure::Gate)?,
+            ),
+        };
+        let upstream = match (&self.upstream, &echo) {
+            (Some(url), _) => url.clone(),
+            (None, Some(echo)) => format!("http://{}", echo.address()),
+            (None, None) => String::new(),
+        };
+        let given = check::variable("PORTCULLIS_ADMIN_TOKEN").filter(|token| !token.is_empty());
+        let running = serve::start(self.config(&upstream, given.clone())?).await?;
+        let token = match (&running.first_token, given) {
+            (Some(made), _) => Some(Zeroizing::new(made.reveal().to_owned())),
+            (None, given) => given.map(Zeroizing::new),
+        };
+        let upstream = echo
+            .as_ref()
+            .map_or(upstream, |_| "a built-in echo".to_owned());
+        self.greet(&running, &upstream, token, output).await?;
+        match echo {
+            None => serve::until_stopped(running).await,
+            Some(echo) => tokio::select! {
+                () = echo.run() => Ok(()),
+                stopped = serve::until_stopped(running) => stopped,
+            },
+        }
+    }
+
+    fn config(&self, upstream: &str, token: Option<String>) -> Result<Config, Failure> {
+        let wrong = |why| Failure::Usage(format!("--upstream {upstream}: {why}"));
+        let endpoint = endpoint(upstream).map_err(wrong)?;
+        let mut config = Config::quickstart(&endpoint, self.listen, &self.data_dir)
+            .map_err(|faults| Failure::Faults(faults.to_string()))?;
+        config.admin.address = self.admin_listen;
+        config.admin.token = token.map(Zeroizing::new);
+        config.access_log = AccessLog::None;
+        Ok(config)
+    }
+
+    /// Prints what a newcomer needs; the first key is made as any key is, over the admin API.
+    async fn greet(
+        &self,
+        running: &Running,
+        upstream: &str,
+        token: Option<Zeroizing<String>>,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let gate = running.addresses.first().copied().unwrap_or(self.listen);
+        let first = match &token {
+            Some(token) => self.first_key(running, token).await?,
+            None => None,
+        };
+        output.line(&format!("Portcullis stands in front of {upstream}.\n"))?;
+        output.line(&format!("  gate        http://{gate}"))?;
+        output.line(&format!("  admin API   http://{}", running.admin))?;
+        match (&running.first_token, &token) {
+            (Some(token), _) => {
+                output.line(&format!("  admin token {}   (shown this once)", token.reveal()))?;
+            }
+            (None, Some(_)) => output.line("  admin token the one in PORTCULLIS_ADMIN_TOKEN")?,
+            (None, None) => output.line(
+                "  admin token was shown at the first start; for another one, start with\n              \
+                 PORTCULLIS_ADMIN_TOKEN set to a long random text",
+            )?,
+        }
+        let data = self.data_dir.display();
+        output.line(&format!("  data        {data}"))?;
+        match first {
+            Some(created) => {
+                let secret = created.secret.unwrap_or_default();
+                output.line(&format!("  API key     {secret}   (shown this once)\n"))?;
+                output.line("Try it:\n")?;
+                output.line(&format!(
+                    "  curl -H 'X-API-Key: {secret}' http://{gate}/hello"
+                ))?;
+                output.line(&format!(
+                    "  curl -i http://{gate}/hello        # refused: no key"
+                ))?;
+            }
+            None => {
+                output.line("\nThere are keys already; `portcullis keys list` shows them, ")?;
+                output.line("`portcullis keys create --name NAME --owner OWNER` makes another.")?;
+            }
+        }
+        output.line("\nCtrl-C stops it; keys and counts are kept.")
+    }
+
+    /// The first key of a new gate; `None` where there are keys already.
+    async fn first_key(
+        &self,
+        running: &Running,
+        token: &str,
+    ) -> Result<Option<KeyCreated>, Failure> {
+        let client = Client::of_this_process(running.admin, token)?;
+        let keys = client
+            .get(&["admin", "keys"], &[("limit", "1".to_owned())])
+            .await?;
+        if !keys.read::<Page<serde_json::Value>>()?.items.is_empty() {
+            return Ok(None);
+        }
+        let key = CreateKey {
+            name: "quickstart".to_owned(),
+            owner: Some(CreateOwner {
+                name: "quickstart".to_owned(),
+                kind: "user".to_owned(),
+            }),
+            ..CreateKey::default()
+        };
+        client
+            .post(&["admin", "keys"], &key, None)
+            .await?
+            .read()
+            .map(Some)
     }
 }

@@ -1,12 +1,15 @@
 //! `serve`: runs the gate for real, until SIGTERM or SIGINT.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::check;
 use super::failure::Failure;
 use super::output::Output;
+use crate::app::{self, Running, SystemClock};
 use crate::config::Config;
 
 /// With which configuration.
@@ -20,13 +23,54 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let config = check::load(&self.config, output)?;
-        run_gate(config)
+        app::start_log(check::variable(LOG_VARIABLE).as_deref());
+        control_runtime()?.block_on(async {
+            let running = start(config).await?;
+            greet(&running, output)?;
+            until_stopped(running).await
+        })
     }
 }
 
-/// Runs a gate until it is told to stop and everything in flight has finished.
-///
-/// SEAM: becomes `app::run(config, …)`.
-pub(super) fn run_gate(_config: Config) -> Result<(), Failure> {
-    Err(Failure::Gate(anyhow::anyhow!("the gate cannot run yet")))
+/// The small runtime of everything that may take its time; requests have runtimes of their own.
+pub(super) fn control_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("cannot start the control runtime")
+        .map_err(Failure::Gate)
 }
+
+/// Starts a gate on the system's clocks.
+pub(super) async fn start(config: Config) -> Result<Running, Failure> {
+    let started = app::start(config, Arc::new(SystemClock::new())).await;
+    started.map_err(|error| Failure::Gate(error.into()))
+}
+
+/// Says where it listens and, on the very first start, the admin token: there is no other way to it.
+fn greet(running: &Running, output: &mut Output) -> Result<(), Failure> {
+    for address in &running.addresses {
+        output.note(&format!("gate:      {address}"))?;
+    }
+    output.note(&format!("admin API: http://{}", running.admin))?;
+    if let Some(token) = &running.first_token {
+        output.note(&format!(
+            "admin token, shown this once: {}\n  \
+             keep it as PORTCULLIS_ADMIN_TOKEN; it has the role `admin`",
+            token.reveal()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT, then for all that is in flight, and for the last count.
+pub(super) async fn until_stopped(running: Running) -> Result<(), Failure> {
+    let told = app::until_told_to_stop().await;
+    running.stop().await;
+    told.context("signals cannot be had").map_err(Failure::Gate)
+}
+
+/// What the log says; see `telemetry::log`.
+pub(super) const LOG_VARIABLE: &str = "PORTCULLIS_LOG";

@@ -83,7 +83,8 @@ impl Flush {
         let outcome = self.send(&mut state, now).await;
         let frozen = state.frozen.as_ref().map_or(0, |batch| batch.rows.len());
         let waiting = (frozen + state.folding.len()) as u64;
-        self.waiting.store(waiting, std::sync::atomic::Ordering::Relaxed);
+        self.waiting
+            .store(waiting, std::sync::atomic::Ordering::Relaxed);
         outcome
     }
 
@@ -106,7 +107,10 @@ impl Flush {
                     node: Arc::clone(&self.node),
                     epoch,
                     seq: state.seq,
-                    rows: rows.into_iter().map(|(key, tally)| self.row(key, tally)).collect(),
+                    rows: rows
+                        .into_iter()
+                        .map(|(key, tally)| self.row(key, tally))
+                        .collect(),
                 }));
             }
             if let Some(batch) = &state.frozen {
@@ -128,13 +132,19 @@ impl Flush {
 }
 
 fn route(routes: &[Arc<str>], index: u16) -> Arc<str> {
-    routes.get(usize::from(index)).cloned().unwrap_or_else(|| "unknown".into())
+    routes
+        .get(usize::from(index))
+        .cloned()
+        .unwrap_or_else(|| "unknown".into())
 }
+
+/// Counts of one minute, by key, version and route.
+type ByPlace = HashMap<(KeyId, u16, Arc<str>), Tally>;
 
 /// What was used in the last three hours, by minute.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    by_minute: Mutex<BTreeMap<u32, HashMap<(KeyId, u16, Arc<str>), Tally>>>,
+    by_minute: Mutex<BTreeMap<u32, ByPlace>>,
 }
 
 impl Recent {
@@ -142,10 +152,20 @@ impl Recent {
         let mut by_minute = self.by_minute.lock();
         for (key, tally) in counts {
             let place = (key.key, key.version, route(routes, key.route));
-            by_minute.entry(key.minute).or_default().entry(place).or_default().add(tally);
+            by_minute
+                .entry(key.minute)
+                .or_default()
+                .entry(place)
+                .or_default()
+                .add(tally);
         }
-        let oldest = u32::try_from(now.as_millis() / 60_000).unwrap_or(0).saturating_sub(KEPT);
-        while by_minute.first_key_value().is_some_and(|(minute, _)| *minute < oldest) {
+        let oldest = u32::try_from(now.as_millis() / 60_000)
+            .unwrap_or(0)
+            .saturating_sub(KEPT);
+        while by_minute
+            .first_key_value()
+            .is_some_and(|(minute, _)| *minute < oldest)
+        {
             by_minute.pop_first();
         }
     }

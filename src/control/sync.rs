@@ -46,7 +46,11 @@ impl AppliedRevision {
 impl Applied for AppliedRevision {
     async fn reached(&self, revision: Revision) {
         // The sender lives as long as the gate; when it is gone nobody is left to be told.
-        let _ = self.0.clone().wait_for(|applied| *applied >= revision).await;
+        let _ = self
+            .0
+            .clone()
+            .wait_for(|applied| *applied >= revision)
+            .await;
     }
 }
 

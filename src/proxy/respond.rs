@@ -98,14 +98,11 @@ fn fields(refusal: &Refusal, headers: &mut HeaderMap) {
 /// A problem document (RFC 9457). Nothing in it comes from the client, so nothing needs an escape.
 fn problem(refusal: &Refusal, request_id: &HeaderValue) -> Vec<u8> {
     let code = refusal.code;
-    let detail = refusal
-        .detail
-        .map_or("null".to_owned(), |detail| format!("\"{detail}\""));
+    let detail = refusal.detail.unwrap_or(code.title()).replace('`', "'");
     format!(
-        "{{\"type\":\"urn:portcullis:problem:{code}\",\"title\":\"{}\",\"status\":{},\"code\":\"{code}\",\"detail\":{},\"request_id\":\"{}\"}}",
+        "{{\"type\":\"urn:portcullis:problem:{code}\",\"title\":\"{}\",\"status\":{},\"code\":\"{code}\",\"detail\":\"{detail}\",\"request_id\":\"{}\"}}",
         code.title(),
         code.status(),
-        detail.replace('`', "'"),
         request_id.to_str().unwrap_or_default(),
     )
     .into_bytes()

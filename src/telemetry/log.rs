@@ -9,9 +9,11 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts the log. A second call changes nothing.
 pub(crate) fn start(filter: Option<&str>) {
-    let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT))
-        .unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter =
+        EnvFilter::try_new(filter.unwrap_or(DEFAULT)).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // An error says that there is a log already, as in tests.
     let _ = if std::io::stderr().is_terminal() {
         log.with_target(false).try_init()

@@ -37,6 +37,7 @@ macro_rules! metrics {
     ($($constant:ident = $kind:ident $name:literal $help:literal;)*) => {
         $(pub(crate) const $constant: Metric = Metric { name: $name, kind: Kind::$kind, help: $help };)*
         /// All of them, in the order they are shown.
+        #[cfg(test)]
         pub(crate) const ALL: &[Metric] = &[$($constant,)*];
     };
 }
@@ -104,7 +105,11 @@ impl Exposition {
                 sum += count;
                 let is_last = power + 1 == counts.len();
                 let bound = (1_u64 << power) as f64 / 1e6;
-                let le = if is_last { "+Inf".to_owned() } else { bound.to_string() };
+                let le = if is_last {
+                    "+Inf".to_owned()
+                } else {
+                    bound.to_string()
+                };
                 let mut labels = labels.clone();
                 labels.push(("le", &le));
                 self.sample(metric.name, "_bucket", &labels, sum as f64);
@@ -121,14 +126,21 @@ impl Exposition {
 
     fn head(&mut self, Metric { name, kind, help }: Metric) {
         // Writing to a String does not fail.
-        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str());
+        let _ = write!(
+            self.text,
+            "# HELP {name} {help}\n# TYPE {name} {}\n",
+            kind.as_str()
+        );
     }
 
     fn sample(&mut self, name: &str, suffix: &str, labels: &[(&str, &str)], value: f64) {
         let _ = write!(self.text, "{name}{suffix}");
         for (at, (label, value)) in labels.iter().enumerate() {
             let before = if at == 0 { '{' } else { ',' };
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let value = value
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
             let _ = write!(self.text, "{before}{label}=\"{value}\"");
         }
         let close = if labels.is_empty() { "" } else { "}" };
@@ -145,7 +157,12 @@ mod tests {
         for metric in ALL {
             assert!(metric.name.starts_with("portcullis_"), "{}", metric.name);
             let is_counter = metric.kind == Kind::Counter;
-            assert_eq!(metric.name.ends_with("_total"), is_counter, "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                is_counter,
+                "{}",
+                metric.name
+            );
             assert!(metric.help.ends_with('.'), "{}", metric.name);
         }
     }
@@ -170,9 +187,17 @@ mod tests {
     fn the_documented_metrics_are_these() {
         let mut table = String::from("| metric | kind | what |\n|---|---|---|\n");
         for metric in ALL {
-            table += &format!("| `{}` | {} | {} |\n", metric.name, metric.kind.as_str(), metric.help);
+            table += &format!(
+                "| `{}` | {} | {} |\n",
+                metric.name,
+                metric.kind.as_str(),
+                metric.help
+            );
         }
         let page = include_str!("../../docs/metrics.md");
-        assert!(page.contains(&table), "docs/metrics.md should hold:\n{table}");
+        assert!(
+            page.contains(&table),
+            "docs/metrics.md should hold:\n{table}"
+        );
     }
 }
