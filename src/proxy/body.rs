@@ -67,6 +67,8 @@ pub(crate) enum Upload {
         most: u64,
         /// How long the client may be silent.
         pace: Pace,
+        /// What was taken from it already and is to be sent before the rest; counted when it was taken.
+        first: Bytes,
     },
 }
 
@@ -115,6 +117,16 @@ impl Drop for Pace {
     }
 }
 
+impl Upload {
+    /// The same body, with what was taken from it put back in front.
+    pub(crate) fn preceded_by(mut self, taken: Bytes) -> Self {
+        if let Self::Stream { first, .. } = &mut self {
+            *first = taken;
+        }
+        self
+    }
+}
+
 /// Why a request's body does not end well.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
@@ -142,10 +154,14 @@ impl Body for Upload {
             meter,
             most,
             pace,
+            first,
         } = &mut *self
         else {
             return Poll::Ready(None);
         };
+        if !first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))));
+        }
         let polled = Pin::new(incoming).poll_frame(cx);
         if polled.is_pending() && pace.is_over(cx) {
             meter.has_stalled.set(true);
@@ -178,9 +194,12 @@ impl Body for Upload {
         match self {
             Self::Empty => true,
             Self::Stream {
-                incoming, meter, ..
+                incoming,
+                meter,
+                first,
+                ..
             } => {
-                let is_over = incoming.is_end_stream();
+                let is_over = first.is_empty() && incoming.is_end_stream();
                 if is_over {
                     meter.is_over.set(true);
                 }
@@ -192,7 +211,12 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Stream { incoming, .. } => incoming.size_hint(),
+            Self::Stream {
+                incoming, first, ..
+            } => match incoming.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + first.len() as u64),
+                None => SizeHint::default(),
+            },
         }
     }
 }
@@ -206,6 +230,10 @@ pub(crate) struct Outgoing {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and an answer is not worth an allocation more"
+)]
 enum Content {
     /// Nothing, or nothing more.
     Empty,

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -235,6 +236,7 @@ fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
         meter,
         most: route.route.body_max,
         pace: Pace::new(record.worker()),
+        first: Bytes::new(),
     }
 }
 

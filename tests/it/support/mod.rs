@@ -16,9 +16,12 @@ pub mod admin;
 pub mod client;
 pub mod clock;
 pub mod gateway;
+pub(crate) mod patience;
 pub mod raw;
+pub(crate) mod redis;
 pub mod tls;
 pub mod upstream;
+pub(crate) mod wire;
 
 pub use client::{Ask, Connection, Reply};
 pub use clock::{ManualClock, eventually, within};
