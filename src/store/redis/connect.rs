@@ -9,12 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo as _,
+    ProtocolVersion, RedisError, ServerErrorKind, TlsCertificates,
+};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::RedisChoice;
 use crate::store::StoreError;
+
+use super::trust;
 
 /// A server and the right to use it.
 #[derive(Debug)]
@@ -58,13 +63,18 @@ impl Server {
         if let Some(password) = &choice.password {
             settings = settings.set_password(password.as_str());
         }
-        let client = redis::Client::open(info.set_redis_settings(settings)).map_err(unusable)?;
+        let info = info.set_redis_settings(settings);
+        let client = if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            let certificates = TlsCertificates {
+                client_tls: None,
+                root_cert: trust::authorities(),
+            };
+            redis::Client::build_with_tls(info, certificates)
+        } else {
+            redis::Client::open(info)
+        };
+        let client = client.map_err(unusable)?;
         Ok(Self { client, address })
-    }
-
-    /// Host and port, for people.
-    pub(super) fn address(&self) -> &Arc<str> {
-        &self.address
     }
 
     /// Connects and looks at what is there. Each answer over the connection is waited for at most `deadline`.
@@ -257,11 +267,13 @@ impl Link {
     async fn connection(&self) -> Result<Connection, Fault> {
         let mut line = self.line.subscribe();
         let settled = line.wait_for(|line| !matches!(line, Line::Connecting));
-        let settled = tokio::time::timeout(DEADLINE, settled).await;
-        match settled.as_deref() {
-            Ok(Ok(Line::Up(connection))) => Ok(connection.clone()),
-            Ok(Ok(Line::Down(fault))) => Err(fault.clone()),
-            Ok(Ok(Line::Connecting) | Err(_)) | Err(_) => Err(self.blame(Cause::NotConnected)),
+        let Ok(Ok(line)) = tokio::time::timeout(DEADLINE, settled).await else {
+            return Err(self.blame(Cause::NotConnected));
+        };
+        match &*line {
+            Line::Up(connection) => Ok(connection.clone()),
+            Line::Down(fault) => Err(fault.clone()),
+            Line::Connecting => Err(self.blame(Cause::NotConnected)),
         }
     }
 
@@ -300,13 +312,19 @@ pub(super) enum Cause {
     Failed { source: RedisError },
     #[error("is a {role}, not the master")]
     NotMaster { role: String },
-    #[error("may evict keys (maxmemory-policy {policy}, must be noeviction), so nothing is written to it")]
+    #[error(
+        "may evict keys (maxmemory-policy {policy}, must be noeviction), so nothing is written to it"
+    )]
     Evicts { policy: Arc<str> },
     #[error("was written by a newer version (format {format})")]
     Newer { format: u64 },
-    #[error("is empty, and this gate has a store of incarnation {mine}; remove the mirror to begin anew")]
+    #[error(
+        "is empty, and this gate has a store of incarnation {mine}; remove the mirror to begin anew"
+    )]
     Emptied { mine: String },
-    #[error("has a store of incarnation {found}, and this gate one of {mine}; remove the mirror to accept it")]
+    #[error(
+        "has a store of incarnation {found}, and this gate one of {mine}; remove the mirror to accept it"
+    )]
     Foreign { found: String, mine: String },
     #[error("is damaged: {what}")]
     Damaged { what: String },
@@ -345,7 +363,9 @@ impl Fault {
         match &self.cause {
             Cause::Silent => true,
             Cause::Failed { source } => {
-                source.is_io_error() || source.is_connection_dropped() || source.is_unrecoverable_error()
+                source.is_io_error()
+                    || source.is_connection_dropped()
+                    || source.is_unrecoverable_error()
             }
             _ => false,
         }
@@ -374,12 +394,13 @@ impl Fault {
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault.cause {
-            Cause::Newer { .. } | Cause::Emptied { .. } | Cause::Foreign { .. } | Cause::Damaged { .. } => {
-                Self::Unusable {
-                    place: format!("redis at {}", fault.address),
-                    reason: format!("it {}", fault.cause),
-                }
-            }
+            Cause::Newer { .. }
+            | Cause::Emptied { .. }
+            | Cause::Foreign { .. }
+            | Cause::Damaged { .. } => Self::Unusable {
+                place: format!("redis at {}", fault.address),
+                reason: format!("it {}", fault.cause),
+            },
             _ => Self::unavailable(fault),
         }
     }

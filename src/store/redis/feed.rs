@@ -87,7 +87,12 @@ pub(super) fn read_meta(fields: &[Option<Vec<u8>>]) -> Meta {
 }
 
 /// Asks for the entries after `after`, up to `until` if given, at most `most`.
-pub(super) fn ask_range(names: &Names, after: Revision, until: Option<Revision>, most: usize) -> Cmd {
+pub(super) fn ask_range(
+    names: &Names,
+    after: Revision,
+    until: Option<Revision>,
+    most: usize,
+) -> Cmd {
     let mut command = redis::cmd("XRANGE");
     command.arg(names.feed()).arg(format!("{}-0", after.next()));
     match until {
@@ -140,7 +145,11 @@ fn read_entry(entry: Value) -> Option<Entry> {
         return None;
     };
     let id = bytes(id)?;
-    let revision: u64 = std::str::from_utf8(&id).ok()?.strip_suffix("-0")?.parse().ok()?;
+    let revision: u64 = std::str::from_utf8(&id)
+        .ok()?
+        .strip_suffix("-0")?
+        .parse()
+        .ok()?;
     let (mut change, mut before) = (None, None);
     let (mut writes, mut audit) = (Vec::new(), Vec::new());
     let mut unreadable = 0;
@@ -175,7 +184,8 @@ fn read_entry(entry: Value) -> Option<Entry> {
 
 fn read_write(name: &[u8], value: &[u8]) -> Option<Write> {
     let (letter, _id) = std::str::from_utf8(name).ok()?.split_once(':')?;
-    frame::read(Kind::from_letter(letter)?, value).ok()
+    let (_revision, write) = frame::read(Kind::from_letter(letter)?, value).ok()?;
+    Some(write)
 }
 
 /// An audit entry as it lies in the audit log and the feed.
@@ -207,3 +217,74 @@ pub(super) const NO_CHANGE: ChangeId = ChangeId([0; 16]);
 /// About how many changes are remembered.
 pub(super) const FEED_ENTRIES: u64 = 16_384;
 const META_FIELDS: [&str; 5] = ["fmt", "min_reader", "inc", "rev", "cid"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(fields: [&str; 5]) -> Meta {
+        let fields = fields.map(|field| Some(field.as_bytes().to_vec()).filter(|f| !f.is_empty()));
+        read_meta(&fields)
+    }
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    fn entry(id: &str, fields: &[&str]) -> Value {
+        let fields = fields.iter().map(|field| text(field)).collect();
+        Value::Array(vec![text(id), Value::Array(fields)])
+    }
+
+    #[test]
+    fn meta_is_a_store_or_says_what_it_is_instead() {
+        let (inc, cid) = (hex(&[1; 16]), hex(&[2; 16]));
+        let stand = Stand {
+            incarnation: [1; 16],
+            revision: Revision(7),
+            change: ChangeId([2; 16]),
+        };
+        assert_eq!(meta(["1", "1", &inc, "7", &cid]), Meta::At(stand));
+        assert_eq!(meta(["3", "1", &inc, "7", &cid]), Meta::At(stand));
+        assert_eq!(meta(["3", "2", &inc, "7", &cid]), Meta::Newer { format: 3 });
+        assert_eq!(meta(["", "", "", "", ""]), Meta::Nothing);
+        for broken in [
+            ["", "1", inc.as_str(), "7", cid.as_str()],
+            ["1", "1", "", "7", &cid],
+            ["1", "1", &inc, "seven", &cid],
+            ["1", "1", &inc, "7", "ff"],
+        ] {
+            assert_eq!(meta(broken), Meta::Unreadable);
+        }
+    }
+
+    #[test]
+    fn an_entry_is_one_revision_and_names_the_change_before_it() {
+        let (before, change) = (hex(&[1; 16]), hex(&[2; 16]));
+        let fields = ["c", &change, "p", &before, "k:x", "damaged", "z:later", "1"];
+        let read = read_range(Value::Array(vec![entry("8-0", &fields)])).unwrap();
+        assert_eq!(read[0].revision, Revision(8));
+        assert_eq!(read[0].before, ChangeId([1; 16]));
+        assert_eq!(read[0].change.id, ChangeId([2; 16]));
+        assert_eq!(read[0].change.expect, Revision(7));
+        assert_eq!(read[0].unreadable, 2);
+
+        for broken in [
+            entry("8-1", &fields),
+            entry("0-0", &fields),
+            entry("x", &fields),
+            entry("8-0", &["c", &change]),
+            entry("8-0", &["p", &before]),
+            Value::Nil,
+        ] {
+            let read = read_range(Value::Array(vec![broken]));
+            assert!(matches!(read, Err(NotAFeed)));
+        }
+    }
+
+    #[test]
+    fn no_news_is_an_empty_feed() {
+        assert!(read_news(Value::Nil).unwrap().is_empty());
+        assert!(matches!(read_news(Value::Okay), Err(NotAFeed)));
+    }
+}

@@ -3,7 +3,7 @@
 //! Byte 0 is the frame's format, byte 1 the state (`A` active, `S` suspended, `R` revoked; all that scripts
 //! look at), bytes 2 to 9 the revision of its last write, big-endian. The body is [`crate::store::record`]'s.
 
-use crate::domain::change::{Receipt, Revision, Write};
+use crate::domain::change::{Revision, Write};
 use crate::domain::key::{Key, Standing};
 use crate::domain::owner::Owner;
 use crate::domain::token::AdminToken;
@@ -44,10 +44,8 @@ pub(super) enum Unreadable {
     Short(usize),
     #[error("its frame has format {0}")]
     Format(u8),
-    #[error("its kind is unknown")]
-    Kind,
     #[error("its body cannot be read")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Body(#[source] record::DecodeError),
 }
 
 impl Kind {
@@ -108,19 +106,20 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
     }
 }
 
-/// What was written.
+/// What was written, and at which revision.
 ///
 /// # Errors
 /// If the frame or the body is not one that this version knows.
-pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<Write, Unreadable> {
-    let body = unframe(framed)?;
-    match kind {
+pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unreadable> {
+    let (revision, body) = unframe(framed)?;
+    let write = match kind {
         Kind::Key => record::decode_key(body).map(Write::Key),
         Kind::Owner => record::decode_owner(body).map(Write::Owner),
         Kind::Token => record::decode_token(body).map(Write::Token),
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
     }
-    .map_err(|source| Unreadable::Body(source.into()))
+    .map_err(Unreadable::Body)?;
+    Ok((revision, write))
 }
 
 fn frame(state: u8, revision: Revision, body: Vec<u8>) -> Vec<u8> {
@@ -131,12 +130,14 @@ fn frame(state: u8, revision: Revision, body: Vec<u8>) -> Vec<u8> {
     framed
 }
 
-fn unframe(framed: &[u8]) -> Result<&[u8], Unreadable> {
-    match framed.split_at_checked(HEAD) {
-        Some(([FORMAT, ..], body)) => Ok(body),
-        Some(([format, ..], _)) => Err(Unreadable::Format(*format)),
-        Some(([], _)) | None => Err(Unreadable::Short(framed.len())),
+fn unframe(framed: &[u8]) -> Result<(Revision, &[u8]), Unreadable> {
+    let short = || Unreadable::Short(framed.len());
+    let ([format, _state, revision @ ..], body) =
+        framed.split_first_chunk::<HEAD>().ok_or_else(short)?;
+    if *format != FORMAT {
+        return Err(Unreadable::Format(*format));
     }
+    Ok((Revision(u64::from_be_bytes(*revision)), body))
 }
 
 const fn state_of_key(key: &Key) -> u8 {
@@ -164,3 +165,57 @@ const fn state_of_token(token: &AdminToken) -> u8 {
 const FORMAT: u8 = 1;
 const HEAD: usize = 10;
 const RECEIPT_LIVES_S: u64 = 24 * 3_600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::change::Receipt;
+    use crate::domain::id::KeyId;
+    use crate::domain::time::Timestamp;
+
+    fn receipt() -> Receipt {
+        Receipt {
+            digest: [1; 32],
+            request: [2; 32],
+            key: KeyId::from_random([3; 10]),
+            at: Timestamp::from_millis(4),
+        }
+    }
+
+    #[test]
+    fn a_record_reads_back_with_the_revision_it_was_written_at() {
+        let write = Write::Receipt(receipt());
+        let placed = place(&Names::new("pc"), &write, Revision(0x0102));
+        assert_eq!(placed.record[..10], [1, b'A', 0, 0, 0, 0, 0, 0, 1, 2]);
+        let (revision, read) = read(placed.kind, &placed.record).unwrap();
+        assert_eq!((revision, read), (Revision(0x0102), write));
+    }
+
+    #[test]
+    fn what_is_no_record_says_why() {
+        let placed = place(&Names::new("pc"), &Write::Receipt(receipt()), Revision(1));
+        let mut newer = placed.record.clone();
+        newer[0] = 2;
+        let error = |bytes: &[u8], kind| read(kind, bytes).unwrap_err();
+        assert!(matches!(
+            error(&newer, Kind::Receipt),
+            Unreadable::Format(2)
+        ));
+        let short = &placed.record[..9];
+        assert!(matches!(error(short, Kind::Receipt), Unreadable::Short(9)));
+        let head = &placed.record[..10];
+        assert!(matches!(error(head, Kind::Receipt), Unreadable::Body(_)));
+        assert!(matches!(
+            error(&placed.record, Kind::Key),
+            Unreadable::Body(_)
+        ));
+    }
+
+    #[test]
+    fn every_letter_stands_for_its_kind() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_letter(kind.letter()), Some(kind));
+        }
+        assert_eq!(Kind::from_letter("x"), None);
+    }
+}

@@ -1,1 +1,37 @@
-//! To come.
+//! A Redis shared by many gates.
+//!
+//! Every change is one script, and its id in the feed *is* the revision, so a gap is seen, not inferred.
+//! Each change names the change before it, so a fork is seen, not inferred. A feed entry holds the whole
+//! change, so any gate could give the store back what it lost.
+//!
+//! A gate keeps a [mirror](mirror) of the control state in the embedded store's own tables: look-ups, lists
+//! and searches are answered there, and go on without Redis. Changes go to Redis and are in the mirror
+//! before the caller is told; counts go to Redis and are read from it.
+//!
+//! | file | |
+//! |---|---|
+//! | `names` | every key in Redis, and its slot |
+//! | `frame` | how a record lies there |
+//! | `connect`, `trust` | one server, its connections, what goes wrong with them |
+//! | `scripts` | what is checked and written as one |
+//! | `feed` | changes and where they end |
+//! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
+//! | `commit` | landing a change |
+//! | `counts`, `period` | usage |
+//! | `store` | the contract, by all of these |
+
+mod commit;
+mod connect;
+mod counts;
+mod feed;
+mod follow;
+mod frame;
+mod mirror;
+mod names;
+mod period;
+mod reload;
+mod scripts;
+mod store;
+mod trust;
+
+pub use store::RedisStore;

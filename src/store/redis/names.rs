@@ -55,9 +55,6 @@ impl Shard {
 }
 
 impl Table {
-    /// All of them.
-    pub(super) const ALL: [Self; 2] = [Self::Owners, Self::Tokens];
-
     const fn word(self) -> &'static str {
         match self {
             Self::Owners => "owners",

@@ -92,7 +92,7 @@ impl Admin {
         let tokens =
             || TokenService::new(store.clone(), clock.clone(), writer.clone(), setup.token);
         let minutes = Arc::new(FewMinutes::default());
-        let tap = Arc::new(Tap::new());
+        let tap = Arc::new(Tap::default());
         let (closing, closed) = watch::channel(false);
         let services = Services {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()),

@@ -6,4 +6,5 @@
 mod contract;
 mod embedded;
 mod files;
+mod redis_standalone;
 mod things;

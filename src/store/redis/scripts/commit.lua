@@ -4,21 +4,26 @@
 -- Redis does not roll back: everything is checked before anything is written.
 --
 -- KEYS  meta, feed, audit, then where each write goes
--- ARGV  incarnation, expected revision, the one after, change id, most entries of the feed, number of writes,
+-- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
+--       about how many entries the feed keeps, number of writes,
 --       then for each write: kind (k key, o owner, t token, r receipt), id, record, seconds to live (0: for ever),
 --       then the audit entries
--- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'REVIVE', id} | {'DAMAGED', why}
+-- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
+--       | {'REVIVE', id} | {'DAMAGED', why}
 local meta, feed, audit = KEYS[1], KEYS[2], KEYS[3]
-local incarnation, expected, revision, change = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local writes = tonumber(ARGV[6])
-local first_write, first_entry = 7, 7 + 4 * writes
+local incarnation, expected, before, revision, change = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local writes = tonumber(ARGV[7])
+local first_write, first_entry = 8, 8 + 4 * writes
 
 local stand = redis.call('HMGET', meta, 'inc', 'rev', 'cid')
 if stand[1] ~= incarnation then
   return {'FOREIGN', stand[1] or ''}
 end
 if stand[2] ~= expected then
-  return {'CONFLICT', stand[2]}
+  return {'CONFLICT', stand[2] or ''}
+end
+if stand[3] ~= before then
+  return {'FORKED', stand[3] or ''}
 end
 
 -- A stream whose last id is not below the new one would take half of the change.
@@ -52,7 +57,7 @@ for i = 1, writes do
   end
 end
 
-local entry = {feed, 'MAXLEN', '~', ARGV[5], revision .. '-0', 'c', change, 'p', stand[3]}
+local entry = {feed, 'MAXLEN', '~', ARGV[6], revision .. '-0', 'c', change, 'p', stand[3]}
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   entry[#entry + 1] = ARGV[at] .. ':' .. ARGV[at + 1]

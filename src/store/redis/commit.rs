@@ -1,0 +1,206 @@
+//! Landing a change: checked against the mirror, sent as one script, and asked after if the answer is lost.
+
+use std::collections::HashMap;
+
+use crate::domain::change::{Change, Revision, Write};
+use crate::domain::id::KeyId;
+use crate::domain::key::KeyVersion;
+use crate::domain::secret::KeyHash;
+use crate::store::{Feed as _, News, OwnerStore as _, StoreError};
+
+use super::connect::{Cause, Fault};
+use super::feed::{self, Entry, FEED_ENTRIES, Stand};
+use super::follow::Shared;
+use super::frame::{self, Placed};
+use super::mirror::Taken;
+use super::scripts::Call;
+
+/// Lands a change at the revision after the one it expects, or says what it lost to.
+///
+/// # Errors
+/// As [`crate::store::Feed::commit`].
+pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, StoreError> {
+    for _ in 0..TRIES {
+        shared.catch_up(change.expect).await?;
+        let Some(stand) = shared.mirror.stand() else {
+            return Err(shared.link.blame(Cause::NotConnected).into());
+        };
+        if stand.revision != change.expect {
+            return landed_or_conflict(shared, &change, stand.revision).await;
+        }
+        check_claims(shared, &change).await?;
+        match send(shared, &change, stand).await {
+            Ok(Answer::Landed) => {
+                let revision = change.expect.next();
+                return mirror(shared, change, stand).await.map(|()| revision);
+            }
+            Ok(Answer::Conflict(found)) => {
+                shared.catch_up(found).await?;
+                return landed_or_conflict(shared, &change, found).await;
+            }
+            // Whether it landed, the feed knows: the next turn reads it, and sends again if it did not.
+            Err(fault) if fault.leaves_doubt() => {
+                shared.catch_up(change.expect.next()).await?;
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Err(shared.link.blame(Cause::Silent).into())
+}
+
+/// What the script said.
+enum Answer {
+    Landed,
+    Conflict(Revision),
+}
+
+async fn send(shared: &Shared, change: &Change, stand: Stand) -> Result<Answer, Fault> {
+    let call = call(shared, change, stand)?;
+    shared.link.may_write().await?;
+    let answer: Vec<String> = shared.scripts.commit.run(&shared.link, &call).await?;
+    shared.heard();
+    let word = |at: usize| answer.get(at).map_or("", String::as_str);
+    let cause = match (word(0), word(1)) {
+        ("OK", _) => return Ok(Answer::Landed),
+        ("CONFLICT", found) => match found.parse() {
+            Ok(found) => return Ok(Answer::Conflict(Revision(found))),
+            Err(_) => Cause::Damaged {
+                what: "its revision is no number".to_owned(),
+            },
+        },
+        ("FOREIGN", "") => Cause::Emptied {
+            mine: super::names::hex(&stand.incarnation),
+        },
+        ("FOREIGN", found) => Cause::Foreign {
+            found: found.to_owned(),
+            mine: super::names::hex(&stand.incarnation),
+        },
+        ("FORKED", _) => Cause::Forked,
+        ("REVIVE", id) => Cause::Revived { id: id.to_owned() },
+        ("DAMAGED", what) => Cause::Damaged {
+            what: what.to_owned(),
+        },
+        _ => Cause::Damaged {
+            what: "it does not answer as the commit script does".to_owned(),
+        },
+    };
+    Err(shared.link.blame(cause))
+}
+
+fn call(shared: &Shared, change: &Change, stand: Stand) -> Result<Call, Fault> {
+    let revision = change.expect.next();
+    let writes = change.writes.iter();
+    let placed: Vec<Placed> = writes
+        .map(|write| frame::place(&shared.names, write, revision))
+        .collect();
+    let audit: Vec<_> = change.audit.iter().map(feed::audit_record).collect();
+    let records = placed.len() + audit.len();
+    let bytes = placed.iter().map(|write| write.record.len()).sum::<usize>()
+        + audit.iter().map(Vec::len).sum::<usize>();
+    if records > MOST_RECORDS || bytes > MOST_BYTES {
+        return Err(shared.link.blame(Cause::TooLarge { records, bytes }));
+    }
+    let mut call = Call::default();
+    call.key(shared.names.meta());
+    call.key(shared.names.feed());
+    call.key(shared.names.audit());
+    call.bytes(super::names::hex(&stand.incarnation))
+        .number(change.expect.0)
+        .bytes(feed::change_text(stand.change))
+        .number(revision.0)
+        .bytes(feed::change_text(change.id))
+        .number(FEED_ENTRIES)
+        .number(placed.len() as u64);
+    for write in placed {
+        call.key(write.place);
+        call.bytes(write.kind.letter())
+            .bytes(write.id)
+            .bytes(write.record)
+            .number(write.kind.lives_s());
+    }
+    for entry in audit {
+        call.bytes(entry);
+    }
+    Ok(call)
+}
+
+/// Has the mirror show what was done before whoever did it is told.
+async fn mirror(shared: &Shared, change: Change, stand: Stand) -> Result<(), StoreError> {
+    let entry = Entry {
+        revision: change.expect.next(),
+        before: stand.change,
+        change,
+        unreadable: 0,
+    };
+    match shared.take(vec![entry]).await? {
+        // A mirror that was read anew in between has it all the same.
+        Taken::All | Taken::Gap | Taken::Fork => Ok(()),
+    }
+}
+
+/// The store has moved past what a change expects: by this very change, or by another one.
+async fn landed_or_conflict(
+    shared: &Shared,
+    change: &Change,
+    found: Revision,
+) -> Result<Revision, StoreError> {
+    let landed = match shared.mirror.tables().since(change.expect, 1).await? {
+        News::Changes(changes) => changes.first().map(|(_, change)| change.id),
+        News::Trimmed => {
+            let next = Some(change.expect.next());
+            let ask = feed::ask_range(&shared.names, change.expect, next, 1);
+            let entries = feed::read_range(shared.link.ask(&ask).await?);
+            let entries = shared.entries(entries)?;
+            entries.first().map(|entry| entry.change.id)
+        }
+    };
+    if landed == Some(change.id) {
+        Ok(change.expect.next())
+    } else {
+        Err(StoreError::Conflict {
+            expected: change.expect,
+            found,
+        })
+    }
+}
+
+/// A hash belongs to one key, a name of a kind to one owner. The mirror has them all as of the expected
+/// revision, and the script proves that this is still the revision, so Redis needs no index of them.
+async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError> {
+    let tables = shared.mirror.tables();
+    let mut claimed: HashMap<KeyHash, KeyId> = HashMap::new();
+    for write in &change.writes {
+        match write {
+            Write::Key(key) => {
+                for KeyVersion { hash, .. } in &key.versions {
+                    let claim = claimed.insert(*hash, key.id);
+                    let holder = match claim {
+                        None => tables.hash_owner(hash).await?,
+                        claim => claim,
+                    };
+                    if let Some(key) = holder.filter(|holder| *holder != key.id) {
+                        return Err(StoreError::DuplicateHash { key });
+                    }
+                }
+            }
+            Write::Owner(owner) => {
+                let named = tables.owner_named(owner.kind, &owner.name).await?;
+                if named.is_some_and(|named| named.id != owner.id) {
+                    return Err(StoreError::Conflict {
+                        expected: change.expect,
+                        found: change.expect,
+                    });
+                }
+            }
+            Write::Token(_) | Write::Receipt(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// How often a change is sent when answers are lost.
+const TRIES: usize = 3;
+/// The most records that one script takes: 512 keep Redis from everyone else for about 6 ms.
+const MOST_RECORDS: usize = 512;
+/// The most bytes of records that one script takes.
+const MOST_BYTES: usize = 1 << 20;

@@ -1,0 +1,230 @@
+//! This gate's copy of the control state: the embedded store's own tables, kept in step with the feed.
+//!
+//! Lists, searches and look-ups are answered from here, so they cost Redis nothing and go on without it.
+//! Beside the tables lies `origin`: which store they are of, and the change they began at.
+//!
+//! **Invariant:** the tables are the store as it was at [`Mirror::stand`]: changes are applied whole, in
+//! order, each only after the one it names as the one before it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::domain::change::{ChangeId, Revision, Write};
+use crate::domain::id::KeyId;
+use crate::domain::key::{Key, Standing};
+use crate::domain::time::Clock;
+use crate::store::embedded::EmbeddedStore;
+use crate::store::{Feed as _, News, StoreError};
+
+use super::feed::{Entry, Stand};
+use super::names::{hex, unhex};
+
+/// The copy.
+pub(super) struct Mirror {
+    tables: EmbeddedStore,
+    dir: PathBuf,
+    stand: Mutex<Option<Stand>>,
+    /// Held while changes are applied, by whoever has them first.
+    turn: tokio::sync::Mutex<()>,
+    unreadable: AtomicU64,
+}
+
+/// What became of changes that were to be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// They are in, or were before.
+    All,
+    /// There is one missing between what is here and the first of them.
+    Gap,
+    /// They follow upon another change than the one that is here.
+    Fork,
+}
+
+impl Mirror {
+    /// Opens the copy in `dir`, or an empty one.
+    ///
+    /// # Errors
+    /// If the tables cannot be opened.
+    pub(super) async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let tables = EmbeddedStore::open(dir, clock)?;
+        let stand = stand_of(&tables, dir).await?;
+        Ok(Self {
+            tables,
+            dir: dir.to_owned(),
+            stand: Mutex::new(stand),
+            turn: tokio::sync::Mutex::new(()),
+            unreadable: AtomicU64::new(0),
+        })
+    }
+
+    /// The tables.
+    pub(super) fn tables(&self) -> &EmbeddedStore {
+        &self.tables
+    }
+
+    /// What the tables are a copy of; `None` while they are of nothing.
+    pub(super) fn stand(&self) -> Option<Stand> {
+        *self.stand.lock()
+    }
+
+    /// Records of the feed that could not be read.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Applies what is new of these changes, in order, up to the first that does not follow.
+    ///
+    /// # Errors
+    /// If the tables cannot be written.
+    pub(super) async fn take(&self, entries: Vec<Entry>) -> Result<Taken, StoreError> {
+        let _turn = self.turn.lock().await;
+        let Some(mut stand) = self.stand() else {
+            return Ok(Taken::Gap);
+        };
+        let mut taken = Taken::All;
+        let mut stands = Vec::new();
+        let mut applying = Vec::new();
+        for entry in entries {
+            if entry.revision <= stand.revision {
+                continue;
+            }
+            if entry.revision != stand.revision.next() {
+                taken = Taken::Gap;
+                break;
+            }
+            if entry.before != stand.change {
+                taken = Taken::Fork;
+                break;
+            }
+            if entry.unreadable > 0 {
+                warn!(revision = %entry.revision, records = entry.unreadable, "records of a change cannot be read and are set aside");
+                self.set_aside(entry.unreadable);
+            }
+            stand.revision = entry.revision;
+            stand.change = entry.change.id;
+            stands.push(stand);
+            applying.push(self.tables.apply(entry.revision, entry.change));
+        }
+        // Handed over in order and all at once, so that they share an fsync.
+        let applied = join_all(applying).await;
+        for (stand, applied) in stands.into_iter().zip(applied) {
+            applied?;
+            *self.stand.lock() = Some(stand);
+        }
+        Ok(taken)
+    }
+
+    /// The keys here that are revoked, or have a version that is.
+    ///
+    /// # Errors
+    /// If the tables cannot be read.
+    pub(super) async fn ended(&self) -> Result<HashMap<KeyId, Key>, StoreError> {
+        let ended = Arc::new(Mutex::new(HashMap::new()));
+        if self.stand().is_some() {
+            let taken = Arc::clone(&ended);
+            let take = move |key: Key| {
+                let is_revoked = matches!(key.standing, Standing::Revoked { .. });
+                if is_revoked
+                    || key
+                        .versions
+                        .iter()
+                        .any(|version| version.revoked_at.is_some())
+                {
+                    taken.lock().insert(key.id, key);
+                }
+            };
+            self.tables.snapshot(Box::new(take)).await?;
+        }
+        Ok(std::mem::take(&mut *ended.lock()))
+    }
+
+    /// Takes these records instead of what is here, all of them or none, as the store stands at `stand`:
+    /// which must be known when the last of them has come, or none is taken.
+    ///
+    /// # Errors
+    /// If they end before that, or the tables cannot be written.
+    pub(super) async fn replace(
+        &self,
+        incarnation: [u8; 16],
+        mut writes: mpsc::Receiver<Write>,
+        stand: &Arc<OnceLock<Stand>>,
+    ) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        let cut_short = || StoreError::unavailable("reading the store ended early");
+        let known = Arc::clone(stand);
+        // Also when whoever reads was stopped: what has come by then must not be taken for all there is.
+        let writes = std::iter::from_fn(move || match writes.blocking_recv() {
+            Some(write) => Some(Ok(write)),
+            None => known.get().is_none().then(|| Err(cut_short())),
+        });
+        let known = Arc::clone(stand);
+        let revision = move || known.get().map_or(Revision(0), |stand| stand.revision);
+        self.tables.replace(incarnation, writes, revision).await?;
+        let stand = *stand.get().ok_or_else(cut_short)?;
+        write_origin(&self.dir, stand).map_err(StoreError::unavailable)?;
+        *self.stand.lock() = Some(stand);
+        Ok(())
+    }
+
+    /// Counts records that could not be read.
+    pub(super) fn set_aside(&self, records: u64) {
+        self.unreadable.fetch_add(records, Ordering::Relaxed);
+    }
+}
+
+/// What the tables are a copy of, by the origin beside them and the last change in them.
+async fn stand_of(tables: &EmbeddedStore, dir: &Path) -> Result<Option<Stand>, StoreError> {
+    let Some(origin) = read_origin(dir) else {
+        return Ok(None);
+    };
+    if tables.incarnation().await? != origin.incarnation {
+        return Ok(None);
+    }
+    let revision = tables.revision().await?;
+    if revision <= origin.revision {
+        return Ok((revision == origin.revision).then_some(origin));
+    }
+    let before = Revision(revision.0 - 1);
+    let change = match tables.since(before, 1).await? {
+        News::Changes(changes) => changes.first().map(|(_, change)| change.id),
+        News::Trimmed => None,
+    };
+    Ok(change.map(|change| Stand {
+        revision,
+        change,
+        ..origin
+    }))
+}
+
+fn read_origin(dir: &Path) -> Option<Stand> {
+    let text = fs::read_to_string(dir.join(ORIGIN)).ok()?;
+    let mut words = text.split_whitespace();
+    let stand = Stand {
+        incarnation: unhex(words.next()?.as_bytes())?,
+        revision: Revision(words.next()?.parse().ok()?),
+        change: ChangeId(unhex(words.next()?.as_bytes())?),
+    };
+    words.next().is_none().then_some(stand)
+}
+
+/// Writes the origin so that after a crash it is there whole or not at all.
+fn write_origin(dir: &Path, stand: Stand) -> io::Result<()> {
+    let (path, new) = (dir.join(ORIGIN), dir.join("origin.new"));
+    let mut file = File::create(&new)?;
+    let (incarnation, change) = (hex(&stand.incarnation), hex(&stand.change.0));
+    writeln!(file, "{incarnation} {} {change}", stand.revision)?;
+    file.sync_all()?;
+    fs::rename(&new, &path)?;
+    File::open(dir)?.sync_all()
+}
+
+const ORIGIN: &str = "origin";

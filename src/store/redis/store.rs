@@ -1,0 +1,311 @@
+//! The store itself: reads from the mirror, changes and counts to Redis.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use crate::config::RedisChoice;
+use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::key::Key;
+use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::time::{Clock, Timestamp};
+use crate::domain::token::AdminToken;
+use crate::domain::usage::{Step, UsageBatch, UsageBucket};
+use crate::store::{
+    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
+};
+
+use super::commit;
+use super::connect::{Link, Server};
+use super::counts;
+use super::follow::{Shared, Stage};
+use super::frame::{self, Kind};
+use super::mirror::Mirror;
+use super::names::Names;
+
+/// A store in Redis, shared by many gates.
+pub struct RedisStore {
+    shared: Arc<Shared>,
+    background: Background,
+}
+
+impl RedisStore {
+    /// Opens the mirror in `mirror_dir` and follows the store that `choice` names; where there is none yet,
+    /// makes it. Returns when the two are in step, or at once when Redis is away and the mirror holds
+    /// something to serve from.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if Redis is away and the mirror is empty: to be tried again, since there
+    /// is nothing to serve from until then. [`StoreError::Unusable`] if what is there is no store that this
+    /// version reads, or the address is none.
+    pub async fn open(
+        choice: &RedisChoice,
+        mirror_dir: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let link = Link::new(Server::new(choice)?);
+        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
+        let names = Names::new(&choice.prefix);
+        let shared = Arc::new(Shared::new(names, link, mirror, clock));
+        let store = Self {
+            background: Background::start(Arc::clone(&shared))?,
+            shared,
+        };
+        match store.first_stage().await {
+            Stage::Away(fault) if store.shared.mirror.stand().is_none() => {
+                store.close().await;
+                Err(fault.into())
+            }
+            Stage::Away(_) | Stage::Starting | Stage::Following => Ok(store),
+        }
+    }
+
+    async fn first_stage(&self) -> Stage {
+        let mut stage = self.shared.stage();
+        let known = stage
+            .wait_for(|stage| !matches!(stage, Stage::Starting))
+            .await;
+        known.map_or(Stage::Starting, |stage| stage.clone())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+}
+
+impl Store for RedisStore {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn contact(&self) -> Contact {
+        let is_following = matches!(*self.shared.stage().borrow(), Stage::Following);
+        Contact {
+            is_up: is_following && !self.shared.link.is_down(),
+            revision: self.shared.revision(),
+            last_at: self.shared.last_contact(),
+            quarantined: self.shared.mirror.unreadable()
+                + self.shared.mirror.tables().contact().quarantined,
+        }
+    }
+}
+
+#[async_trait]
+impl Feed for RedisStore {
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        commit::commit(&self.shared, change).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.shared.mirror.tables().revision().await
+    }
+
+    async fn snapshot(&self, take: Box<dyn FnMut(Key) + Send>) -> Result<Revision, StoreError> {
+        self.shared.mirror.tables().snapshot(take).await
+    }
+
+    async fn since(&self, after: Revision, most: usize) -> Result<News, StoreError> {
+        self.shared.mirror.tables().since(after, most).await
+    }
+
+    async fn moved(&self, beyond: Revision) {
+        self.shared.mirror.tables().moved(beyond).await;
+    }
+
+    async fn close(&self) {
+        self.background.stop().await;
+        self.shared.mirror.tables().close().await;
+    }
+}
+
+#[async_trait]
+impl KeyStore for RedisStore {
+    async fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError> {
+        self.shared.mirror.tables().key(id).await
+    }
+
+    async fn keys(
+        &self,
+        query: &KeyQuery,
+        sort: KeySort,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<KeyRow>, StoreError> {
+        let tables = self.shared.mirror.tables();
+        let mut page = tables.keys(query, sort, limit, after).await?;
+        // The mirror knows only of uses at this gate; Redis, if it is there, of all.
+        if !self.shared.link.is_down() {
+            let ids: Vec<_> = page.items.iter().map(|row| row.key.id).collect();
+            let known = counts::last_used(&self.shared.link, &self.shared.names, ids).await;
+            for (row, last_used) in page.items.iter_mut().zip(known.unwrap_or_default()) {
+                row.last_used = last_used;
+            }
+        }
+        Ok(page)
+    }
+
+    async fn receipt(&self, digest: [u8; 32]) -> Result<Option<Receipt>, StoreError> {
+        let name = self.shared.names.receipt(&digest);
+        let framed: Option<Vec<u8>> = self.shared.link.ask(redis::cmd("GET").arg(&name)).await?;
+        let Some(framed) = framed else {
+            return Ok(None);
+        };
+        let corrupt = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Corrupt {
+            table: "receipts",
+            key: name.clone(),
+            source,
+        };
+        match frame::read(Kind::Receipt, &framed) {
+            Ok((revision, Write::Receipt(receipt))) => {
+                // Another gate may have made it a moment ago: what it speaks of is here before it is.
+                self.shared.catch_up(revision).await?;
+                Ok(Some(receipt))
+            }
+            Ok(_) => Err(corrupt("not a receipt".into())),
+            Err(source) => Err(corrupt(source.into())),
+        }
+    }
+}
+
+#[async_trait]
+impl OwnerStore for RedisStore {
+    async fn owner(&self, id: OwnerId) -> Result<Option<Owner>, StoreError> {
+        self.shared.mirror.tables().owner(id).await
+    }
+
+    async fn owner_named(&self, kind: OwnerKind, name: &str) -> Result<Option<Owner>, StoreError> {
+        self.shared.mirror.tables().owner_named(kind, name).await
+    }
+
+    async fn owners(
+        &self,
+        name: Option<&str>,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Owner>, StoreError> {
+        self.shared.mirror.tables().owners(name, limit, after).await
+    }
+}
+
+#[async_trait]
+impl TokenStore for RedisStore {
+    async fn token(&self, id: TokenId) -> Result<Option<AdminToken>, StoreError> {
+        self.shared.mirror.tables().token(id).await
+    }
+
+    async fn token_by_digest(&self, digest: [u8; 32]) -> Result<Option<AdminToken>, StoreError> {
+        self.shared.mirror.tables().token_by_digest(digest).await
+    }
+
+    async fn tokens(
+        &self,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<AdminToken>, StoreError> {
+        self.shared.mirror.tables().tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl UsageStore for RedisStore {
+    async fn begin_epoch(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
+        // On this gate's own disk, so that it starts without Redis as well.
+        self.shared.mirror.tables().begin_epoch(node, now).await
+    }
+
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError> {
+        let Shared {
+            link,
+            names,
+            scripts,
+            ..
+        } = &*self.shared;
+        link.may_write().await?;
+        counts::add(link, &scripts.count, names, &batch, self.now()).await?;
+        // Sorting and filtering by last use happen in the mirror.
+        self.shared.mirror.tables().note_used(uses(&batch)).await
+    }
+
+    async fn usage(
+        &self,
+        key: KeyId,
+        step: Step,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<UsageBucket>, StoreError> {
+        let Shared { link, names, .. } = &*self.shared;
+        Ok(counts::read(link, names, key, step, (from, to), self.now()).await?)
+    }
+
+    async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
+        let Shared { link, names, .. } = &*self.shared;
+        let mut known = counts::last_used(link, names, [key]).await?;
+        Ok(known.pop().unwrap_or_default())
+    }
+}
+
+/// How long a gate that could serve at once waits to serve the latest.
+const START_WAIT: Duration = Duration::from_secs(1);
+
+/// When each version in a batch was last used.
+fn uses(batch: &UsageBatch) -> Vec<(KeyId, u16, Timestamp)> {
+    let rows = batch.rows.iter();
+    rows.filter_map(|row| Some((row.key, row.version, row.tally.last_used_at?)))
+        .collect()
+}
+
+/// The thread that keeps the connection and follows the feed. It has a runtime of its own, so that whoever
+/// calls the store may come from any.
+struct Background {
+    stop: watch::Sender<bool>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Background {
+    fn start(shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StoreError::unavailable)?;
+        let (stop, mut stopped) = watch::channel(false);
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("store-redis".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        // Also when the store was dropped without being closed.
+                        _ = stopped.wait_for(|stop| *stop) => {}
+                        () = shared.link.keep() => {}
+                        () = shared.follow() => {}
+                    }
+                });
+                drop(runtime);
+                drop(shared);
+                // Nobody may be waiting for it.
+                let _ = end.send(());
+            })
+            .map_err(StoreError::unavailable)?;
+        Ok(Self {
+            stop,
+            ended: Mutex::new(Some(ended)),
+        })
+    }
+
+    /// Stops it and waits until it has ended.
+    async fn stop(&self) {
+        self.stop.send_replace(true);
+        let ended = self.ended.lock().take();
+        if let Some(ended) = ended {
+            // An error means that it has ended already.
+            let _ = ended.await;
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Waiting for what will be so soon, and not longer than a test may take.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long anything may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        a_moment().await;
+    }
+}
+
+/// What lies between two looks.
+pub(crate) async fn a_moment() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
