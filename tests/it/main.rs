@@ -9,5 +9,7 @@
 mod admin;
 mod cli;
 mod config;
+mod process;
+mod proxy;
 mod store;
 mod support;
