@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
+use http::StatusCode;
+use portcullis::cli::CommandLine;
+use portcullis::config;
 use portcullis::domain::refusal::RefusalCode;
 use serde_json::Value;
 
@@ -34,6 +38,35 @@ fn the_page_of_refusals_is_the_gates_own_table() {
 }
 
 #[test]
+fn the_page_of_problems_is_the_admin_apis_own_table() {
+    let source = read("src/admin/problem.rs");
+    let meant: BTreeSet<(String, u16)> = source
+        .lines()
+        .filter_map(|line| {
+            let (code, rest) = line.split_once(" = \"")?.1.split_once("\" ")?;
+            let constant = rest.split(' ').next()?;
+            Some((format!("`{code}`"), status_named(constant)?))
+        })
+        .collect();
+    let page = read("docs/errors.md");
+    let shown: BTreeSet<(String, u16)> = rows(&page)
+        .filter(|cells| cells.len() == 3 && cells[0].starts_with('`'))
+        .map(|cells| (cells[0].to_owned(), cells[1].parse().unwrap()))
+        .collect();
+    assert!(meant.len() > 15, "{meant:?}");
+    assert_eq!(shown, meant);
+}
+
+/// The status that a constant of [`http::StatusCode`] stands for.
+fn status_named(constant: &str) -> Option<u16> {
+    (400..600).find(|code| {
+        let status = StatusCode::from_u16(*code).ok();
+        let reason = status.and_then(|status| status.canonical_reason());
+        reason.is_some_and(|reason| reason.replace(' ', "_").to_uppercase() == constant)
+    })
+}
+
+#[test]
 fn every_promise_is_in_the_table_once() {
     let page = read("docs/requirements.md");
     let mut seen: Vec<String> = rows(&page).flat_map(|cells| ids_in(cells[0])).collect();
@@ -59,18 +92,10 @@ fn every_promise_that_is_held_names_a_test_that_exists() {
         if state != "–" {
             claimed.extend(ids_in(ids));
         }
-        for named in by
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(|named| named.contains("::"))
-        {
-            let (file, test) = named.split_once("::").unwrap();
-            let is_there = tests
-                .get(file)
-                .is_some_and(|text| text.contains(&format!("fn {test}(")));
-            assert!(is_there, "{ids}: there is no {named}");
-        }
+        assert!(
+            state != "held" || by.contains("::"),
+            "{ids}: held, but by no test"
+        );
     }
     for (file, text) in &tests {
         let comments = text
@@ -80,6 +105,23 @@ fn every_promise_that_is_held_names_a_test_that_exists() {
             assert!(
                 claimed.contains(&id),
                 "{file} proves {id}, docs/requirements.md says otherwise"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let tests = tests_by_file();
+    for page in ["docs/requirements.md", "docs/ARCHITECTURE.md"] {
+        let text = read(page);
+        let named = text.split('`').skip(1).step_by(2);
+        for (file, test) in named.filter_map(|named| named.split_once(".rs::")) {
+            let file = format!("{file}.rs");
+            let text = tests.get(&file).map(String::as_str).unwrap_or_default();
+            assert!(
+                text.contains(&format!("fn {test}(")),
+                "{page}: there is no {file}::{test}"
             );
         }
     }
@@ -107,6 +149,50 @@ fn every_link_between_pages_leads_somewhere() {
             );
         }
     }
+}
+
+/// The configuration on the first page is one. Those in `config/` are held by the suite.
+#[test]
+fn the_configuration_shown_first_is_right() {
+    let front = read("README.md");
+    let shown = front
+        .split("```yaml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let loaded = config::load_text(shown, "README.md", &|_| None);
+    assert!(loaded.is_ok(), "{}", loaded.err().unwrap());
+}
+
+/// Each line that calls the command, in the pages, is one that the command line takes.
+#[test]
+fn the_commands_shown_are_commands() {
+    let pages = [read("README.md"), read("docs/operations.md")];
+    let lines = pages.iter().flat_map(|page| page.lines());
+    let calls = lines.filter_map(|line| {
+        let (_, call) = line.split('#').next()?.split_once("portcullis ")?;
+        let begins = line.starts_with("portcullis ") || line.contains("$(portcullis ");
+        begins.then(|| {
+            call.split([')', '|'])
+                .next()
+                .unwrap_or(call)
+                .replace('…', "3fXk29QmZa")
+        })
+    });
+    let mut count = 0;
+    for call in calls {
+        let words = ["portcullis"].into_iter().chain(call.split_whitespace());
+        let parsed = CommandLine::try_parse_from(words);
+        assert!(
+            parsed.is_ok(),
+            "`portcullis {call}`: {}",
+            parsed.err().unwrap()
+        );
+        count += 1;
+    }
+    assert!(count >= 5, "only {count} calls found");
 }
 
 /// No engine runs here, so what can be seen without one is checked: names, references, exposure.

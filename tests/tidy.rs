@@ -310,16 +310,15 @@ fn has_bare_todo(comment: &str) -> bool {
     })
 }
 
-/// Whether a literal names a port on an address of this machine. Port 0 asks for a free one, and
-/// nobody listens on port 1.
+/// Whether a literal names a port on an address of this machine. 0 asks for a free one, and one below
+/// 1024 is there to be read: nobody listens on it.
 fn names_a_port(literals: &str) -> bool {
     const HOSTS: [&str; 5] = ["127.0.0.1:", "localhost:", "0.0.0.0:", "[::1]:", "[::]:"];
     HOSTS.iter().any(|host| {
         literals.split(host).skip(1).any(|rest| {
-            let digits = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len());
-            !matches!(&rest[..digits], "" | "0" | "1")
+            let digits = rest.find(|c: char| !c.is_ascii_digit());
+            let (port, _) = rest.split_at(digits.unwrap_or(rest.len()));
+            port.parse().is_ok_and(|port: u32| port >= 1024)
         })
     })
 }

@@ -72,6 +72,10 @@ pub struct CreateOwner {
 #[serde(deny_unknown_fields)]
 pub struct PatchOwner {
     /// What people will call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub name: Option<String>,
 }

@@ -14,7 +14,7 @@ use crate::admin;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, StoreChoice};
+use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
@@ -35,9 +35,10 @@ use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
 use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
-use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::local::DataDir;
+use crate::store::redis::RedisStore;
+use crate::store::{Store, StoreError};
 use crate::telemetry;
 
 /// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
@@ -129,7 +130,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         prefix: config.keys.prefix.clone(),
         usage: recorder.clone(),
         counters: Counters::new(cores, routes.routes().len()),
-        tap: Arc::new(Tap::new()),
+        tap: Arc::new(Tap::default()),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
         readiness: Arc::clone(&readiness),
         log: log_writer,
@@ -269,7 +270,7 @@ impl Running {
 
 async fn open_store(
     config: &Config,
-    _data_dir: &DataDir,
+    data_dir: &DataDir,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StartError> {
     match &config.store {
@@ -278,10 +279,38 @@ async fn open_store(
             let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock));
             let opened = opened
                 .await
-                .map_err(|error| StartError::Store(crate::store::StoreError::unavailable(error)))?;
+                .map_err(|error| StartError::Store(StoreError::unavailable(error)))?;
             Ok(Arc::new(opened.map_err(StartError::Store)?))
         }
-        StoreChoice::Redis(_choice) => Err(StartError::Token("redis".into())),
+        StoreChoice::Redis(choice) => open_redis(choice, data_dir, clock).await,
+    }
+}
+
+/// Opens the store in Redis. Where it is away and this gate has nothing to serve from yet, there is
+/// nothing to do but to try again: gates and their store are often started together.
+async fn open_redis(
+    choice: &RedisChoice,
+    data_dir: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StartError> {
+    let mirror = data_dir.path().join("mirror");
+    let mut is_told = false;
+    loop {
+        match RedisStore::open(choice, &mirror, Arc::clone(clock)).await {
+            Ok(store) => return Ok(Arc::new(store)),
+            Err(error @ StoreError::Unavailable { .. }) => {
+                if !is_told {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the store cannot be reached yet, trying again");
+                    is_told = true;
+                }
+                let mut random = [0];
+                getrandom::fill(&mut random).map_err(StartError::Random)?;
+                let jitter = Duration::from_millis(u64::from(random[0]) * 4);
+                tokio::time::sleep(jitter + Duration::from_millis(250)).await;
+            }
+            Err(error) => return Err(StartError::Store(error)),
+        }
     }
 }
 

@@ -48,6 +48,15 @@ pub enum Failure {
         "this key was made by an earlier call with the same idempotency key; its secret was shown then, and cannot be read again"
     )]
     ShownBefore,
+    /// A secret was made, and could not be printed.
+    #[error("{id} was made, but its secret could not be printed and is lost; revoke it")]
+    Unprinted {
+        /// What the secret is of.
+        id: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A configuration is wrong; the text names every fault.
     #[error("{0}")]
     Faults(String),

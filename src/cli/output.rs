@@ -62,6 +62,12 @@ impl Output {
         self.line(&text.map_err(io::Error::other)?)
     }
 
+    /// Prints the secret of `id`, alone on its line. A reader that went away is a failure here: what it
+    /// did not read cannot be had again.
+    pub(crate) fn secret(&mut self, secret: &str, id: String) -> Result<(), Failure> {
+        writeln!(self.out, "{secret}").map_err(|source| Failure::Unprinted { id, source })
+    }
+
     /// Prints many of a kind.
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), Failure> {
         self.text(&table.render(self.form))

@@ -109,13 +109,13 @@ impl Create {
             expires_at: expires_at.map(|time| time.to_string()),
         };
         let answer = client.post(&["admin", "tokens"], &body, None).await?;
-        if json {
-            return output.json(answer.as_json());
-        }
         let created: TokenCreated = answer.read()?;
+        if json {
+            return output.secret(&answer.as_json().to_string(), created.token.id.to_string());
+        }
         output.note_sheet(&sheet(&created.token))?;
         output.note("\nThe token. It is shown this once and cannot be read again:\n")?;
-        output.line(&created.secret)?;
+        output.secret(&created.secret, created.token.id.to_string())?;
         output.note(&format!(
             "\nKeep it in an environment variable or a file, not in a command line:\n  \
              read -rs {TOKEN_VARIABLE} && export {TOKEN_VARIABLE}    # then paste it"

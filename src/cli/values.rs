@@ -4,8 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::api::keys::NewRateLimit;
+use crate::app::SystemClock;
 use crate::domain::limit::{NotARate, Rate};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Clock, Timestamp};
 
 /// A rate limit as it is typed: `100/minute`, or `100/minute:20` for a burst of 20.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,8 +104,7 @@ impl FromStr for Span {
 impl Span {
     /// The point in time this far ahead, by the clock of the machine the command runs on.
     pub(crate) fn ahead_of_now(self) -> Timestamp {
-        let now_ms = jiff::Timestamp::now().as_millisecond();
-        Timestamp::from_millis(u64::try_from(now_ms).unwrap_or_default()).after(self.0)
+        SystemClock::new().now().after(self.0)
     }
 }
 

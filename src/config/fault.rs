@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::tree::At;
+
 /// Everything that is wrong with one configuration, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
@@ -21,8 +23,10 @@ pub struct Fault {
     pub place: Option<Place>,
     /// What is wrong with it. Never holds a secret or anything from the environment.
     pub message: String,
-    /// The line it stands in, with secrets blotted out.
+    /// As much of its line as a terminal shows, with secrets blotted out.
     pub source: String,
+    /// Before which character of `source` it begins, from 0.
+    pub caret: usize,
 }
 
 /// A place in a file.
@@ -46,6 +50,7 @@ impl Faults {
                 place: None,
                 message: format!("cannot be read: {why}"),
                 source: String::new(),
+                caret: 0,
             }],
         }
     }
@@ -80,51 +85,16 @@ impl fmt::Display for Fault {
         let Some(place) = self.place else {
             return Ok(());
         };
-        let shown = Excerpt::of(&self.source, place);
+        let room = self.source.chars().count().saturating_sub(self.caret);
         write!(
             f,
             "\n{number:>6} | {text}\n       | {blank:before$}{blank:^>carets$}",
             number = place.line,
-            text = shown.text,
+            text = self.source,
             blank = "",
-            before = shown.before,
-            carets = shown.carets,
+            before = self.caret,
+            carets = place.width.clamp(1, room.max(1)),
         )
-    }
-}
-
-/// As much of a line as a terminal shows, and where the carets go below it.
-struct Excerpt {
-    text: String,
-    before: usize,
-    carets: usize,
-}
-
-impl Excerpt {
-    fn of(line: &str, place: Place) -> Self {
-        let length = line.chars().count();
-        let at = place.column.saturating_sub(1).min(length);
-        let cut = if length > EXCERPT_MAX {
-            at.saturating_sub(EXCERPT_MAX / 3)
-        } else {
-            0
-        };
-        let kept: String = line.chars().skip(cut).take(EXCERPT_MAX).collect();
-        let mut text = printable(&kept);
-        let mut before = at - cut;
-        if cut > 0 {
-            text.insert(0, '…');
-            before += 1;
-        }
-        let room = text.chars().count().saturating_sub(before).max(1);
-        if cut + EXCERPT_MAX < length {
-            text.push('…');
-        }
-        Self {
-            text,
-            before,
-            carets: place.width.clamp(1, room),
-        }
     }
 }
 
@@ -149,24 +119,112 @@ pub(super) fn quoted(value: &str) -> String {
     format!("`{shown}`")
 }
 
-/// The text of one line, with each of `hidden` (bytes of the whole text) blotted out.
-pub(super) fn line_without(text: &str, line: usize, hidden: &[Range<usize>]) -> String {
-    let mut start = 0;
-    for (number, with_end) in text.split_inclusive('\n').enumerate() {
-        if number + 1 == line {
-            let whole = with_end.trim_end_matches(['\n', '\r']);
-            return whole
-                .char_indices()
-                .map(|(at, char)| {
-                    let at = start + at;
-                    let secret = hidden.iter().any(|range| range.contains(&at));
-                    if secret { '•' } else { char }
-                })
-                .collect();
+/// A text by its lines, with what is secret in it.
+pub(super) struct Lines<'t> {
+    /// Where each line begins, and its text without its end.
+    lines: Vec<(usize, &'t str)>,
+    /// Bytes of the whole text, in its order.
+    hidden: Vec<Range<usize>>,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn new(text: &'t str, mut hidden: Vec<Range<usize>>) -> Self {
+        let mut start = 0;
+        let mut lines = Vec::new();
+        for line in text.split_inclusive('\n') {
+            lines.push((start, line.trim_end_matches(['\n', '\r'])));
+            start += line.len();
         }
-        start += with_end.len();
+        hidden.sort_by_key(|range| (range.start, range.end));
+        Self { lines, hidden }
     }
-    String::new()
+
+    /// A fault at this place. It takes no longer for a long line or a long file, since a bad file may
+    /// have a fault in each of its values.
+    pub(super) fn fault(&self, at: At, path: String, message: String) -> Fault {
+        let number = at.line.clamp(1, self.lines.len().max(1));
+        let (start, line) = self.lines.get(number - 1).copied().unwrap_or((0, ""));
+        let known = at.bytes().start.checked_sub(start).filter(|offset| {
+            at.line == number && line.is_char_boundary(*offset) && (*offset > 0 || at.column == 1)
+        });
+        let (offset, column) = known.map_or_else(
+            || {
+                nth_char(
+                    line,
+                    if at.line == number {
+                        at.column
+                    } else {
+                        usize::MAX
+                    },
+                )
+            },
+            |offset| (offset, at.column),
+        );
+        let (before, after) = line.split_at_checked(offset).unwrap_or((line, ""));
+        let meant = at.bytes().len().min(after.len());
+        let width = after
+            .char_indices()
+            .take_while(|(at, _)| *at < meant)
+            .take(EXCERPT_MAX)
+            .count()
+            .max(1);
+        let (source, caret) = self.excerpt(start, line, before);
+        Fault {
+            path,
+            place: Some(Place {
+                line: number,
+                column,
+                width,
+            }),
+            message,
+            source,
+            caret,
+        }
+    }
+
+    /// What is shown of a line, and how many characters of it come from `before`.
+    fn excerpt(&self, start: usize, line: &str, before: &str) -> (String, usize) {
+        let is_long = line.chars().nth(EXCERPT_MAX).is_some();
+        let cut = if is_long {
+            let kept = before.char_indices().rev().nth(EXCERPT_MAX / 3);
+            kept.map_or(0, |(at, _)| at)
+        } else {
+            0
+        };
+        let shown = line.get(cut..).unwrap_or_default();
+        let from = start + cut;
+        let first = self.hidden.partition_point(|range| range.end <= from);
+        let hidden = self.hidden.get(first..).unwrap_or_default();
+        let mut source: String = shown
+            .char_indices()
+            .take(EXCERPT_MAX)
+            .map(|(at, char)| {
+                let is_hidden = hidden
+                    .iter()
+                    .take_while(|range| range.start <= from + at)
+                    .any(|range| range.contains(&(from + at)));
+                if is_hidden { '•' } else { char }
+            })
+            .collect();
+        source = printable(&source);
+        let mut caret = before.get(cut..).unwrap_or_default().chars().count();
+        if cut > 0 {
+            source.insert(0, '…');
+            caret += 1;
+        }
+        if shown.chars().nth(EXCERPT_MAX).is_some() {
+            source.push('…');
+        }
+        (source, caret)
+    }
+}
+
+/// Where the character of this column begins, and the column; the line's end where there is none.
+fn nth_char(line: &str, column: usize) -> (usize, usize) {
+    match line.char_indices().nth(column.saturating_sub(1)) {
+        Some((offset, _)) => (offset, column.max(1)),
+        None => (line.len(), line.chars().count() + 1),
+    }
 }
 
 const EXCERPT_MAX: usize = 120;
@@ -176,39 +234,50 @@ const QUOTED_MAX: usize = 60;
 mod tests {
     use super::*;
 
-    fn fault(source: &str, column: usize, width: usize) -> String {
-        Fault {
-            path: "drain".to_owned(),
-            place: Some(Place {
-                line: 7,
-                column,
-                width,
-            }),
-            message: "is wrong".to_owned(),
-            source: source.to_owned(),
-        }
-        .to_string()
+    /// The fault of the `column`th character of `line` and `width - 1` more, as it is shown.
+    fn shown(line: &str, column: usize, width: usize) -> String {
+        let (start, _) = nth_char(line, column);
+        let end = (start + width).min(line.len());
+        let at = At::new(1, column, start..end);
+        Lines::new(line, Vec::new())
+            .fault(at, "drain".to_owned(), "is wrong".to_owned())
+            .to_string()
     }
 
     #[test]
     fn the_caret_stands_below_what_is_meant() {
         assert_eq!(
-            fault("drain: 3x", 8, 2),
-            "drain: is wrong\n     7 | drain: 3x\n       |        ^^"
+            shown("drain: 3x", 8, 2),
+            "drain: is wrong\n     1 | drain: 3x\n       |        ^^"
         );
     }
 
     #[test]
     fn a_caret_beyond_the_line_stands_after_it() {
         assert_eq!(
-            fault("ab", 9, 5),
-            "drain: is wrong\n     7 | ab\n       |   ^"
+            shown("ab", 9, 5),
+            "drain: is wrong\n     1 | ab\n       |   ^"
         );
     }
 
     #[test]
+    fn a_place_beyond_the_text_is_its_end() {
+        for text in ["", "a", "a\nbü", "a\n\n"] {
+            let fault = Lines::new(text, Vec::new()).fault(
+                At::new(9, 9, 99..99),
+                String::new(),
+                String::new(),
+            );
+            let place = fault.place.unwrap();
+            let last = text.lines().last().unwrap_or("");
+            assert_eq!(place.line, text.lines().count().max(1), "{text:?}");
+            assert_eq!(place.column, last.chars().count() + 1, "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_long_line_is_cut_around_the_caret() {
-        let shown = fault(&format!("{}X{}", "a".repeat(500), "b".repeat(500)), 501, 1);
+        let shown = shown(&format!("{}X{}", "ä".repeat(500), "b".repeat(500)), 501, 1);
         let mut lines = shown.lines().skip(1);
         let (text, carets) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
         assert!(text.chars().count() < 140, "{text}");
@@ -225,9 +294,11 @@ mod tests {
 
     #[test]
     fn hidden_bytes_are_blotted_out_and_columns_stay() {
+        let lines = Lines::new("a: b\ntoken: hünter, x\n", vec![21..22, 12..19]);
+        let fault = lines.fault(At::new(2, 17, 21..22), String::new(), String::new());
         assert_eq!(
-            line_without("a: b\ntoken: hünter, x\n", 2, &[12..19, 21..22]),
-            "token: ••••••, •"
+            (fault.source.as_str(), fault.caret),
+            ("token: ••••••, •", 15)
         );
     }
 }

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use crate::domain::upstream::Endpoint;
 
 use super::environment::expand;
@@ -12,8 +14,6 @@ use super::resolve::{CONFIGURATION, resolve};
 use super::section::Section;
 use super::tree::{self, At};
 use super::walk::Walk;
-use sha2::{Digest, Sha256};
-
 use super::{Config, StoreChoice};
 
 /// Reads the configuration in a file. Paths in it are relative to where the process runs.
@@ -91,7 +91,7 @@ fn not_utf8(bytes: &[u8], name: &str) -> Faults {
     let line = good.matches('\n').count() + 1;
     let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let mut walk = Walk::default();
-    let at = At::point(line, column);
+    let at = At::new(line, column, good.len()..good.len());
     walk.hide_unparsed(&text, at);
     walk.fault("", at, "the file is not UTF-8 text");
     match walk.finish(name, &text) {

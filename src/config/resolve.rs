@@ -1,5 +1,6 @@
 //! From the tree to a [`Config`]: every section is read, then what they say of each other is checked.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -175,8 +176,9 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         envs: &keys.envs,
     };
     let routes = routes::read(root, walk, &known);
+    let used: HashSet<&str> = routes.iter().map(|route| route.upstream.as_str()).collect();
     for upstream in &pools.upstreams {
-        if !routes.iter().any(|route| route.upstream == upstream.name) {
+        if !used.contains(upstream.name.as_str()) {
             walk.warnings
                 .push(format!("upstreams.{}: no route leads to it", upstream.name));
         }

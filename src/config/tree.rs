@@ -72,12 +72,13 @@ impl At {
         end: 0,
     };
 
-    /// This place.
-    pub(super) fn point(line: usize, column: usize) -> Self {
+    /// This line and column, and the bytes of the text from there.
+    pub(super) fn new(line: usize, column: usize, bytes: Range<usize>) -> Self {
         Self {
             line,
             column,
-            ..Self::START
+            start: bytes.start,
+            end: bytes.end,
         }
     }
 
@@ -87,16 +88,16 @@ impl At {
     }
 
     fn of(span: &Span) -> Self {
-        let start = span.start.byte_offset().unwrap_or(0);
+        let start = Self::mark(&span.start);
         Self {
-            start,
-            end: span.end.byte_offset().unwrap_or(start),
-            ..Self::mark(&span.start)
+            end: span.end.byte_offset().unwrap_or(start.start),
+            ..start
         }
     }
 
     fn mark(mark: &Marker) -> Self {
-        Self::point(mark.line().max(1), mark.col() + 1)
+        let start = mark.byte_offset().unwrap_or(0);
+        Self::new(mark.line().max(1), mark.col() + 1, start..start)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::fault::{Fault, Faults, Place, line_without, quoted};
+use super::fault::{Faults, Lines, quoted};
 use super::nearest::did_you_mean;
 use super::table::Kind;
 use super::tree::{At, Node, Value};
@@ -70,33 +70,11 @@ impl Walk {
         }
         self.found
             .sort_by_key(|found| (found.at.line, found.at.column));
-        let lines = text.lines().count().max(1);
+        let lines = Lines::new(text, self.hidden);
         let faults = self
             .found
             .into_iter()
-            .map(|found| {
-                let line = found.at.line.min(lines);
-                let source = line_without(text, line, &self.hidden);
-                let length = source.chars().count();
-                let column = if found.at.line > lines {
-                    length + 1
-                } else {
-                    found.at.column.min(length + 1)
-                };
-                let meant = text.get(found.at.bytes()).unwrap_or_default();
-                Fault {
-                    path: found.path,
-                    place: Some(Place {
-                        line,
-                        column,
-                        width: meant.lines().next().map_or(1, |first| {
-                            first.chars().count().clamp(1, (length + 2) - column)
-                        }),
-                    }),
-                    message: found.message,
-                    source,
-                }
-            })
+            .map(|found| lines.fault(found.at, found.path, found.message))
             .collect();
         Err(Faults {
             file: file.to_owned(),

@@ -138,10 +138,13 @@ fn route(routes: &[Arc<str>], index: u16) -> Arc<str> {
         .unwrap_or_else(|| "unknown".into())
 }
 
+/// Counts of one minute, by key, version and route.
+type ByPlace = HashMap<(KeyId, u16, Arc<str>), Tally>;
+
 /// What was used in the last three hours, by minute.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    by_minute: Mutex<BTreeMap<u32, HashMap<(KeyId, u16, Arc<str>), Tally>>>,
+    by_minute: Mutex<BTreeMap<u32, ByPlace>>,
 }
 
 impl Recent {

@@ -58,7 +58,19 @@ pub(crate) enum Upload {
         meter: Rc<UploadMeter>,
         /// The most it may have.
         most: u64,
+        /// What was taken from it already and is to be sent before the rest; counted when it was taken.
+        first: Bytes,
     },
+}
+
+impl Upload {
+    /// The same body, with what was taken from it put back in front.
+    pub(crate) fn preceded_by(mut self, taken: Bytes) -> Self {
+        if let Self::Stream { first, .. } = &mut self {
+            *first = taken;
+        }
+        self
+    }
 }
 
 /// Why a request's body does not end well.
@@ -84,10 +96,14 @@ impl Body for Upload {
             incoming,
             meter,
             most,
+            first,
         } = &mut *self
         else {
             return Poll::Ready(None);
         };
+        if !first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))));
+        }
         match ready!(Pin::new(incoming).poll_frame(cx)) {
             None => {
                 meter.is_over.set(true);
@@ -113,9 +129,12 @@ impl Body for Upload {
         match self {
             Self::Empty => true,
             Self::Stream {
-                incoming, meter, ..
+                incoming,
+                meter,
+                first,
+                ..
             } => {
-                let is_over = incoming.is_end_stream();
+                let is_over = first.is_empty() && incoming.is_end_stream();
                 if is_over {
                     meter.is_over.set(true);
                 }
@@ -127,7 +146,12 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Stream { incoming, .. } => incoming.size_hint(),
+            Self::Stream {
+                incoming, first, ..
+            } => match incoming.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + first.len() as u64),
+                None => SizeHint::default(),
+            },
         }
     }
 }
@@ -141,6 +165,10 @@ pub(crate) struct Outgoing {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and an answer is not worth an allocation more"
+)]
 enum Content {
     /// Nothing, or nothing more.
     Empty,

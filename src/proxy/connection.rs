@@ -142,6 +142,13 @@ impl Watch {
         seen
     }
 
+    /// Whether nothing was under way or on its way for a while: then nobody waits for a last word.
+    fn was_quiet(&self, worker: &Worker) -> bool {
+        let seen = self.seen.get();
+        let is_idle = !seen.is_busy && !seen.is_mid_head && self.look() == seen;
+        is_idle && worker.deadlines.now() >= self.since.get().after(QUIET)
+    }
+
     fn end(&self, verdict: Verdict) {
         self.verdict.set(Some(verdict));
         if let Some(waker) = self.waker.borrow_mut().take() {
@@ -184,16 +191,16 @@ pub(crate) fn sweep(worker: &Worker, stage: Stage) {
 }
 
 fn judge(seen: &Seen, limits: &Deadlines, is_over: impl Fn(Duration) -> bool) -> Option<Verdict> {
-    if seen.is_blocked && is_over(limits.write_stall) {
+    let is_stalled = seen.is_blocked && is_over(limits.write_stall)
+        || seen.is_starved_body && seen.is_busy && is_over(limits.body_idle);
+    if is_stalled {
         Some(Verdict::Stalled)
-    } else if seen.is_starved_body && seen.is_busy && is_over(limits.body_idle) {
-        Some(Verdict::Stalled)
-    } else if seen.is_mid_head && !seen.is_busy && is_over(limits.head) {
-        Some(Verdict::LateHead)
-    } else if !seen.is_mid_head && !seen.is_busy && is_over(limits.idle) {
-        Some(Verdict::Gracefully)
-    } else {
+    } else if seen.is_busy {
         None
+    } else if seen.is_mid_head {
+        is_over(limits.head).then_some(Verdict::LateHead)
+    } else {
+        is_over(limits.idle).then_some(Verdict::Gracefully)
     }
 }
 
@@ -291,7 +298,6 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
     };
     let mut connection = http1::Builder::new()
         .half_close(false)
-        .pipeline_flush(true)
         .max_buf_size(bounds.head_max.max(8_192))
         .max_headers(bounds.fields_max)
         .serve_connection(gate, service);
@@ -316,27 +322,29 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
         }
     });
     let ended_well = outcome.await;
-    drop(entry);
     let code = match wire.unanswered() {
         Some(fault) => Some(refusal(fault)),
         None if is_late => Some(RefusalCode::RequestTimeout.into()),
         None => None,
     };
-    if let (true, Some(refusal)) = (ended_well, code) {
-        let (stream, _unread) = connection.into_parts().io.into_inner();
-        let watch = Rc::new(Watch::default());
-        let record = Record::open(&worker, &peer, watch.begin());
-        let reply = respond::bytes(&refusal, record);
-        let parting = part(stream, reply);
-        // Whoever does not take the refusal does not get it.
-        let _ = worker.deadlines.within(LINGER, parting).await;
+    if !ended_well || code.is_none() && entry.watch.was_quiet(&worker) {
+        return;
     }
+    let (stream, _unread) = connection.into_parts().io.into_inner();
+    let reply = code.map(|refusal| {
+        let watch = Rc::new(Watch::default());
+        respond::bytes(&refusal, Record::open(&worker, &peer, watch.begin()))
+    });
+    // Whoever does not take the last answer in this time does not get it.
+    let _ = worker.deadlines.within(LINGER, part(stream, reply)).await;
 }
 
-/// Writes a last reply, and reads on a little: closing on unread bytes would reset the connection, and
-/// the reply with it.
-async fn part(mut stream: Watched, reply: Vec<u8>) -> std::io::Result<()> {
-    stream.write_all(&reply).await?;
+/// Parts from a client: a last reply, if there is one, then the end; and reads on a little. Closing on
+/// unread bytes would reset the connection, and take answers with it that the client has yet to read.
+async fn part(mut stream: Watched, reply: Option<Vec<u8>>) -> std::io::Result<()> {
+    if let Some(reply) = reply {
+        stream.write_all(&reply).await?;
+    }
     stream.shutdown().await?;
     let mut left = LINGER_BYTES;
     let mut sink = [0; 4_096];
@@ -445,6 +453,8 @@ where
     }
 }
 
+/// For how long a connection must have been idle to be closed without lingering.
+const QUIET: Duration = Duration::from_millis(300);
 /// How long a client may take over a last refusal.
 const LINGER: Duration = Duration::from_secs(2);
 /// How much is read and thrown away meanwhile.

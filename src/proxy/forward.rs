@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::upstream::Endpoint;
 use crate::proxy::body::Upload;
-use crate::proxy::carrier::{AnswerBody, Carrier, Fault};
+use crate::proxy::carrier::{AnswerBody, Carrier, Fault, Unsent};
 use crate::proxy::deadlines::Elapsed;
 use crate::proxy::record::Record;
 use crate::proxy::stream::Stream;
@@ -34,7 +34,7 @@ pub(crate) struct Outbound<'a> {
 #[derive(Debug)]
 pub(crate) struct Download {
     /// `None` once the connection was given back.
-    body: Option<AnswerBody<Stream>>,
+    body: Option<AnswerBody<Stream, Upload>>,
     in_flight: InFlight,
     worker: Rc<Worker>,
     idle_max: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Download {
 
 impl Download {
     fn new(
-        body: AnswerBody<Stream>,
+        body: AnswerBody<Stream, Upload>,
         in_flight: InFlight,
         worker: &Rc<Worker>,
         upstream: &UpstreamState,
@@ -156,9 +156,9 @@ pub(crate) async fn send(
                 return Ok((head, Download::new(body, in_flight, worker, upstream)));
             }
             Ok(Err(broken)) => {
-                let is_stale = is_kept && broken.fault == Fault::Closed;
-                upload = match broken.body {
-                    Some(body) if is_stale && broken.nothing_sent => body,
+                let is_stale = is_kept && broken.fault.is_silent_end();
+                upload = match broken.unsent {
+                    Some(Unsent { first, body }) if is_stale => body.preceded_by(first),
                     _ if is_stale && may_repeat => Upload::Empty,
                     _ => return Err(refusal(broken.fault, record)),
                 };
@@ -176,8 +176,11 @@ fn refusal(fault: Fault, record: &Record) -> Refusal {
         (_, Some(meter)) if meter.has_failed() => {
             Refusal::new(RefusalCode::BadRequest).because("the body broke off")
         }
-        (Fault::Invalid, _) => RefusalCode::UpstreamInvalid.into(),
-        (Fault::Closed | Fault::Upload, _) => RefusalCode::UpstreamReset.into(),
+        (Fault::Invalid(_), _) => RefusalCode::UpstreamInvalid.into(),
+        (Fault::Unsendable(_), _) => RefusalCode::BadRequest.into(),
+        (Fault::Closed | Fault::Reset(_) | Fault::Cut | Fault::Upload, _) => {
+            RefusalCode::UpstreamReset.into()
+        }
     }
 }
 

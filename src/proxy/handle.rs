@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -229,6 +230,7 @@ fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
         incoming: body,
         meter,
         most: route.route.body_max,
+        first: Bytes::new(),
     }
 }
 

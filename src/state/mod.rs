@@ -13,7 +13,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod failures;
-pub(crate) mod grants;
+pub mod grants;
 pub mod keys;
 pub mod limiter;
 pub(crate) mod readiness;

@@ -27,14 +27,16 @@ pub struct Tap {
     watchers: AtomicUsize,
 }
 
-impl Tap {
-    pub fn new() -> Self {
+impl Default for Tap {
+    fn default() -> Self {
         Self {
             sender: broadcast::channel(BACKLOG).0,
             watchers: AtomicUsize::new(0),
         }
     }
+}
 
+impl Tap {
     /// Whether anyone watches: one relaxed load, since every request asks.
     pub fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Relaxed) > 0
@@ -107,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_too_slow_is_told_what_was_missed() {
-        let tap = Arc::new(Tap::new());
+        let tap = Arc::new(Tap::default());
         assert!(!tap.is_watched());
         let mut watch = tap.watch();
         assert!(tap.is_watched());

@@ -37,6 +37,7 @@ macro_rules! metrics {
     ($($constant:ident = $kind:ident $name:literal $help:literal;)*) => {
         $(pub(crate) const $constant: Metric = Metric { name: $name, kind: Kind::$kind, help: $help };)*
         /// All of them, in the order they are shown.
+        #[cfg(test)]
         pub(crate) const ALL: &[Metric] = &[$($constant,)*];
     };
 }

@@ -77,7 +77,11 @@ pub struct CreateKey {
 #[serde(deny_unknown_fields)]
 pub struct PatchKey {
     /// What people will call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub name: Option<String>,
     /// Why it exists.
     #[serde(
@@ -87,22 +91,46 @@ pub struct PatchKey {
     )]
     pub description: Option<Option<String>>,
     /// Products it is given, by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub products: Option<Vec<String>>,
     /// What it is permitted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub scopes: Option<Vec<String>>,
     /// Methods it may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub allowed_methods: Option<Vec<String>>,
     /// Paths it may reach.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub allowed_paths: Option<Vec<String>>,
     /// Addresses or networks it may be used from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub allowed_ips: Option<Vec<String>>,
     /// Its own rate limits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub rate_limits: Option<Vec<NewRateLimit>>,
     /// The most of its requests in flight at once, per gate.
     #[serde(
@@ -112,10 +140,18 @@ pub struct PatchKey {
     )]
     pub concurrency: Option<Option<u32>>,
     /// Its own quotas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub quotas: Option<Vec<NewQuota>>,
     /// `high`, `standard` or `low`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub risk: Option<String>,
     /// When it is to end by itself.
     #[serde(
@@ -125,16 +161,32 @@ pub struct PatchKey {
     )]
     pub expires_at: Option<Option<String>>,
     /// Whatever is to be kept with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
     /// What it is sorted by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub labels: Option<BTreeMap<String, String>>,
     /// Whether it must be unprotected before it can be revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub protected: Option<bool>,
     /// Whether its holder may rotate it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub self_rotation: Option<bool>,
     /// Automatic rotation.
     #[serde(
@@ -200,8 +252,9 @@ pub struct Reason {
     pub reason: Option<String>,
 }
 
-/// Tells a field that is `null` from one that is left out: this runs only where it is there.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+/// Reads a field that is there as a `T`, which may have a `null` of its own or not: so `null` is told from
+/// left out, and refused where it means nothing.
+pub(in crate::api) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -230,6 +283,14 @@ mod tests {
             serde_json::to_string(&patch).unwrap(),
             r#"{"description":null,"concurrency":3}"#
         );
+    }
+
+    #[test]
+    fn null_is_refused_where_it_means_nothing() {
+        for field in ["name", "scopes", "labels", "protected", "risk"] {
+            let read = serde_json::from_str::<PatchKey>(&format!(r#"{{"{field}": null}}"#));
+            assert!(read.is_err(), "{field}");
+        }
     }
 
     #[test]

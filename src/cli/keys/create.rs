@@ -80,10 +80,10 @@ impl Create {
                 idempotency_key.as_deref(),
             )
             .await?;
-        if json {
-            return output.json(answer.as_json());
-        }
         let created: KeyCreated = answer.read()?;
+        if json {
+            return output.secret(&answer.as_json().to_string(), created.key.id.to_string());
+        }
         let Some(secret) = created.secret else {
             return Err(Failure::ShownBefore);
         };

@@ -70,7 +70,7 @@ pub(super) fn created(key: &Key, secret: &str, output: &mut Output) -> Result<()
     output.note_sheet(&sheet(key))?;
     output
         .note("\nThe secret. It is shown this once and cannot be read again, only replaced:\n")?;
-    output.line(secret)?;
+    output.secret(secret, key.id.to_string())?;
     output.note(
         "\nKeep it in an environment variable, not in code and not in a command line:\n  \
          read -rs PORTCULLIS_API_KEY && export PORTCULLIS_API_KEY    # then paste it\n\

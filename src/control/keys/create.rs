@@ -1,7 +1,5 @@
 //! Making keys.
 
-use std::time::Duration;
-
 use futures_util::FutureExt;
 
 use crate::control::ControlError;
@@ -145,7 +143,7 @@ impl KeyService {
             return Ok(None);
         };
         let receipt = self.store.receipt(digest).await?;
-        let Some(receipt) = receipt.filter(|receipt| now.since(receipt.at) < RECEIPT_KEPT) else {
+        let Some(receipt) = receipt.filter(|receipt| now.since(receipt.at) < Receipt::KEPT) else {
             return Ok(None);
         };
         if receipt.request != request {
@@ -229,6 +227,3 @@ fn unknown_owner(choice: &OwnerChoice) -> ControlError {
     };
     ControlError::field(pointer, "unknown_owner", "there is no such owner")
 }
-
-/// How long the answer to a creation is remembered for its repetitions.
-const RECEIPT_KEPT: Duration = Duration::from_secs(24 * 3_600);

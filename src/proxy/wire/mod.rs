@@ -31,7 +31,9 @@ mod state;
 mod tests;
 
 pub(crate) use gate::Gate;
-pub(crate) use state::{Exchange, Phase, Resume, WireState};
+#[cfg(test)]
+pub(crate) use state::Resume;
+pub(crate) use state::{Exchange, Phase, WireState};
 
 /// What a head may cost before it is refused.
 #[derive(Clone, Copy, Debug)]

@@ -68,6 +68,10 @@ impl WireState {
 
     /// Says how to go on after an upgrade request; only of use where `Limits::hold_upgrades` is
     /// set. For [`Resume::Raw`] the time is when the 101 is handed to hyper.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "upgrades are stripped until WebSocket is carried")
+    )]
     pub(crate) fn resume(&self, how: Resume) {
         self.resume.store(
             match how {
@@ -113,6 +117,13 @@ impl WireState {
 
     /// Whether a response is owed or under way: then a connection that is [`Phase::Idle`] is not
     /// idle.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "the connection counts its own requests; tests ask the gate"
+        )
+    )]
     pub(crate) fn is_answering(&self) -> bool {
         self.exchanges.load(Relaxed) > 0
     }

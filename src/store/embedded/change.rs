@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
-use super::tables::{millis, revision, set_meta, set_revision, strange};
-use super::writer::Seed;
+use super::tables::{millis, revision, set_revision, strange};
 use super::{feed, tables};
 use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, Receipt, Revision, Write};
@@ -66,37 +65,21 @@ pub(super) fn apply(
     Ok(revision)
 }
 
-/// Drops all control state and takes other instead. Counts and the audit log stay.
-pub(super) fn replace(
-    transaction: &Connection,
-    seed: &Seed,
-    now: Timestamp,
-) -> Result<Revision, Fault> {
-    for table in CONTROL_TABLES {
-        transaction.execute(&format!("DELETE FROM {table}"), [])?;
-    }
-    for write in &mut **seed.writes.lock() {
-        put(transaction, &write?, Claim::Take, now)?;
-    }
-    let revision = (seed.revision)();
-    set_meta(transaction, tables::INCARNATION, seed.incarnation)?;
-    set_revision(transaction, revision)?;
-    Ok(revision)
-}
-
 /// The key that a version with this hash belongs to.
 pub(super) fn hash_owner(connection: &Connection, hash: &KeyHash) -> Result<Option<KeyId>, Fault> {
     let key: Option<String> = connection
-        .prepare_cached("SELECT key FROM key_hash WHERE digest = ?1 AND pepper = ?2")?
+        .prepare_cached(
+            "SELECT id FROM key_hash JOIN keys USING (seq) WHERE digest = ?1 AND pepper = ?2",
+        )?
         .query_row(params![hash.digest, hash.pepper], |row| row.get(0))
         .optional()?;
-    key.map(|key| KeyId::from_chars(key.as_bytes()).map_err(|_| strange("key_hash", &key).into()))
+    key.map(|key| KeyId::from_chars(key.as_bytes()).map_err(|_| strange("keys", &key).into()))
         .transpose()
 }
 
 /// Whose a hash is that two keys have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claim {
+pub(super) enum Claim {
     /// The first one's; the change is refused.
     Refuse,
     /// The last one's; whoever decided on the change has looked.
@@ -111,7 +94,10 @@ fn write_all(
     now: Timestamp,
 ) -> Result<(), Fault> {
     for write in &change.writes {
-        put(transaction, write, claim, now)?;
+        match write {
+            Write::Key(key) => put_key(transaction, key, claim)?,
+            other => put_other(transaction, other, now)?,
+        }
     }
     for entry in &change.audit {
         put_audit(transaction, revision, entry)?;
@@ -121,73 +107,104 @@ fn write_all(
     Ok(())
 }
 
-fn put(transaction: &Connection, write: &Write, claim: Claim, now: Timestamp) -> Result<(), Fault> {
+/// Writes what is no key.
+pub(super) fn put_other(
+    transaction: &Connection,
+    write: &Write,
+    now: Timestamp,
+) -> Result<(), Fault> {
     match write {
-        Write::Key(key) => put_key(transaction, key, claim),
         Write::Owner(owner) => put_owner(transaction, owner),
         Write::Token(token) => put_token(transaction, token),
         Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
+        Write::Key(_) => Ok(()),
     }
 }
 
 fn put_key(transaction: &Connection, key: &Key, claim: Claim) -> Result<(), Fault> {
-    let id = key.id.chars();
-    let created_at = millis(key.created_at);
-    for version in &key.versions {
-        claim_hash(transaction, key.id, version, claim)?;
-    }
-    forget_what_was(transaction, key)?;
-    for product in &key.settings.products {
-        // A product may be named twice in a key.
-        transaction
-            .prepare_cached(
-                "INSERT OR IGNORE INTO key_product (product, created_at, id) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![product, created_at, id])?;
-    }
-    for (label, value) in &key.settings.labels {
-        transaction
-            .prepare_cached(
-                "INSERT INTO key_label (label, value, created_at, id) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![label, value, created_at, id])?;
-    }
-    transaction
-        .prepare_cached(
-            "INSERT INTO keys (id, created_at, record) VALUES (?1, ?2, ?3) ON CONFLICT (id)
-             DO UPDATE SET created_at = excluded.created_at, record = excluded.record",
-        )?
-        .execute(params![id, created_at, record::encode_key(key)])?;
-    let standing = match key.standing {
-        Standing::Active => 0,
-        Standing::Suspended { .. } => 1,
-        Standing::Revoked { .. } => 2,
+    let old: Option<(i64, Vec<u8>)> = transaction
+        .prepare_cached("SELECT seq, record FROM keys WHERE id = ?1")?
+        .query_row([key.id.chars()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((seq, old)) = old else {
+        let seq = insert_key(transaction, key)?;
+        return key
+            .versions
+            .iter()
+            .try_for_each(|version| claim_hash(transaction, key.id, seq, version, claim));
     };
+    forget_what_was(transaction, seq, &old, key)?;
+    for version in &key.versions {
+        claim_hash(transaction, key.id, seq, version, claim)?;
+    }
+    put_marks(transaction, key, seq)?;
+    transaction
+        .prepare_cached("UPDATE keys SET record = ?2 WHERE seq = ?1")?
+        .execute(params![seq, record::encode_key(key)])?;
     transaction
         .prepare_cached(
-            "INSERT INTO key_list
-                 (created_at, id, name, owner, env, standing, expires_at, used_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
-                 coalesce((SELECT max(at) FROM last_used WHERE key = ?2), 0))
-             ON CONFLICT (created_at, id) DO UPDATE SET
-                 name = excluded.name, owner = excluded.owner, env = excluded.env,
-                 standing = excluded.standing, expires_at = excluded.expires_at",
+            "UPDATE key_list SET name = ?2, owner = ?3, env = ?4, standing = ?5, created_at = ?6,
+                 expires_at = ?7 WHERE seq = ?1",
         )?
         .execute(params![
-            created_at,
-            id,
+            seq,
             key.settings.name.to_lowercase(),
             key.owner.chars(),
             key.env,
-            standing,
+            standing(key),
+            millis(key.created_at),
             key.settings.expires_at.map(millis),
         ])?;
+    Ok(())
+}
+
+/// Writes a key that is not there yet, all but its hashes; its place.
+pub(super) fn insert_key(transaction: &Connection, key: &Key) -> Result<i64, Fault> {
+    transaction
+        .prepare_cached("INSERT INTO keys (id, record) VALUES (?1, ?2)")?
+        .execute(params![key.id.chars(), record::encode_key(key)])?;
+    let seq = transaction.last_insert_rowid();
+    transaction
+        .prepare_cached(
+            "INSERT INTO key_list
+                 (seq, id, name, owner, env, standing, created_at, expires_at, used_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+                 coalesce((SELECT max(at) FROM last_used WHERE key = ?2), 0))",
+        )?
+        .execute(params![
+            seq,
+            key.id.chars(),
+            key.settings.name.to_lowercase(),
+            key.owner.chars(),
+            key.env,
+            standing(key),
+            millis(key.created_at),
+            key.settings.expires_at.map(millis),
+        ])?;
+    put_marks(transaction, key, seq)?;
+    Ok(seq)
+}
+
+/// Writes the products and labels of a key.
+fn put_marks(transaction: &Connection, key: &Key, seq: i64) -> Result<(), Fault> {
+    for product in &key.settings.products {
+        // A product may be named twice in a key.
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO key_product (product, seq) VALUES (?1, ?2)")?
+            .execute(params![product, seq])?;
+    }
+    for (label, value) in &key.settings.labels {
+        transaction
+            .prepare_cached("INSERT INTO key_label (label, value, seq) VALUES (?1, ?2, ?3)")?
+            .execute(params![label, value, seq])?;
+    }
     Ok(())
 }
 
 fn claim_hash(
     transaction: &Connection,
     key: KeyId,
+    seq: i64,
     version: &KeyVersion,
     claim: Claim,
 ) -> Result<(), Fault> {
@@ -200,76 +217,51 @@ fn claim_hash(
     }
     transaction
         .prepare_cached(
-            "INSERT INTO key_hash (digest, pepper, key, version) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (digest, pepper)
-             DO UPDATE SET key = excluded.key, version = excluded.version",
+            "INSERT INTO key_hash (digest, pepper, seq) VALUES (?1, ?2, ?3)
+             ON CONFLICT (digest, pepper) DO UPDATE SET seq = excluded.seq",
         )?
-        .execute(params![
-            hash.digest,
-            hash.pepper,
-            key.chars(),
-            version.number
-        ])?;
+        .execute(params![hash.digest, hash.pepper, seq])?;
     Ok(())
 }
 
-/// Takes out what the tables say of a key and it will not be any more: hashes, products, labels.
-fn forget_what_was(transaction: &Connection, key: &Key) -> Result<(), Fault> {
-    let id = key.id.chars();
-    let found: Option<(i64, Vec<u8>)> = transaction
-        .prepare_cached("SELECT created_at, record FROM keys WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((created_at, bytes)) = found else {
+/// Takes out what the tables say of a key and may not be so any more: hashes, products, labels.
+fn forget_what_was(transaction: &Connection, seq: i64, old: &[u8], key: &Key) -> Result<(), Fault> {
+    let Ok(old) = record::decode_key(old) else {
+        // What cannot be read does not say what to look for.
+        for search in [
+            "DELETE FROM key_product WHERE seq = ?1",
+            "DELETE FROM key_label WHERE seq = ?1",
+            "DELETE FROM key_hash WHERE seq = ?1",
+        ] {
+            transaction.execute(search, [seq])?;
+        }
         return Ok(());
     };
-    let Ok(old) = record::decode_key(&bytes) else {
-        return forget_by_search(transaction, key);
-    };
-    let kept = |version: &KeyVersion| key.versions.iter().any(|new| new.hash == version.hash);
-    for gone in old.versions.iter().filter(|version| !kept(version)) {
+    let is_kept = |version: &KeyVersion| key.versions.iter().any(|new| new.hash == version.hash);
+    for gone in old.versions.iter().filter(|version| !is_kept(version)) {
         transaction
-            .prepare_cached("DELETE FROM key_hash WHERE digest = ?1 AND pepper = ?2 AND key = ?3")?
-            .execute(params![gone.hash.digest, gone.hash.pepper, id])?;
+            .prepare_cached("DELETE FROM key_hash WHERE digest = ?1 AND pepper = ?2 AND seq = ?3")?
+            .execute(params![gone.hash.digest, gone.hash.pepper, seq])?;
     }
     for product in &old.settings.products {
         transaction
-            .prepare_cached(
-                "DELETE FROM key_product WHERE product = ?1 AND created_at = ?2 AND id = ?3",
-            )?
-            .execute(params![product, created_at, id])?;
+            .prepare_cached("DELETE FROM key_product WHERE product = ?1 AND seq = ?2")?
+            .execute(params![product, seq])?;
     }
     for (label, value) in &old.settings.labels {
         transaction
-            .prepare_cached(
-                "DELETE FROM key_label
-                 WHERE label = ?1 AND value = ?2 AND created_at = ?3 AND id = ?4",
-            )?
-            .execute(params![label, value, created_at, id])?;
-    }
-    if created_at != millis(key.created_at) {
-        transaction
-            .prepare_cached("DELETE FROM key_list WHERE created_at = ?1 AND id = ?2")?
-            .execute(params![created_at, id])?;
+            .prepare_cached("DELETE FROM key_label WHERE label = ?1 AND value = ?2 AND seq = ?3")?
+            .execute(params![label, value, seq])?;
     }
     Ok(())
 }
 
-/// The same where the old record cannot be read, and so does not say what to look for.
-fn forget_by_search(transaction: &Connection, key: &Key) -> Result<(), Fault> {
-    let id = key.id.chars();
-    for search in [
-        "DELETE FROM key_product WHERE id = ?1",
-        "DELETE FROM key_label WHERE id = ?1",
-        "DELETE FROM key_list WHERE id = ?1",
-        "DELETE FROM key_hash WHERE key = ?1",
-    ] {
-        transaction.execute(search, [id])?;
+const fn standing(key: &Key) -> u8 {
+    match key.standing {
+        Standing::Active => 0,
+        Standing::Suspended { .. } => 1,
+        Standing::Revoked { .. } => 2,
     }
-    for version in &key.versions {
-        claim_hash(transaction, key.id, version, Claim::Take)?;
-    }
-    Ok(())
 }
 
 fn is_name_taken(transaction: &Connection, owner: &Owner) -> Result<bool, Fault> {
@@ -354,16 +346,3 @@ fn put_audit(
         ])?;
     Ok(())
 }
-
-/// What a mirror takes from its store.
-const CONTROL_TABLES: [&str; 9] = [
-    "keys",
-    "key_list",
-    "key_hash",
-    "key_product",
-    "key_label",
-    "owners",
-    "tokens",
-    "receipts",
-    "feed",
-];

@@ -1,11 +1,10 @@
-//! Keeps changes for those who follow, and hands out everything to those who begin.
+//! Keeps changes for those who follow.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::{Fault, Quarantine};
 use super::tables::{revision, signed, unsigned};
 use crate::domain::change::{Change, ChangeId, Revision};
-use crate::domain::key::Key;
 use crate::store::{News, record};
 
 /// Keeps a change, and lets go of the one that is too old.
@@ -78,25 +77,6 @@ pub(super) fn since(
         return Ok(News::Trimmed);
     }
     Ok(News::Changes(changes))
-}
-
-/// Hands out every key that can be read, and says as of when.
-pub(super) fn snapshot(
-    connection: &Connection,
-    quarantine: &Quarantine,
-    mut take: impl FnMut(Key),
-) -> Result<Revision, Fault> {
-    let revision = revision(connection)?;
-    let mut statement = connection.prepare_cached("SELECT id, record FROM keys")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        match record::decode_key(bytes) {
-            Ok(key) => take(key),
-            Err(why) => quarantine.take("keys", &row.get::<_, String>(0)?, &why),
-        }
-    }
-    Ok(revision)
 }
 
 /// How many changes are kept for those who follow.

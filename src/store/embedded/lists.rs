@@ -1,8 +1,11 @@
 //! Answers lists and searches.
 //!
-//! A page of a list is found in one of two ways. If one of the conditions holds for few keys, those are
-//! gathered by its index and sorted; else the list is walked in its order until the page is full, which
-//! is soon, since the conditions hold for many. Which it is, a bounded count tells.
+//! A page of keys is found in one of three ways. Where an index knows that one of the conditions holds for
+//! few keys, those are gathered and sorted. Else the keys are looked through in the order they lie in,
+//! which is fast; if the conditions hold for few of them, those are sorted. But if they hold for many,
+//! that is noticed soon, and the list is walked in its own order until the page is full, which is soon too.
+
+use std::cmp::Ordering;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -27,22 +30,13 @@ pub(super) fn keys(
     after: Option<&Position>,
     quarantine: &Quarantine,
 ) -> Result<Page<KeyRow>, Fault> {
-    let (sql, values) = page_sql(connection, query, sort, limit, after)?;
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let value = match sort.by {
-            SortField::Name => SortValue::Text(row.get(1)?),
-            SortField::CreatedAt | SortField::LastUsedAt => {
-                SortValue::Number(unsigned(row.get(1)?))
-            }
-        };
-        found.push(Position {
-            value,
-            id: row.get(0)?,
-        });
-    }
+    let list = List {
+        connection,
+        sort,
+        limit,
+        after,
+    };
+    let mut found = list.find(conditions(query))?;
     let next = cut(&mut found, limit);
     let mut items = Vec::with_capacity(found.len());
     for Position { id, .. } in found {
@@ -51,23 +45,6 @@ pub(super) fn keys(
         }
     }
     Ok(Page { items, next })
-}
-
-/// How a page of keys is found.
-#[cfg(test)]
-pub(super) fn plan(
-    connection: &Connection,
-    query: &KeyQuery,
-    sort: KeySort,
-    limit: usize,
-    after: Option<&Position>,
-) -> Result<String, Fault> {
-    let (sql, values) = page_sql(connection, query, sort, limit, after)?;
-    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-    let steps = statement
-        .query_map(params_from_iter(values), |row| row.get::<_, String>(3))?
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(steps.join("; "))
 }
 
 /// A page of the owners with `name` in theirs, by name.
@@ -177,13 +154,11 @@ fn conditions(query: &KeyQuery) -> Vec<Condition> {
     if let Some(product) = &query.product {
         conditions.push(
             Condition::new(
-                "EXISTS (SELECT 1 FROM key_product p WHERE p.product = ?
-                     AND p.created_at = k.created_at AND p.id = k.id)",
+                "EXISTS (SELECT 1 FROM key_product p WHERE p.product = ? AND p.seq = k.seq)",
                 [Value::Text(product.clone())],
             )
             .few(
-                "key_product p CROSS JOIN key_list k
-                     ON k.created_at = p.created_at AND k.id = p.id",
+                "key_product p CROSS JOIN key_list k ON k.seq = p.seq",
                 "p.product = ?",
             ),
         );
@@ -197,17 +172,10 @@ fn conditions(query: &KeyQuery) -> Vec<Condition> {
         }
         conditions.push(
             Condition::new(
-                format!(
-                    "EXISTS (SELECT 1 FROM key_label l WHERE {which}
-                         AND l.created_at = k.created_at AND l.id = k.id)"
-                ),
+                format!("EXISTS (SELECT 1 FROM key_label l WHERE {which} AND l.seq = k.seq)"),
                 values,
             )
-            .few(
-                "key_label l CROSS JOIN key_list k
-                     ON k.created_at = l.created_at AND k.id = l.id",
-                which,
-            ),
+            .few("key_label l CROSS JOIN key_list k ON k.seq = l.seq", which),
         );
     }
     if let Some(env) = &query.env {
@@ -229,74 +197,161 @@ fn conditions(query: &KeyQuery) -> Vec<Condition> {
     conditions
 }
 
-/// The statement that finds the ids on a page, and one more if there is one.
-fn page_sql(
-    connection: &Connection,
-    query: &KeyQuery,
-    sort: KeySort,
-    limit: usize,
-    after: Option<&Position>,
-) -> Result<(String, Vec<Value>), Fault> {
-    let (column, index) = match sort.by {
-        SortField::CreatedAt => ("created_at", "key_list k"),
-        SortField::Name => ("name", "key_list k INDEXED BY key_list_by_name"),
-        SortField::LastUsedAt => ("used_at", "key_list k INDEXED BY key_list_by_use"),
-    };
-    let (than, order) = if sort.descending {
-        ("<", "DESC")
-    } else {
-        (">", "ASC")
-    };
-    let mut conditions = conditions(query);
-    let mut from = index;
-    if let Some(driver) = rarest(connection, &conditions)?
-        && let Some(condition) = conditions.get_mut(driver)
-        && let Some((few, sql)) = condition.few.take()
-    {
-        from = few;
-        condition.sql = sql;
-    }
-    let mut wheres = Vec::new();
-    let mut values = Vec::new();
-    for condition in conditions {
-        wheres.push(condition.sql);
-        values.extend(condition.values);
-    }
-    if let (Some(value), id) = edge(after) {
-        wheres.push(format!("(k.{column}, k.id) {than} (?, ?)"));
-        values.extend([value, Value::Text(id)]);
-    }
-    values.push(Value::Integer(signed(limit as u64 + 1)));
-    let wheres = if wheres.is_empty() {
-        "true".to_owned()
-    } else {
-        wheres.join(" AND ")
-    };
-    let sql = format!(
-        "SELECT k.id, k.{column} FROM {from} WHERE {wheres}
-         ORDER BY k.{column} {order}, k.id {order} LIMIT ?"
-    );
-    Ok((sql, values))
+/// A page of the list of keys that is to be found.
+pub(super) struct List<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) sort: KeySort,
+    pub(super) limit: usize,
+    pub(super) after: Option<&'a Position>,
 }
 
-/// The condition that holds for fewest keys, if it is for few.
-fn rarest(connection: &Connection, conditions: &[Condition]) -> Result<Option<usize>, Fault> {
-    let mut rarest = None;
-    for (at, condition) in conditions.iter().enumerate() {
-        let Some((from, sql)) = &condition.few else {
-            continue;
+impl List<'_> {
+    /// The places of the keys on the page, and of one more if there is one.
+    fn find(&self, mut conditions: Vec<Condition>) -> Result<Vec<Position>, Fault> {
+        if let Some(rarest) = self.rarest(&conditions)?
+            && let Some(condition) = conditions.get_mut(rarest)
+            && let Some((from, sql)) = condition.few.take()
+        {
+            condition.sql = sql;
+            return self.select(from, &conditions, true, self.limit + 1);
+        }
+        if !conditions.is_empty() {
+            let mut few = self.select("key_list k NOT INDEXED", &conditions, false, FEW + 1)?;
+            if few.len() <= FEW {
+                few.sort_by(|a, b| self.order(a, b));
+                few.truncate(self.limit + 1);
+                return Ok(few);
+            }
+        }
+        self.select(self.index(), &conditions, true, self.limit + 1)
+    }
+
+    /// The condition that holds for fewest keys, if its index says that it is for few.
+    fn rarest(&self, conditions: &[Condition]) -> Result<Option<usize>, Fault> {
+        let mut rarest = None;
+        for (at, condition) in conditions.iter().enumerate() {
+            let Some((from, sql)) = &condition.few else {
+                continue;
+            };
+            let count: i64 = self
+                .connection
+                .prepare_cached(&format!(
+                    "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {sql} LIMIT {})",
+                    FEW + 1
+                ))?
+                .query_row(params_from_iter(&condition.values), |row| row.get(0))?;
+            if count <= FEW as i64 && rarest.is_none_or(|(_, least)| count < least) {
+                rarest = Some((at, count));
+            }
+        }
+        Ok(rarest.map(|(at, _)| at))
+    }
+
+    /// The places of at most `most` keys that the conditions hold for.
+    fn select(
+        &self,
+        from: &str,
+        conditions: &[Condition],
+        in_order: bool,
+        most: usize,
+    ) -> Result<Vec<Position>, Fault> {
+        let (sql, values) = self.statement(from, conditions, in_order, most);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let value = match self.sort.by {
+                SortField::Name => SortValue::Text(row.get(1)?),
+                SortField::CreatedAt | SortField::LastUsedAt => {
+                    SortValue::Number(unsigned(row.get(1)?))
+                }
+            };
+            found.push(Position {
+                value,
+                id: row.get(0)?,
+            });
+        }
+        Ok(found)
+    }
+
+    fn statement(
+        &self,
+        from: &str,
+        conditions: &[Condition],
+        in_order: bool,
+        most: usize,
+    ) -> (String, Vec<Value>) {
+        let column = self.column();
+        let (than, order) = if self.sort.descending {
+            ("<", "DESC")
+        } else {
+            (">", "ASC")
         };
-        let count: i64 = connection
-            .prepare_cached(&format!(
-                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {sql} LIMIT {})",
-                FEW + 1
-            ))?
-            .query_row(params_from_iter(&condition.values), |row| row.get(0))?;
-        if count <= FEW && rarest.is_none_or(|(_, least)| count < least) {
-            rarest = Some((at, count));
+        let mut wheres = vec!["true"];
+        let mut values = Vec::new();
+        for condition in conditions {
+            wheres.push(&condition.sql);
+            values.extend_from_slice(&condition.values);
+        }
+        let beyond = format!("(k.{column}, k.id) {than} (?, ?)");
+        if let (Some(value), id) = edge(self.after) {
+            wheres.push(&beyond);
+            values.extend([value, Value::Text(id)]);
+        }
+        let wheres = wheres.join(" AND ");
+        let order = if in_order {
+            format!("ORDER BY k.{column} {order}, k.id {order}")
+        } else {
+            String::new()
+        };
+        values.push(Value::Integer(signed(most as u64)));
+        let sql = format!("SELECT k.id, k.{column} FROM {from} WHERE {wheres} {order} LIMIT ?");
+        (sql, values)
+    }
+
+    const fn column(&self) -> &'static str {
+        match self.sort.by {
+            SortField::CreatedAt => "created_at",
+            SortField::Name => "name",
+            SortField::LastUsedAt => "used_at",
         }
     }
-    Ok(rarest.map(|(at, _)| at))
+
+    const fn index(&self) -> &'static str {
+        match self.sort.by {
+            SortField::CreatedAt => "key_list k INDEXED BY key_list_by_creation",
+            SortField::Name => "key_list k INDEXED BY key_list_by_name",
+            SortField::LastUsedAt => "key_list k INDEXED BY key_list_by_use",
+        }
+    }
+
+    /// As the index has it: texts by their bytes.
+    fn order(&self, a: &Position, b: &Position) -> Ordering {
+        let value = match (&a.value, &b.value) {
+            (SortValue::Number(a), SortValue::Number(b)) => a.cmp(b),
+            (SortValue::Text(a), SortValue::Text(b)) => a.cmp(b),
+            (SortValue::Number(_), SortValue::Text(_)) => Ordering::Less,
+            (SortValue::Text(_), SortValue::Number(_)) => Ordering::Greater,
+        };
+        let order = value.then_with(|| a.id.cmp(&b.id));
+        if self.sort.descending {
+            order.reverse()
+        } else {
+            order
+        }
+    }
+
+    /// How the list is walked.
+    #[cfg(test)]
+    pub(super) fn plan(&self, query: &KeyQuery) -> String {
+        let (sql, values) = self.statement(self.index(), &conditions(query), true, self.limit);
+        let mut statement = self
+            .connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3));
+        steps.unwrap().flatten().collect::<Vec<_>>().join("; ")
+    }
 }
 
 fn key_row(
@@ -376,5 +431,5 @@ fn edge(after: Option<&Position>) -> (Option<Value>, String) {
 }
 
 /// So many keys are gathered and sorted in a few milliseconds; of a million, a condition that holds for
-/// more fills a page of 100 within 50,000.
-const FEW: i64 = 2_000;
+/// more fills a page of 100 within 20,000.
+const FEW: usize = 5_000;

@@ -8,6 +8,7 @@
 //! | `writer` | the one thread that writes: what waits is put into one transaction (group commit) |
 //! | `readers` | a few read-only connections, off the async threads |
 //! | `change` | puts a change into the tables · `feed` keeps it for those who follow |
+//! | `snapshot` | hands out every key · `replace` takes every key anew |
 //! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
 //!
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
@@ -22,6 +23,8 @@ mod feed;
 mod file;
 mod lists;
 mod readers;
+mod replace;
+mod snapshot;
 mod store;
 mod tables;
 #[cfg(test)]

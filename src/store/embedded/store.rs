@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::fault::{Fault, Quarantine, corrupt};
 use super::readers::Readers;
 use super::writer::{Seed, Shared, Work, Writer};
-use super::{change, feed, file, lists, tables, usage};
+use super::{change, feed, file, lists, snapshot, tables, usage};
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
@@ -189,7 +189,7 @@ impl Feed for EmbeddedStore {
 
     async fn snapshot(&self, take: Box<dyn FnMut(Key) + Send>) -> Result<Revision, StoreError> {
         let shared = Arc::clone(&self.shared);
-        self.ask(move |connection| feed::snapshot(connection, &shared.quarantine, take))
+        self.ask(move |connection| snapshot::snapshot(connection, &shared.quarantine, take))
             .await
     }
 

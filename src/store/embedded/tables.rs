@@ -19,8 +19,8 @@ pub(super) const MIGRATIONS: &[&str] = &[FIRST];
 /// Ids are the ten characters without prefix, times milliseconds since 1970, names lower case.
 ///
 /// Rows that are written often are narrow and apart from records, which are not: `key_list` is what lists
-/// walk, clustered by creation, and `usage_*` begin with the time, so that the rows of the current hour
-/// lie together and what is past its time goes in one sweep.
+/// walk, under the `seq` of its key, and `usage_*` begin with the time, so that the rows of the current
+/// hour lie together and what is past its time goes in one sweep.
 const FIRST: &str = "
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -29,45 +29,43 @@ CREATE TABLE meta (
 
 CREATE TABLE keys (
     seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    created_at INTEGER NOT NULL,
+    id TEXT NOT NULL,
     record BLOB NOT NULL
 ) STRICT;
 CREATE TABLE key_list (
-    created_at INTEGER NOT NULL,
+    seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
     name TEXT NOT NULL,
     owner TEXT NOT NULL,
     env TEXT NOT NULL,
     standing INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
     expires_at INTEGER,
-    used_at INTEGER NOT NULL,
-    PRIMARY KEY (created_at, id)
-) STRICT, WITHOUT ROWID;
+    used_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX keys_by_id ON keys (id);
+CREATE INDEX key_list_by_creation ON key_list (created_at, id);
 CREATE INDEX key_list_by_name ON key_list (name, id);
 CREATE INDEX key_list_by_use ON key_list (used_at, id);
 CREATE INDEX key_list_by_owner ON key_list (owner);
 CREATE INDEX key_list_by_standing ON key_list (standing) WHERE standing <> 0;
 CREATE INDEX key_list_by_end ON key_list (expires_at) WHERE expires_at IS NOT NULL;
-CREATE TABLE key_hash (
-    digest BLOB NOT NULL,
-    pepper INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    PRIMARY KEY (digest, pepper)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE key_product (
     product TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    PRIMARY KEY (product, created_at, id)
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (product, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE key_label (
     label TEXT NOT NULL,
     value TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    PRIMARY KEY (label, value, created_at, id)
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (label, value, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE key_hash (
+    digest BLOB NOT NULL,
+    pepper INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (digest, pepper)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE owners (

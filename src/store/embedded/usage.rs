@@ -103,8 +103,7 @@ pub(super) fn note_used(
         transaction
             .prepare_cached(
                 "UPDATE key_list SET used_at = ?2
-                 WHERE (created_at, id) = (SELECT created_at, id FROM keys WHERE id = ?1)
-                     AND used_at < ?2",
+                 WHERE seq = (SELECT seq FROM keys WHERE id = ?1) AND used_at < ?2",
             )?
             .execute(params![key.chars(), millis(at)])?;
     }

@@ -18,7 +18,7 @@ use tracing::{error, warn};
 
 use super::fault::{Fault, Gravity, Quarantine, gravity};
 use super::usage::Sweep;
-use super::{change, tables, usage};
+use super::{change, replace, tables, usage};
 use crate::domain::change::{Change, Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::time::{Clock, Timestamp};
@@ -173,6 +173,7 @@ impl Desk {
         match self.together(&batch) {
             Ok(outcomes) => {
                 self.shared.note(true);
+                self.fold_if_long(&batch);
                 match tables::revision(&self.connection) {
                     Ok(revision) => self.publish(revision),
                     Err(error) => warn!(%error, "the revision just written cannot be read back"),
@@ -234,6 +235,24 @@ impl Desk {
         }
     }
 
+    /// Folds the log into the file at once where it has become long, so that the next small change does
+    /// not pay for it.
+    fn fold_if_long(&self, batch: &[Job]) {
+        if batch.iter().any(Job::stands_alone) {
+            self.fold();
+        }
+    }
+
+    fn fold(&self) {
+        let folded = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            // The next start finds everything in the log all the same.
+            warn!(%error, "the log could not be folded into the store");
+        }
+    }
+
     fn publish(&self, revision: Revision) {
         self.shared.revision.send_if_modified(|known| {
             let moved = *known != revision;
@@ -255,13 +274,7 @@ impl Desk {
     /// Leaves one whole file behind, nothing beside it.
     fn end(self) {
         if self.fence.is_none() {
-            let left = self
-                .connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(error) = left {
-                // The next start finds everything in the log all the same.
-                warn!(%error, "the log could not be folded into the store");
-            }
+            self.fold();
         }
         if let Err((_, error)) = self.connection.close() {
             warn!(%error, "the store could not be closed");
@@ -302,7 +315,7 @@ impl Work {
             Self::Usage(batch) => usage::add(transaction, batch, now, sweep).map(|()| 0),
             Self::Epoch(node, now) => usage::begin_epoch(transaction, node, *now),
             Self::Used(uses) => usage::note_used(transaction, uses).map(|()| 0),
-            Self::Replace(seed) => change::replace(transaction, seed, now).map(|at| at.0),
+            Self::Replace(seed) => replace::replace(transaction, seed, now).map(|at| at.0),
         }
     }
 }

@@ -304,6 +304,10 @@ fn owned(texts: Vec<&str>) -> Vec<String> {
     texts.into_iter().map(str::to_owned).collect()
 }
 
+#[expect(
+    clippy::ptr_arg,
+    reason = "serde calls it with a reference to the field"
+)]
 fn is_empty(map: &Cow<'_, serde_json::Map<String, serde_json::Value>>) -> bool {
     map.is_empty()
 }

@@ -374,8 +374,6 @@ fn a_newer_format_is_named() {
 
 #[test]
 fn fields_of_a_newer_binary_are_passed_over_and_missing_ones_have_their_defaults() {
-    let newer =
-        json!({"id": "", "name": "n", "kind": "user", "created_at": 5, "colour": {"of": ["hair"]}});
     #[derive(serde::Serialize)]
     struct Newer<'a> {
         id: super::form::Bytes<10>,

@@ -52,9 +52,6 @@ impl Shared {
     }
 }
 
-/// Ids and the records they have.
-type Records = Vec<(Vec<u8>, Vec<u8>)>;
-
 /// One reading of the whole store.
 struct Reading<'a> {
     shared: &'a Shared,
@@ -90,7 +87,7 @@ impl Reading<'_> {
             for bucket in buckets {
                 ask.hgetall(bucket);
             }
-            let records: Vec<Records> = self.connection.ask_all(&ask).await?;
+            let records: Vec<Vec<Pair>> = self.connection.ask_all(&ask).await?;
             for (_id, record) in records.into_iter().flatten() {
                 self.pass(Kind::Key, &record).await?;
             }
@@ -104,7 +101,8 @@ impl Reading<'_> {
     async fn table(&mut self, name: &str, kind: Kind) -> Result<(), Fault> {
         let mut cursor: u64 = 0;
         loop {
-            let (next, records): (u64, Records) = self.connection.ask(&scan(name, cursor)).await?;
+            let (next, records): (u64, Vec<Pair>) =
+                self.connection.ask(&scan(name, cursor)).await?;
             for (_id, record) in records {
                 self.pass(kind, &record).await?;
             }
@@ -265,3 +263,6 @@ mod tests {
         assert_eq!(theirs.standing, Standing::Suspended { at });
     }
 }
+
+/// The name and the value of a field of a hash.
+type Pair = (Vec<u8>, Vec<u8>);

@@ -6,7 +6,7 @@ use http::Method;
 use portcullis::store::StoreError;
 use serde_json::json;
 
-use crate::admin::harness::{Admin, Setup};
+use crate::admin::harness::{Admin, Setup, request};
 use crate::admin::shaken::{Shake, Shaken};
 
 fn shaken(shakes: Vec<Shake>) -> Admin {
@@ -95,4 +95,32 @@ async fn changes_of_one_gate_do_not_overtake_each_other() {
         ["Billing"],
         "made once"
     );
+}
+
+#[tokio::test]
+async fn a_change_that_this_gate_does_not_act_on_is_not_called_done() {
+    let admin = Admin::with(Setup {
+        follows: false,
+        ..Setup::default()
+    });
+    let body = json!({"name": "k", "owner": {"name": "Billing", "type": "team"}});
+    let reply = admin.call(Method::POST, "/admin/keys", body).await;
+    assert_eq!(reply.problem(), (503, "internal"));
+    assert_eq!(
+        admin.get("/admin/keys").await.names(),
+        ["k"],
+        "it is stored"
+    );
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_call_and_nothing_else() {
+    let admin = Admin::with(Setup {
+        panics: true,
+        ..Setup::default()
+    });
+    let reply = admin.ask(request(Method::GET, "/readyz", &[], None)).await;
+    assert_eq!(reply.problem(), (503, "internal"));
+    assert!(!reply.text.contains("as the test wants it"));
+    assert_eq!(admin.get("/admin/keys").await.status, 200);
 }

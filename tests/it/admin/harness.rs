@@ -52,6 +52,10 @@ pub struct Admin {
 pub struct Setup {
     pub token: Option<&'static str>,
     pub open_metrics: bool,
+    /// Whether the gate panics when it is asked whether it is ready.
+    pub panics: bool,
+    /// Whether the gate's cache follows the store.
+    pub follows: bool,
 }
 
 impl Default for Setup {
@@ -59,6 +63,8 @@ impl Default for Setup {
         Self {
             token: Some(CONFIGURED),
             open_metrics: false,
+            panics: false,
+            follows: true,
         }
     }
 }
@@ -78,19 +84,24 @@ impl Admin {
         let clock = Arc::new(ManualClock(AtomicU64::new(START_MS)));
         let store = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();
         let store = wrap(Arc::new(store));
-        let applied = Arc::new(Reached::default());
+        let applied = Arc::new(Reached {
+            last: AtomicU64::new(0),
+            follows: setup.follows,
+        });
         let writer = Arc::new(Writer::new(store.clone(), applied.clone()));
         let tokens =
             || TokenService::new(store.clone(), clock.clone(), writer.clone(), setup.token);
         let minutes = Arc::new(FewMinutes::default());
-        let tap = Arc::new(Tap::new());
+        let tap = Arc::new(Tap::default());
         let (closing, closed) = watch::channel(false);
         let services = Services {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()),
             owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
             tokens: tokens(),
             usage: UsageService::new(store.clone(), minutes.clone()),
-            gate: Arc::new(Calm),
+            gate: Arc::new(Calm {
+                panics: setup.panics,
+            }),
             tap: tap.clone(),
             closing: closed,
             clock: clock.clone(),
@@ -290,19 +301,24 @@ impl Clock for ManualClock {
 }
 
 /// Remembers which revisions were waited for.
-#[derive(Default)]
-pub struct Reached(AtomicU64);
+pub struct Reached {
+    last: AtomicU64,
+    follows: bool,
+}
 
 impl Reached {
     pub fn last(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.last.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
 impl Applied for Reached {
     async fn reached(&self, revision: Revision) {
-        self.0.store(revision.0, Ordering::SeqCst);
+        if !self.follows {
+            std::future::pending().await
+        }
+        self.last.store(revision.0, Ordering::SeqCst);
     }
 }
 
@@ -327,7 +343,9 @@ impl Minutes for FewMinutes {
 }
 
 /// A gate with nothing to complain of.
-struct Calm;
+struct Calm {
+    panics: bool,
+}
 
 impl Gate for Calm {
     fn node(&self) -> &str {
@@ -366,6 +384,7 @@ impl Gate for Calm {
     }
 
     fn ready(&self) -> Result<(), String> {
+        assert!(!self.panics, "as the test wants it");
         Ok(())
     }
 

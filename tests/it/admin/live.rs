@@ -82,12 +82,12 @@ async fn listeners_leave_when_the_gate_closes() {
     let body = listen(&admin, "", bearer()).await;
     assert!(admin.tap.is_watched());
     admin.closing.send(true).unwrap();
-    let rest: Vec<_> = body.into_data_stream().collect().await;
+    let rest: Vec<_> = StreamExt::collect(body.into_data_stream()).await;
     assert!(rest.is_empty());
     assert!(!admin.tap.is_watched());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_listener_whose_token_was_revoked_is_sent_away() {
     let admin = Admin::start();
     let token = admin.make_token("viewer", None).await;
@@ -98,7 +98,7 @@ async fn a_listener_whose_token_was_revoked_is_sent_away() {
     admin
         .call(Method::DELETE, &format!("/admin/tokens/{id}"), None)
         .await;
-    let rest: Vec<_> = body.into_data_stream().collect().await;
+    let rest: Vec<_> = StreamExt::collect(body.into_data_stream()).await;
     assert!(rest.is_empty());
 }
 

@@ -67,6 +67,10 @@ async fn a_bad_owner_is_refused_by_its_fields() {
         assert_eq!(reply.problem(), (422, "invalid"));
         assert_eq!(reply.pointers(), [pointer]);
     }
+    let body = json!({"name": null});
+    let path = "/admin/users/usr_0000000000";
+    let reply = admin.call(Method::PATCH, path, body).await;
+    assert_eq!(reply.problem(), (422, "invalid"));
     let reply = admin.get("/admin/users/usr_0000000000").await;
     assert_eq!(reply.problem(), (404, "not_found"));
     let body = json!({"name": "x"});

@@ -183,7 +183,7 @@ async fn a_page_elsewhere_cannot_reach_the_admin_api_by_a_name_of_its_own() {
         "gate.example",
         "GATE.example:80",
         "localhost",
-        "[::1]:80",
+        "[::1]:0",
         "10.0.0.1",
     ] {
         assert_eq!(ask(host).await.status, 200, "{host}");

@@ -3,7 +3,7 @@
 use portcullis::domain::time::Timestamp;
 use serde_json::json;
 
-use super::canned::{Admin, json as answer};
+use super::canned::{Admin, TOKEN, command, json as answer};
 use super::{KEY, OWNER, key, problem};
 
 const SECRET: &str = "pk_live_3fXk29QmZa_000000000000000000000000000000AbCdEf";
@@ -149,6 +149,35 @@ fn json_is_the_answer_as_it_came_with_what_is_not_known_here() {
     assert_eq!(run.json()["key"], key("billing-worker"));
     assert_eq!(run.stdout.matches(SECRET).count(), 1);
     assert_eq!(run.stderr, "");
+}
+
+/// Whoever reads the secret and goes away before it came must not think that all is well.
+#[test]
+fn a_secret_that_nobody_can_read_any_more_is_a_failure() {
+    for json in [None, Some("--json")] {
+        let admin = Admin::answering([created()]);
+        let url = admin.url();
+        let mut line = vec!["keys", "create", "--name", "k", "--owner", "o"];
+        line.extend(json);
+
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let environment = [
+            ("PORTCULLIS_ADMIN_URL", url.as_str()),
+            ("PORTCULLIS_ADMIN_TOKEN", TOKEN),
+        ];
+        let output = command(&line, &environment).stdout(full).output().unwrap();
+
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains(&format!("{KEY} was made, but its secret")),
+            "{said}"
+        );
+        assert!(!said.contains(SECRET), "{said}");
+    }
 }
 
 /// A script that takes the secret from standard output must not go on with an empty one.

@@ -1,5 +1,30 @@
-//! The language that tests are written in.
+//! The test language: an upstream, a gateway, a client.
+//!
+//! ```text
+//! let upstream = Upstream::echo().await;
+//! let gateway = Gateway::routing("/", &upstream).start().await;
+//! let key = gateway.create_key().await;
+//! let reply = gateway.get("/").with(&key).await;
+//! ```
+//!
+//! A [`Gateway`] is `app::start` in this process, on free ports, with a folder and a clock of its own. When
+//! it is dropped it is stopped, and everything it logged must have been counted. An [`Upstream`] is a
+//! socket and a script, and remembers the bytes it saw. Time is turned by hand; what really has to be
+//! waited for is waited for by [`eventually`], as a condition.
 
+pub mod admin;
+pub mod client;
+pub mod clock;
+pub mod gateway;
 pub(crate) mod patience;
+pub mod raw;
 pub(crate) mod redis;
+pub mod tls;
+pub mod upstream;
 pub(crate) mod wire;
+
+pub use client::{Ask, Connection, Reply};
+pub use clock::{ManualClock, eventually, within};
+pub use gateway::Gateway;
+pub use raw::Raw;
+pub use upstream::Upstream;

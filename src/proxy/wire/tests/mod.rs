@@ -1,16 +1,8 @@
 //! What the gate lets through, and what hyper makes of it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 mod bodies;
 mod differential;
 mod heads;
 mod owner;
-mod speed;
 mod stream;
 
 use std::collections::VecDeque;

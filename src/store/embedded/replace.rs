@@ -1,0 +1,81 @@
+//! Takes all control state anew, as a mirror does that was away for too long.
+//!
+//! A million keys are put into tables without indexes, which only grow at their end, and the indexes are
+//! made when all are there: each is then sorted once, instead of being read and written all over for
+//! every key.
+
+use rusqlite::{Connection, params};
+
+use super::change::{insert_key, put_other};
+use super::fault::Fault;
+use super::tables::{self, set_meta, set_revision};
+use super::writer::Seed;
+use crate::domain::change::{Revision, Write};
+use crate::domain::time::Timestamp;
+
+/// Drops all control state and takes what `seed` gives instead, each key once. Counts and the audit log
+/// stay.
+pub(super) fn replace(
+    transaction: &Connection,
+    seed: &Seed,
+    now: Timestamp,
+) -> Result<Revision, Fault> {
+    for table in CONTROL_TABLES {
+        transaction.execute(&format!("DELETE FROM {table}"), [])?;
+    }
+    let indexes = drop_indexes(transaction)?;
+    transaction.execute_batch("CREATE TABLE claims (digest BLOB, pepper INTEGER, seq INTEGER)")?;
+    for write in &mut **seed.writes.lock() {
+        match write? {
+            Write::Key(key) => {
+                let seq = insert_key(transaction, &key)?;
+                for version in &key.versions {
+                    transaction
+                        .prepare_cached("INSERT INTO claims VALUES (?1, ?2, ?3)")?
+                        .execute(params![version.hash.digest, version.hash.pepper, seq])?;
+                }
+            }
+            other => put_other(transaction, &other, now)?,
+        }
+    }
+    transaction.execute_batch(
+        "INSERT OR REPLACE INTO key_hash (digest, pepper, seq)
+             SELECT digest, pepper, seq FROM claims ORDER BY digest, pepper, seq;
+         DROP TABLE claims;",
+    )?;
+    for index in indexes {
+        transaction.execute_batch(&index)?;
+    }
+    let revision = (seed.revision)();
+    set_meta(transaction, tables::INCARNATION, seed.incarnation)?;
+    set_revision(transaction, revision)?;
+    Ok(revision)
+}
+
+/// Drops the indexes of keys; the statements that make them again.
+fn drop_indexes(transaction: &Connection) -> Result<Vec<String>, Fault> {
+    let indexes: Vec<(String, String)> = transaction
+        .prepare(
+            "SELECT name, sql FROM sqlite_schema
+             WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('keys', 'key_list')",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (name, _) in &indexes {
+        transaction.execute_batch(&format!("DROP INDEX {name}"))?;
+    }
+    Ok(indexes.into_iter().map(|(_, sql)| sql).collect())
+}
+
+/// What a mirror takes from its store.
+const CONTROL_TABLES: [&str; 9] = [
+    "keys",
+    "key_list",
+    "key_hash",
+    "key_product",
+    "key_label",
+    "owners",
+    "tokens",
+    "receipts",
+    "feed",
+];

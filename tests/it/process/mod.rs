@@ -1,0 +1,8 @@
+//! The built binary as an operator meets it: started, loaded, killed, started again.
+
+mod canary;
+mod clients;
+mod counts;
+mod faults;
+mod gate;
+mod kills;

@@ -1,0 +1,361 @@
+//! A gate: `app::start` in this process, on free ports, with a folder and a clock of its own.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use portcullis::app::{self, Running, SystemClock};
+use portcullis::config;
+use portcullis::domain::time::{Clock, Timestamp};
+use portcullis::domain::usage::Step;
+use portcullis::store::embedded::EmbeddedStore;
+use portcullis::store::{Feed, UsageStore};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::client::{Ask, Connection};
+use super::clock::{ManualClock, START_MS, eventually, within};
+use super::raw::Raw;
+use super::tls::Certificates;
+use super::upstream::Upstream;
+
+/// A gate that is about to start.
+pub struct Builder {
+    listener: String,
+    pools: Vec<String>,
+    routes: Vec<String>,
+    settings: Vec<String>,
+    is_on_system_clock: bool,
+    workers: usize,
+}
+
+impl Builder {
+    /// The first route asks for this too: fields as they stand in the file.
+    pub fn asking(mut self, fields: &str) -> Self {
+        let first = &mut self.routes[0];
+        first.truncate(first.len() - " }".len());
+        first.push_str(&format!(", {fields} }}"));
+        self
+    }
+
+    /// One more route, as it stands in the file.
+    pub fn route(mut self, route: &str) -> Self {
+        self.routes.push(route.to_owned());
+        self
+    }
+
+    /// The first upstream has this too: fields as they stand in the file.
+    pub fn pool(mut self, fields: &str) -> Self {
+        let first = &mut self.pools[0];
+        first.truncate(first.len() - " }".len());
+        first.push_str(&format!(", {fields} }}"));
+        self
+    }
+
+    /// One more section of the file.
+    pub fn setting(mut self, text: &str) -> Self {
+        self.settings.push(text.to_owned());
+        self
+    }
+
+    /// Serves on so many cores; otherwise on one.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// Time passes by itself.
+    pub fn on_system_clock(mut self) -> Self {
+        self.is_on_system_clock = true;
+        self
+    }
+
+    /// The listener speaks HTTP/2 too, by prior knowledge.
+    pub fn h2c(mut self) -> Self {
+        self.listener = "{ address: \"127.0.0.1:0\", h2c: true }".into();
+        self
+    }
+
+    /// The listener speaks TLS.
+    pub fn tls(mut self, certificates: &Certificates) -> Self {
+        let certificates = certificates.yaml();
+        self.listener =
+            format!("{{ address: \"127.0.0.1:0\", tls: {{ certificates: {certificates} }} }}");
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> Gateway {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let text = format!(
+            "listeners:\n  - {}\nadmin: {{ address: \"127.0.0.1:0\" }}\nnode: gate-1\nworkers: {}\n\
+             store: {{ embedded: {{ path: {} }} }}\ndata_dir: {}\naccess_log: {{ to: {} }}\n\
+             upstreams:\n{}\nroutes:\n{}\n{}\n",
+            self.listener,
+            self.workers,
+            path("store"),
+            path("data"),
+            path("access.log"),
+            indented("  ", &self.pools),
+            indented("  - ", &self.routes),
+            self.settings.join("\n"),
+        );
+        let loaded = config::load_text(&text, "test.yaml", &|_| None);
+        assert!(loaded.is_ok(), "{}\n{text}", loaded.unwrap_err());
+        let clock = Arc::<ManualClock>::default();
+        let read_by_gate: Arc<dyn Clock> = if self.is_on_system_clock {
+            Arc::new(SystemClock::new())
+        } else {
+            clock.clone()
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let starting = runtime.spawn(app::start(loaded.unwrap(), read_by_gate));
+        let mut running = starting.await.unwrap().unwrap();
+        let token = running.first_token.take().unwrap();
+        Gateway {
+            address: running.addresses[0],
+            admin: running.admin,
+            token: token.reveal().to_owned(),
+            clock,
+            log: folder.path().join("access.log"),
+            runtime: Some(runtime),
+            running: Some(running),
+            stopping: None,
+            folder,
+        }
+    }
+}
+
+fn indented(before: &str, lines: &[String]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| format!("{before}{line}")).collect();
+    lines.join("\n")
+}
+
+/// A gate that runs. Dropped, it is stopped, and must have counted all that it served.
+pub struct Gateway {
+    address: SocketAddr,
+    admin: SocketAddr,
+    token: String,
+    /// What it goes by, unless on the system's clock.
+    pub clock: Arc<ManualClock>,
+    log: PathBuf,
+    runtime: Option<Runtime>,
+    running: Option<Running>,
+    stopping: Option<JoinHandle<()>>,
+    folder: TempDir,
+}
+
+impl Gateway {
+    /// One route, by prefix, to one upstream `api`.
+    pub fn routing(prefix: &str, upstream: &Upstream) -> Builder {
+        Self::balancing(prefix, &[upstream])
+    }
+
+    /// One route, by prefix, to an upstream `api` of several endpoints.
+    pub fn balancing(prefix: &str, endpoints: &[&Upstream]) -> Builder {
+        let endpoints: Vec<String> = endpoints
+            .iter()
+            .map(|it| format!("\"http://{}\"", it.address()))
+            .collect();
+        Builder {
+            listener: "{ address: \"127.0.0.1:0\" }".into(),
+            pools: vec![format!("api: {{ endpoints: [{}] }}", endpoints.join(", "))],
+            routes: vec![format!(
+                "{{ name: api, match: {{ path_prefix: {prefix} }}, upstream: api }}"
+            )],
+            settings: vec!["drain: 5s".into()],
+            is_on_system_clock: false,
+            workers: 1,
+        }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A `GET`.
+    pub fn get(&self, path: &str) -> Ask {
+        self.ask(Method::GET, path)
+    }
+
+    /// A `POST`.
+    pub fn post(&self, path: &str) -> Ask {
+        self.ask(Method::POST, path)
+    }
+
+    /// Any request.
+    pub fn ask(&self, method: Method, path: &str) -> Ask {
+        Ask::new(self.address, method, path)
+    }
+
+    /// A connection that is kept.
+    pub async fn connect(&self) -> Connection {
+        Connection::to(self.address).await
+    }
+
+    /// A connection that speaks HTTP/2 by prior knowledge.
+    pub async fn http2(&self) -> Connection {
+        Connection::http2(self.address).await
+    }
+
+    /// A connection that speaks bytes.
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(self.address).await
+    }
+
+    /// Sends bytes and reads until the gate closes.
+    pub async fn send_raw(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut raw = self.raw().await;
+        raw.write(bytes).await;
+        raw.rest().await
+    }
+
+    /// The first so many lines of the access log, when they are there.
+    pub async fn log_lines(&self, count: usize) -> Vec<Value> {
+        eventually("lines in the access log", async || {
+            let lines = self.log_now();
+            (lines.len() >= count).then_some(lines)
+        })
+        .await
+    }
+
+    /// The lines of the access log that are there now.
+    pub fn log_now(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Waits until nothing is in flight to any endpoint, and no request of a client is under way.
+    pub async fn is_quiet(&self) {
+        eventually("nothing is in flight", async || {
+            let metrics = self.admin(Method::GET, "/metrics", None).await;
+            let in_flight = metrics
+                .text()
+                .lines()
+                .filter(|line| line.starts_with("portcullis_endpoint_requests_in_flight{"))
+                .any(|line| !line.ends_with(" 0"));
+            (!in_flight).then_some(())
+        })
+        .await;
+    }
+
+    /// Begins to stop, as on SIGTERM.
+    pub fn begin_stop(&mut self) {
+        let running = self.running.take().unwrap();
+        let runtime = self.runtime.as_ref().unwrap();
+        self.stopping = Some(runtime.spawn(running.stop()));
+    }
+
+    /// Whether it has stopped.
+    pub fn has_stopped(&self) -> bool {
+        self.stopping.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Waits until it has stopped.
+    pub async fn stopped(&mut self) {
+        if let Some(stopping) = self.stopping.take() {
+            within("the gate stops", stopping).await.unwrap();
+        }
+    }
+
+    /// What the store has of each key in the log: requests admitted and refused.
+    ///
+    /// Only when the gate has stopped: one at a time may have the store.
+    async fn stored(&self) -> HashMap<String, u64> {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let store = EmbeddedStore::open(&self.folder.path().join("store"), clock).unwrap();
+        let (from, to) = (
+            Timestamp::from_millis(0),
+            Timestamp::from_millis(2 * START_MS),
+        );
+        let mut counts = HashMap::new();
+        for id in self.logged().into_keys() {
+            let buckets = store.usage(id.parse().unwrap(), Step::Day, from, to);
+            let counted = buckets.await.unwrap().into_iter().map(|bucket| {
+                let refused: u64 = bucket.tally.refused.iter().map(|(_, count)| count).sum();
+                bucket.tally.requests + refused
+            });
+            counts.insert(id, counted.sum());
+        }
+        store.close().await;
+        counts
+    }
+
+    /// How many requests of each key the access log has.
+    fn logged(&self) -> HashMap<String, u64> {
+        let mut counts = HashMap::new();
+        for line in self.log_now() {
+            if let Some(id) = line["key_id"].as_str() {
+                *counts.entry(id.to_owned()).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+impl Drop for Gateway {
+    /// Drains, and asserts that nothing is left: it stops in time, gives the store back, and the store
+    /// has every request that the log has.
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        let (running, stopping) = (self.running.take(), self.stopping.take());
+        let stop = async {
+            if let Some(running) = running {
+                running.stop().await;
+            }
+            if let Some(stopping) = stopping {
+                stopping.await.unwrap();
+            }
+        };
+        // A runtime must not be waited for on a thread of another.
+        let is_panicking = std::thread::panicking();
+        let (in_time, stored) = std::thread::scope(|scope| {
+            let stopped = scope.spawn(|| {
+                let in_time = runtime.block_on(async { timeout(STOP_MAX, stop).await.is_ok() });
+                let stored = (in_time && !is_panicking).then(|| runtime.block_on(self.stored()));
+                runtime.shutdown_background();
+                (in_time, stored)
+            });
+            stopped.join().unwrap()
+        });
+        if is_panicking {
+            return;
+        }
+        assert!(in_time, "the gate did not stop");
+        let logged = self.logged();
+        assert_eq!(
+            stored,
+            Some(logged),
+            "what was served is not what was counted"
+        );
+    }
+}
+
+/// More than a drain may take.
+const STOP_MAX: Duration = Duration::from_secs(20);
