@@ -283,10 +283,15 @@ impl Answer {
         }
     }
 
-    /// Some of the body; `None` at its end.
+    /// Some of the body; `None` at its end, which HTTP/2 may say with an empty frame.
     pub(crate) async fn some(&mut self) -> Option<Bytes> {
-        let frame = within("some of a reply", self.body.frame()).await?;
-        frame.unwrap().into_data().ok()
+        loop {
+            let frame = within("some of a reply", self.body.frame()).await?;
+            let data = frame.unwrap().into_data().ok()?;
+            if !data.is_empty() {
+                return Some(data);
+            }
+        }
     }
 
     /// Reads the rest.
