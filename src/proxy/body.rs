@@ -246,10 +246,12 @@ enum Content {
         place: Option<usize>,
         due: Tick,
     },
+    /// An answer that broke off, which the client has yet to be shown.
+    Broken(OutgoingError),
 }
 
 /// Why an answer's body does not end well. The client sees it cut, never completed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(crate) enum OutgoingError {
     /// The upstream broke off.
     #[error("the upstream's answer broke off")]
@@ -285,6 +287,17 @@ impl Outgoing {
         Self { content, record }
     }
 
+    /// Ends the answer in the middle, a turn later: whoever writes it would throw away what it has not
+    /// written yet, the head perhaps, and a connection that closes without a word invites a client to
+    /// send its request again.
+    fn break_off<T>(&mut self, error: OutgoingError, cx: &Context<'_>) -> Poll<T> {
+        self.record.cut();
+        self.finish();
+        self.content = Content::Broken(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     fn finish(&mut self) {
         if let Content::Download { place, .. } = &mut self.content {
             self.record.worker().deadlines.leave(place.take());
@@ -304,6 +317,11 @@ impl Body for Outgoing {
         let this = &mut *self;
         match &mut this.content {
             Content::Empty => Poll::Ready(None),
+            Content::Broken(error) => {
+                let error = *error;
+                this.content = Content::Empty;
+                Poll::Ready(Some(Err(error)))
+            }
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.content = Content::Empty;
@@ -319,9 +337,7 @@ impl Body for Outgoing {
                 let deadlines = &this.record.worker().deadlines;
                 match download.poll_frame(cx) {
                     Poll::Pending if deadlines.now() >= *due => {
-                        this.record.cut();
-                        this.finish();
-                        Poll::Ready(Some(Err(OutgoingError::Silent)))
+                        this.break_off(OutgoingError::Silent, cx)
                     }
                     Poll::Pending => {
                         *place = Some(deadlines.wait(*place, *due, cx));
@@ -336,11 +352,7 @@ impl Body for Outgoing {
                         }
                         Poll::Ready(Some(Ok(frame)))
                     }
-                    Poll::Ready(Some(Err(_))) => {
-                        this.record.cut();
-                        this.finish();
-                        Poll::Ready(Some(Err(OutgoingError::Broken)))
-                    }
+                    Poll::Ready(Some(Err(_))) => this.break_off(OutgoingError::Broken, cx),
                     Poll::Ready(None) => {
                         this.finish();
                         Poll::Ready(None)
@@ -354,7 +366,7 @@ impl Body for Outgoing {
         match &self.content {
             Content::Empty => true,
             Content::Whole(bytes) => bytes.is_empty(),
-            Content::Download { .. } => false,
+            Content::Download { .. } | Content::Broken(_) => false,
         }
     }
 
@@ -363,6 +375,7 @@ impl Body for Outgoing {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Download { download, .. } => download.size_hint(),
+            Content::Broken(_) => SizeHint::default(),
         }
     }
 }

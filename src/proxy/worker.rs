@@ -116,7 +116,11 @@ pub(crate) fn run(
         next_request: Cell::new(0),
         plane,
     });
-    runtime.block_on(serve(worker, doors, stage))
+    let served = runtime.block_on(serve(Rc::clone(&worker), doors, stage));
+    // What was cut by the end of the drain time is dropped with the runtime, and leaves its lines only then.
+    drop(runtime);
+    worker.log.flush(&worker.counters);
+    served
 }
 
 async fn serve(

@@ -292,7 +292,7 @@ async fn head_and_204_and_304_have_no_body_and_the_connection_goes_on() {
             } else if seen.line().contains("/none") {
                 b"HTTP/1.1 204 No Content\r\n\r\n"
             } else {
-                b"HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\ncontent-length: 7\r\n\r\n"
+                b"HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n"
             };
             socket.write(answer).await;
         }
@@ -303,8 +303,8 @@ async fn head_and_204_and_304_have_no_body_and_the_connection_goes_on() {
     for (line, expected, length) in [
         ("HEAD /long", 200, Some("1000")),
         ("GET /none", 204, None),
-        ("GET /same", 304, Some("7")),
-        ("HEAD /same", 304, Some("7")),
+        ("GET /same", 304, None),
+        ("HEAD /same", 304, None),
     ] {
         raw.write(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"))
             .await;

@@ -8,7 +8,7 @@ use super::gateway::Gateway;
 
 /// A key, and its secret.
 #[derive(Debug, Clone)]
-pub struct Key {
+pub(crate) struct Key {
     /// `key_…`.
     pub id: String,
     /// What a client shows.
@@ -21,12 +21,12 @@ pub struct Key {
 
 impl Gateway {
     /// Makes a key that may do anything no scope is asked for.
-    pub async fn create_key(&self) -> Key {
+    pub(crate) async fn create_key(&self) -> Key {
         self.create_key_with(json!({})).await
     }
 
     /// Makes a key with these fields.
-    pub async fn create_key_with(&self, fields: Value) -> Key {
+    pub(crate) async fn create_key_with(&self, fields: Value) -> Key {
         let mut body = json!({"name": "k", "owner": {"name": "Billing", "type": "team"}});
         let wanted = body.as_object_mut().unwrap();
         wanted.extend(fields.as_object().unwrap().clone());
@@ -43,28 +43,28 @@ impl Gateway {
     }
 
     /// Revokes a key.
-    pub async fn revoke(&self, key: &Key) {
+    pub(crate) async fn revoke(&self, key: &Key) {
         let path = format!("/admin/keys/{}", key.id);
         let reply = self.admin(Method::DELETE, &path, None).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
     /// Suspends a key, or resumes it.
-    pub async fn pause(&self, key: &Key, how: &str) {
+    pub(crate) async fn pause(&self, key: &Key, how: &str) {
         let path = format!("/admin/keys/{}/{how}", key.id);
         let reply = self.admin(Method::POST, &path, None).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
     /// Changes a key.
-    pub async fn patch(&self, key: &Key, fields: Value) {
+    pub(crate) async fn patch(&self, key: &Key, fields: Value) {
         let path = format!("/admin/keys/{}", key.id);
         let reply = self.admin(Method::PATCH, &path, Some(fields)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
     /// Calls the admin API.
-    pub async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+    pub(crate) async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         let ask = self.ask_admin(method, path);
         match body {
             Some(body) => ask.json(&body).await,
@@ -73,13 +73,13 @@ impl Gateway {
     }
 
     /// A call of the admin API.
-    pub fn ask_admin(&self, method: Method, path: &str) -> Ask {
+    pub(crate) fn ask_admin(&self, method: Method, path: &str) -> Ask {
         Ask::new(self.admin_address(), method, path)
             .header("authorization", &format!("Bearer {}", self.token()))
     }
 
     /// The value of a metric, its labels as they stand there.
-    pub async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
         let reply = self.admin(Method::GET, "/metrics", None).await;
         let line = reply
             .text()

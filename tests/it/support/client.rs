@@ -23,7 +23,7 @@ use super::clock::within;
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A request, and where it goes; awaited, it goes there on a connection of its own.
-pub struct Ask {
+pub(crate) struct Ask {
     address: SocketAddr,
     method: Method,
     path: String,
@@ -34,7 +34,7 @@ pub struct Ask {
 
 impl Ask {
     /// A request to an address.
-    pub fn new(address: SocketAddr, method: Method, path: &str) -> Self {
+    pub(crate) fn new(address: SocketAddr, method: Method, path: &str) -> Self {
         Self {
             address,
             method,
@@ -46,12 +46,12 @@ impl Ask {
     }
 
     /// With a key, in the usual field.
-    pub fn with(self, key: &Key) -> Self {
+    pub(crate) fn with(self, key: &Key) -> Self {
         self.header("x-api-key", &key.secret)
     }
 
     /// With one more field.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         self.headers
             .append(name, HeaderValue::from_str(value).unwrap());
@@ -59,25 +59,25 @@ impl Ask {
     }
 
     /// For another host.
-    pub fn host(mut self, host: &str) -> Self {
+    pub(crate) fn host(mut self, host: &str) -> Self {
         host.clone_into(&mut self.host);
         self
     }
 
     /// With a body of known length.
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = whole(body.into());
         self
     }
 
     /// With a body in JSON.
-    pub fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json")
             .body(body.to_string())
     }
 
     /// With a body that is sent as it is fed.
-    pub fn feeding(mut self) -> (Self, Feed) {
+    pub(crate) fn feeding(mut self) -> (Self, Feed) {
         let (sender, receiver) = mpsc::channel(1);
         let frames = stream::unfold(receiver, async |mut receiver| {
             receiver.recv().await.map(|frame| (frame, receiver))
@@ -121,29 +121,29 @@ fn whole(bytes: Bytes) -> Body {
 }
 
 /// The other end of a body that is sent as it is fed; ended when dropped.
-pub struct Feed(mpsc::Sender<Result<Frame<Bytes>, std::io::Error>>);
+pub(crate) struct Feed(mpsc::Sender<Result<Frame<Bytes>, std::io::Error>>);
 
 impl Feed {
     /// Sends some of the body, when what was sent before is on its way; whether anyone wants it still.
-    pub async fn send(&self, bytes: impl Into<Bytes>) -> bool {
+    pub(crate) async fn send(&self, bytes: impl Into<Bytes>) -> bool {
         let sending = self.0.send(Ok(Frame::data(bytes.into())));
         within("some of a body is wanted", sending).await.is_ok()
     }
 
     /// Sends some of the body, if it is wanted now.
-    pub fn try_send(&self, bytes: impl Into<Bytes>) -> bool {
+    pub(crate) fn try_send(&self, bytes: impl Into<Bytes>) -> bool {
         self.0.try_send(Ok(Frame::data(bytes.into()))).is_ok()
     }
 
     /// Ends the body with trailers.
-    pub async fn trailers(self, name: &'static str, value: &'static str) {
+    pub(crate) async fn trailers(self, name: &'static str, value: &'static str) {
         let mut trailers = HeaderMap::new();
         trailers.insert(name, HeaderValue::from_static(value));
         let _ = self.0.send(Ok(Frame::trailers(trailers))).await;
     }
 
     /// Breaks off in the middle.
-    pub async fn break_off(self) {
+    pub(crate) async fn break_off(self) {
         let _ = self
             .0
             .send(Err(std::io::Error::other("broken off by the test")))
@@ -157,26 +157,37 @@ enum Sender {
 }
 
 /// A connection that is kept. Closed when dropped.
-pub struct Connection {
+pub(crate) struct Connection {
     sender: Sender,
     driver: JoinSet<()>,
+    /// The same socket again, so that it is closed when this is dropped, not when the driver is.
+    socket: Option<std::net::TcpStream>,
 }
 
 impl Connection {
     /// HTTP/1.1 to an address.
-    pub async fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        Self::over(stream, false).await
+    pub(crate) async fn to(address: SocketAddr) -> Self {
+        Self::connect(address, false).await
     }
 
     /// HTTP/2 to an address, by prior knowledge.
-    pub async fn http2(address: SocketAddr) -> Self {
+    pub(crate) async fn http2(address: SocketAddr) -> Self {
+        Self::connect(address, true).await
+    }
+
+    async fn connect(address: SocketAddr, is_http2: bool) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        Self::over(stream, true).await
+        stream.set_nodelay(true).unwrap();
+        let stream = stream.into_std().unwrap();
+        let socket = stream.try_clone().unwrap();
+        let stream = TcpStream::from_std(stream).unwrap();
+        let mut connection = Self::over(stream, is_http2).await;
+        connection.socket = Some(socket);
+        connection
     }
 
     /// Either, over a stream.
-    pub async fn over<S>(stream: S, is_http2: bool) -> Self
+    pub(crate) async fn over<S>(stream: S, is_http2: bool) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -191,22 +202,26 @@ impl Connection {
             driver.spawn(async move { drop(connection.await) });
             Sender::One(sender)
         };
-        Self { sender, driver }
+        Self {
+            sender,
+            driver,
+            socket: None,
+        }
     }
 
     /// Sends a request and reads the whole reply.
-    pub async fn send(&mut self, ask: Ask) -> Reply {
+    pub(crate) async fn send(&mut self, ask: Ask) -> Reply {
         let answer = self.open(ask).await;
         within("the end of a reply", answer.reply()).await
     }
 
     /// Sends a request and reads the head of the reply.
-    pub async fn open(&mut self, ask: Ask) -> Answer {
+    pub(crate) async fn open(&mut self, ask: Ask) -> Answer {
         within("a reply", self.begin(ask)).await.unwrap()
     }
 
     /// Begins a request. On HTTP/2 many can be under way.
-    pub fn begin(
+    pub(crate) fn begin(
         &mut self,
         ask: Ask,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, hyper::Error>> + Send>> {
@@ -223,12 +238,12 @@ impl Connection {
     }
 
     /// Waits until the gate closes the connection.
-    pub async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         within("the gate closes a connection", self.driver.join_next()).await;
     }
 
     /// Whether the gate closed the connection.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::One(sender) => sender.is_closed(),
             Sender::Two(sender) => sender.is_closed(),
@@ -236,9 +251,18 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            // The gate may have closed it first.
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
 /// A reply whose body is still to come.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its status.
     pub status: u16,
     /// Which HTTP it came over.
@@ -260,13 +284,13 @@ impl Answer {
     }
 
     /// Some of the body; `None` at its end.
-    pub async fn some(&mut self) -> Option<Bytes> {
+    pub(crate) async fn some(&mut self) -> Option<Bytes> {
         let frame = within("some of a reply", self.body.frame()).await?;
         frame.unwrap().into_data().ok()
     }
 
     /// Reads the rest.
-    pub async fn reply(mut self) -> Reply {
+    pub(crate) async fn reply(mut self) -> Reply {
         let mut reply = Reply {
             status: self.status,
             version: self.version,
@@ -291,7 +315,7 @@ impl Answer {
 
 /// A reply, read to its end.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// Its status.
     pub status: u16,
     /// Which HTTP it came over.
@@ -308,22 +332,22 @@ pub struct Reply {
 
 impl Reply {
     /// A field's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The body as text.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
     /// The code of a refusal, which must be whole: problem document and fields (RFC 9457).
-    pub fn refusal(&self) -> String {
+    pub(crate) fn refusal(&self) -> String {
         let text = self.text();
         assert_eq!(
             self.header("content-type"),
@@ -349,7 +373,7 @@ impl Reply {
     }
 
     /// The whole seconds after which to try again.
-    pub fn retry_after(&self) -> Option<u64> {
+    pub(crate) fn retry_after(&self) -> Option<u64> {
         self.header("retry-after").map(|text| text.parse().unwrap())
     }
 }

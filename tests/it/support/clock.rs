@@ -6,11 +6,11 @@ use std::time::Duration;
 use portcullis::domain::time::{Clock, Reading, Timestamp};
 
 /// Where a clock turned by hand begins: 2026-01-01T00:00:00Z.
-pub const START_MS: u64 = 1_767_225_600_000;
+pub(crate) const START_MS: u64 = 1_767_225_600_000;
 
 /// A clock that stands until it is turned.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub(crate) struct ManualClock(AtomicU64);
 
 impl Default for ManualClock {
     fn default() -> Self {
@@ -20,13 +20,13 @@ impl Default for ManualClock {
 
 impl ManualClock {
     /// Turns both clocks on.
-    pub fn turn(&self, span: Duration) {
+    pub(crate) fn turn(&self, span: Duration) {
         let ms = u64::try_from(span.as_millis()).unwrap();
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
 
     /// Turns both clocks on by so many milliseconds.
-    pub fn turn_ms(&self, ms: u64) {
+    pub(crate) fn turn_ms(&self, ms: u64) {
         self.turn(Duration::from_millis(ms));
     }
 }
@@ -42,7 +42,7 @@ impl Clock for ManualClock {
 }
 
 /// What `look` finds, as soon as it finds something.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let looking = async {
         loop {
             if let Some(found) = look().await {
@@ -55,7 +55,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 }
 
 /// What `future` comes to, which must be soon.
-pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     let outcome = tokio::time::timeout(PATIENCE, future).await;
     assert!(outcome.is_ok(), "waited too long: {what}");
     outcome.unwrap()

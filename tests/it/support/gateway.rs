@@ -26,7 +26,7 @@ use super::tls::Certificates;
 use super::upstream::Upstream;
 
 /// A gate that is about to start.
-pub struct Builder {
+pub(crate) struct Builder {
     listener: String,
     pools: Vec<String>,
     routes: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Builder {
 
 impl Builder {
     /// The first route asks for this too: fields as they stand in the file.
-    pub fn asking(mut self, fields: &str) -> Self {
+    pub(crate) fn asking(mut self, fields: &str) -> Self {
         let first = &mut self.routes[0];
         first.truncate(first.len() - " }".len());
         first.push_str(&format!(", {fields} }}"));
@@ -46,13 +46,13 @@ impl Builder {
     }
 
     /// One more route, as it stands in the file.
-    pub fn route(mut self, route: &str) -> Self {
+    pub(crate) fn route(mut self, route: &str) -> Self {
         self.routes.push(route.to_owned());
         self
     }
 
     /// The first upstream has this too: fields as they stand in the file.
-    pub fn pool(mut self, fields: &str) -> Self {
+    pub(crate) fn pool(mut self, fields: &str) -> Self {
         let first = &mut self.pools[0];
         first.truncate(first.len() - " }".len());
         first.push_str(&format!(", {fields} }}"));
@@ -60,43 +60,43 @@ impl Builder {
     }
 
     /// One more upstream: its name and fields as they stand in the file.
-    pub fn upstream(mut self, text: &str) -> Self {
+    pub(crate) fn upstream(mut self, text: &str) -> Self {
         self.pools.push(text.trim().to_owned());
         self
     }
 
     /// One more section of the file.
-    pub fn setting(mut self, text: &str) -> Self {
+    pub(crate) fn setting(mut self, text: &str) -> Self {
         self.settings.push(text.to_owned());
         self
     }
 
     /// Requests in flight may go on for so long when it stops.
-    pub fn draining(mut self, limit: &str) -> Self {
+    pub(crate) fn draining(mut self, limit: &str) -> Self {
         limit.clone_into(&mut self.drain);
         self
     }
 
     /// Serves on so many cores; otherwise on one.
-    pub fn workers(mut self, count: usize) -> Self {
+    pub(crate) fn workers(mut self, count: usize) -> Self {
         self.workers = count;
         self
     }
 
     /// Time passes by itself.
-    pub fn on_system_clock(mut self) -> Self {
+    pub(crate) fn on_system_clock(mut self) -> Self {
         self.is_on_system_clock = true;
         self
     }
 
     /// The listener speaks HTTP/2 too, by prior knowledge.
-    pub fn h2c(mut self) -> Self {
+    pub(crate) fn h2c(mut self) -> Self {
         self.listener = "{ address: \"127.0.0.1:0\", h2c: true }".into();
         self
     }
 
     /// The listener speaks TLS.
-    pub fn tls(mut self, certificates: &Certificates) -> Self {
+    pub(crate) fn tls(mut self, certificates: &Certificates) -> Self {
         let certificates = certificates.yaml();
         self.listener =
             format!("{{ address: \"127.0.0.1:0\", tls: {{ certificates: {certificates} }} }}");
@@ -104,7 +104,7 @@ impl Builder {
     }
 
     /// Starts it.
-    pub async fn start(self) -> Gateway {
+    pub(crate) async fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let text = format!(
@@ -163,7 +163,7 @@ fn indented(before: &str, lines: &[String]) -> String {
 }
 
 /// A gate that runs. Dropped, it is stopped, and must have counted all that it served.
-pub struct Gateway {
+pub(crate) struct Gateway {
     address: SocketAddr,
     admin: SocketAddr,
     token: String,
@@ -180,12 +180,12 @@ pub struct Gateway {
 
 impl Gateway {
     /// One route, by prefix, to one upstream `api`.
-    pub fn routing(prefix: &str, upstream: &Upstream) -> Builder {
+    pub(crate) fn routing(prefix: &str, upstream: &Upstream) -> Builder {
         Self::balancing(prefix, &[upstream])
     }
 
     /// One route, by prefix, to an upstream `api` of several endpoints.
-    pub fn balancing(prefix: &str, endpoints: &[&Upstream]) -> Builder {
+    pub(crate) fn balancing(prefix: &str, endpoints: &[&Upstream]) -> Builder {
         let endpoints: Vec<String> = endpoints
             .iter()
             .map(|it| format!("\"http://{}\"", it.address()))
@@ -204,12 +204,12 @@ impl Gateway {
     }
 
     /// Where clients connect.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Where operators connect.
-    pub fn admin_address(&self) -> SocketAddr {
+    pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin
     }
 
@@ -218,44 +218,45 @@ impl Gateway {
     }
 
     /// A `GET`.
-    pub fn get(&self, path: &str) -> Ask {
+    pub(crate) fn get(&self, path: &str) -> Ask {
         self.ask(Method::GET, path)
     }
 
     /// A `POST`.
-    pub fn post(&self, path: &str) -> Ask {
+    pub(crate) fn post(&self, path: &str) -> Ask {
         self.ask(Method::POST, path)
     }
 
     /// Any request.
-    pub fn ask(&self, method: Method, path: &str) -> Ask {
+    pub(crate) fn ask(&self, method: Method, path: &str) -> Ask {
         Ask::new(self.address, method, path)
     }
 
     /// A connection that is kept.
-    pub async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         Connection::to(self.address).await
     }
 
     /// A connection that speaks HTTP/2 by prior knowledge.
-    pub async fn http2(&self) -> Connection {
+    pub(crate) async fn http2(&self) -> Connection {
         Connection::http2(self.address).await
     }
 
     /// A connection that speaks bytes.
-    pub async fn raw(&self) -> Raw {
+    pub(crate) async fn raw(&self) -> Raw {
         Raw::connect(self.address).await
     }
 
     /// Sends bytes and reads until the gate closes.
-    pub async fn send_raw(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub(crate) async fn send_raw(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut raw = self.raw().await;
-        raw.write(bytes).await;
+        // A gate that refuses may close before it has read all.
+        raw.try_write(bytes.as_ref()).await;
         raw.rest().await
     }
 
     /// The first so many lines of the access log, when they are there.
-    pub async fn log_lines(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn log_lines(&self, count: usize) -> Vec<Value> {
         eventually("lines in the access log", async || {
             let lines = self.log_now();
             (lines.len() >= count).then_some(lines)
@@ -264,7 +265,7 @@ impl Gateway {
     }
 
     /// The lines of the access log that are there now.
-    pub fn log_now(&self) -> Vec<Value> {
+    pub(crate) fn log_now(&self) -> Vec<Value> {
         let text = self.log_text();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole
@@ -274,12 +275,12 @@ impl Gateway {
     }
 
     /// The access log as it is now.
-    pub fn log_text(&self) -> String {
+    pub(crate) fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// Waits until nothing is in flight to any endpoint, and no request of a client is under way.
-    pub async fn is_quiet(&self) {
+    pub(crate) async fn is_quiet(&self) {
         eventually("nothing is in flight", async || {
             let metrics = self.admin(Method::GET, "/metrics", None).await;
             let in_flight = metrics
@@ -293,26 +294,26 @@ impl Gateway {
     }
 
     /// Begins to stop, as on SIGTERM.
-    pub fn begin_stop(&mut self) {
+    pub(crate) fn begin_stop(&mut self) {
         let running = self.running.take().unwrap();
         let runtime = self.runtime.as_ref().unwrap();
         self.stopping = Some(runtime.spawn(running.stop()));
     }
 
     /// Whether it has stopped.
-    pub fn has_stopped(&self) -> bool {
+    pub(crate) fn has_stopped(&self) -> bool {
         self.stopping.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Waits until it has stopped.
-    pub async fn stopped(&mut self) {
+    pub(crate) async fn stopped(&mut self) {
         if let Some(stopping) = self.stopping.take() {
             within("the gate stops", stopping).await.unwrap();
         }
     }
 
     /// Stops, and starts again on the same folder. Its addresses are new.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.begin_stop();
         self.stopped().await;
         let runtime = self.runtime.as_ref().unwrap();

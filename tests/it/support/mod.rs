@@ -12,19 +12,19 @@
 //! socket and a script, and remembers the bytes it saw. Time is turned by hand; what really has to be
 //! waited for is waited for by [`eventually`], as a condition.
 
-pub mod admin;
-pub mod client;
-pub mod clock;
-pub mod gateway;
+pub(crate) mod admin;
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod gateway;
 pub(crate) mod patience;
-pub mod raw;
+pub(crate) mod raw;
 pub(crate) mod redis;
-pub mod tls;
-pub mod upstream;
+pub(crate) mod tls;
+pub(crate) mod upstream;
 pub(crate) mod wire;
 
-pub use client::{Ask, Connection, Reply};
-pub use clock::{ManualClock, eventually, within};
-pub use gateway::Gateway;
-pub use raw::Raw;
-pub use upstream::Upstream;
+pub(crate) use client::{Ask, Connection, Reply};
+pub(crate) use clock::{ManualClock, eventually, within};
+pub(crate) use gateway::Gateway;
+pub(crate) use raw::Raw;
+pub(crate) use upstream::Upstream;

@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 use super::clock::within;
 
 /// A connection to write bytes to and read bytes from.
-pub struct Raw {
+pub(crate) struct Raw {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Raw {
     /// Connects.
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
@@ -25,13 +25,13 @@ impl Raw {
     }
 
     /// Sends bytes, all of them.
-    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let writing = self.stream.write_all(bytes.as_ref());
         within("the gate takes bytes", writing).await.unwrap();
     }
 
     /// Sends bytes as long as the gate takes them; whether it took all.
-    pub async fn try_write(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
         let writing = self.stream.write_all(bytes);
         within("the gate takes bytes, or does not", writing)
             .await
@@ -39,12 +39,12 @@ impl Raw {
     }
 
     /// Sends nothing more.
-    pub async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
     /// The next reply: its head, and as much of a body as its Content-Length says.
-    pub async fn reply(&mut self) -> String {
+    pub(crate) async fn reply(&mut self) -> String {
         let reply = within("a reply", async {
             let head = self.until(|bytes| find(bytes, "\r\n\r\n")).await;
             let length = field(&head, "content-length").map_or(0, |it| it.parse().unwrap());
@@ -57,12 +57,12 @@ impl Raw {
     }
 
     /// What comes until a text does, that text included.
-    pub async fn until_text(&mut self, text: &str) -> String {
+    pub(crate) async fn until_text(&mut self, text: &str) -> String {
         within(text, self.until(|bytes| find(bytes, text))).await
     }
 
     /// Everything until the gate closes; a reset counts as that.
-    pub async fn rest(&mut self) -> String {
+    pub(crate) async fn rest(&mut self) -> String {
         within("the gate closes", async {
             while matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {}
         })
@@ -71,7 +71,7 @@ impl Raw {
     }
 
     /// Everything until the gate closes, which it must do in good order.
-    pub async fn rest_in_order(&mut self) -> String {
+    pub(crate) async fn rest_in_order(&mut self) -> String {
         let reading = self.stream.read_to_end(&mut self.buffer);
         within("the gate closes", reading).await.unwrap();
         String::from_utf8(std::mem::take(&mut self.buffer)).unwrap()
@@ -91,7 +91,7 @@ impl Raw {
 }
 
 /// The value of a field of a head.
-pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut fields = head
         .lines()
         .skip(1)
@@ -103,7 +103,7 @@ pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The status of a reply.
-pub fn status(reply: &str) -> u16 {
+pub(crate) fn status(reply: &str) -> u16 {
     let digits = reply
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3));
@@ -111,7 +111,7 @@ pub fn status(reply: &str) -> u16 {
 }
 
 /// The code of a problem.
-pub fn code(reply: &str) -> String {
+pub(crate) fn code(reply: &str) -> String {
     let body = reply.split_once("\r\n\r\n").unwrap().1;
     let problem: serde_json::Value = serde_json::from_str(body).unwrap();
     problem["code"].as_str().unwrap().to_owned()

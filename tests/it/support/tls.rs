@@ -12,14 +12,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Certificates and their keys, in files.
-pub struct Certificates {
+pub(crate) struct Certificates {
     folder: tempfile::TempDir,
     leaves: Vec<CertificateDer<'static>>,
 }
 
 impl Certificates {
     /// One for each list of names.
-    pub fn new(names: &[&[&str]]) -> Self {
+    pub(crate) fn new(names: &[&[&str]]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut leaves = Vec::new();
         for (number, names) in names.iter().enumerate() {
@@ -36,7 +36,7 @@ impl Certificates {
     }
 
     /// As `certificates` of a listener.
-    pub fn yaml(&self) -> String {
+    pub(crate) fn yaml(&self) -> String {
         let file = |name: String| -> PathBuf { self.folder.path().join(name) };
         let each: Vec<String> = (0..self.leaves.len())
             .map(|number| {
@@ -48,7 +48,7 @@ impl Certificates {
     }
 
     /// Shakes hands for `name`, offering `alpn`; which of the certificates was shown.
-    pub async fn connect(
+    pub(crate) async fn connect(
         &self,
         address: SocketAddr,
         name: &str,

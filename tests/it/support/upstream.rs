@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::clock::eventually;
 
 /// An API behind the gate. Gone, with its connections, when dropped.
-pub struct Upstream {
+pub(crate) struct Upstream {
     address: SocketAddr,
     memory: Arc<Memory>,
     _tasks: JoinSet<()>,
@@ -30,7 +30,7 @@ struct Memory {
 
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Request line and fields, as sent, with the empty line.
     pub head: String,
     /// What followed, as sent: chunk sizes and trailers included.
@@ -41,12 +41,12 @@ pub struct Seen {
 
 impl Seen {
     /// The request line.
-    pub fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap_or_default()
     }
 
     /// Every value of a field.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let fields = self
             .head
             .lines()
@@ -59,21 +59,21 @@ impl Seen {
     }
 
     /// The value of a field that stands there once at most.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let values = self.all(name);
         assert!(values.len() < 2, "{name} stands there twice: {}", self.head);
         values.first().copied()
     }
 
     /// The body as text.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
 impl Upstream {
     /// Serves each connection by `script`.
-    pub async fn serving<F>(script: impl Fn(Socket) -> F + Send + 'static) -> Self
+    pub(crate) async fn serving<F>(script: impl Fn(Socket) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -108,7 +108,7 @@ impl Upstream {
     }
 
     /// Answers every request with its own body.
-    pub async fn echo() -> Self {
+    pub(crate) async fn echo() -> Self {
         Self::serving(|mut socket| async move {
             while let Some(seen) = socket.request().await {
                 let body = content(&seen);
@@ -128,7 +128,7 @@ impl Upstream {
     }
 
     /// Answers every request with these bytes.
-    pub async fn answering(bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) async fn answering(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::serving(move |mut socket| {
             let bytes = bytes.clone();
@@ -142,7 +142,7 @@ impl Upstream {
     }
 
     /// Answers the first request of each connection with these bytes, and closes.
-    pub async fn answering_once(bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) async fn answering_once(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::serving(move |mut socket| {
             let bytes = bytes.clone();
@@ -156,7 +156,7 @@ impl Upstream {
     }
 
     /// Takes requests and never answers.
-    pub async fn stalling() -> Self {
+    pub(crate) async fn stalling() -> Self {
         Self::serving(|mut socket| async move {
             socket.request().await;
             socket.closed().await;
@@ -165,7 +165,7 @@ impl Upstream {
     }
 
     /// Takes a request and resets the connection.
-    pub async fn resetting() -> Self {
+    pub(crate) async fn resetting() -> Self {
         Self::serving(|mut socket| async move {
             socket.request().await;
             socket.reset();
@@ -174,7 +174,7 @@ impl Upstream {
     }
 
     /// Refuses connections.
-    pub fn refusing() -> Self {
+    pub(crate) fn refusing() -> Self {
         let socket = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         socket.bind(&any.into()).unwrap();
@@ -187,32 +187,32 @@ impl Upstream {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How many requests came.
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.memory.seen.lock().len()
     }
 
     /// How many connections came.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.memory.connections.load(Ordering::SeqCst)
     }
 
     /// The last request.
-    pub fn last(&self) -> Seen {
+    pub(crate) fn last(&self) -> Seen {
         self.memory.seen.lock().last().cloned().unwrap()
     }
 
     /// All requests.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.memory.seen.lock().clone()
     }
 
     /// Waits until so many requests came.
-    pub async fn has_seen(&self, requests: usize) {
+    pub(crate) async fn has_seen(&self, requests: usize) {
         eventually("requests at the upstream", async || {
             (self.requests() >= requests).then_some(())
         })
@@ -221,7 +221,7 @@ impl Upstream {
 }
 
 /// One connection, from the upstream's side.
-pub struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     buffer: Vec<u8>,
     /// Which connection, counted from 1.
@@ -233,14 +233,14 @@ pub struct Socket {
 
 impl Socket {
     /// The next request with its body; `None` if the gate closed.
-    pub async fn request(&mut self) -> Option<Seen> {
+    pub(crate) async fn request(&mut self) -> Option<Seen> {
         let head = self.head().await?;
         let body = self.body(&head).await;
         Some(Seen { body, ..head })
     }
 
     /// The next head; what the gate's probes ask for is not remembered as a request.
-    pub async fn head(&mut self) -> Option<Seen> {
+    pub(crate) async fn head(&mut self) -> Option<Seen> {
         let end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at + 4;
@@ -263,7 +263,7 @@ impl Socket {
     }
 
     /// The body that belongs to a head, as sent; what came of it, if the gate closes before its end.
-    pub async fn body(&mut self, head: &Seen) -> Vec<u8> {
+    pub(crate) async fn body(&mut self, head: &Seen) -> Vec<u8> {
         let length = head
             .header("content-length")
             .map(|length| length.parse().unwrap());
@@ -289,7 +289,7 @@ impl Socket {
     }
 
     /// Some bytes of a body, as they come; empty if the gate closed.
-    pub async fn some(&mut self) -> Vec<u8> {
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() && self.more().await.is_none() {
             return Vec::new();
         }
@@ -297,25 +297,25 @@ impl Socket {
     }
 
     /// Sends bytes, as far as the gate takes them.
-    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         // A gate that left is what some tests are about.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
     /// Whether the gate still takes bytes; sends some.
-    pub async fn try_write(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).await.is_ok()
     }
 
     /// Breaks the connection off.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         SockRef::from(&self.stream)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
     }
 
     /// Waits until the gate closes; throws away what comes before.
-    pub async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         while self.more().await.is_some() {
             self.buffer.clear();
         }
