@@ -458,6 +458,7 @@ async fn a_body_that_breaks_off_is_not_brought_to_an_end_upstream() {
         upstream.has_seen(before + 1).await;
         feed.break_off().await;
         assert!(within("the end of it", answer).await.is_err());
+        drop(connection);
         gateway.is_quiet().await;
     }
     for seen in upstream.seen() {
