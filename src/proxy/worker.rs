@@ -66,20 +66,25 @@ impl Worker {
     pub(crate) fn next_request_id(&self) -> HeaderValue {
         let number = self.next_request.get();
         self.next_request.set(number.wrapping_add(1));
-        let mut text = *b"req_000000000000000000";
-        let mut rest = self.index as u64 ^ self.seed();
-        let mut count = number;
-        for (at, byte) in text.iter_mut().enumerate().skip(4).rev() {
-            let source = if at >= 14 { &mut count } else { &mut rest };
-            *byte = BASE62.get((*source % 62) as usize).copied().unwrap_or(b'0');
-            *source /= 62;
-        }
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("req_"))
+        HeaderValue::from_bytes(&request_id(self.seed(), number))
+            .unwrap_or(HeaderValue::from_static("req_"))
     }
 
     fn seed(&self) -> u64 {
         self.plane.boot.wrapping_add(self.index as u64)
     }
+}
+
+/// The name of a worker's `number`th request; workers differ by `seed`.
+fn request_id(seed: u64, number: u64) -> [u8; 22] {
+    let mut text = *b"req_000000000000000000";
+    let (mut rest, mut count) = (seed, number);
+    for (at, byte) in text.iter_mut().enumerate().skip(4).rev() {
+        let source = if at >= 14 { &mut count } else { &mut rest };
+        *byte = BASE62.get((*source % 62) as usize).copied().unwrap_or(b'0');
+        *source /= 62;
+    }
+    text
 }
 
 /// Serves on `doors` until told to stop, then lets what is in flight finish.
@@ -230,4 +235,21 @@ fn is_about_one_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_requests_of_a_gate_share_a_name() {
+        for boot in [0, 1, 6, 7, 61, u64::MAX] {
+            let mut seen = std::collections::HashSet::new();
+            for index in 0..64 {
+                for number in [0, 1, 61, 62, 1 << 20] {
+                    assert!(seen.insert(request_id(u64::wrapping_add(boot, index), number)));
+                }
+            }
+        }
+    }
 }

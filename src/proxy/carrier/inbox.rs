@@ -113,3 +113,55 @@ const ROOM_MAX: usize = 32 * 1024;
 const LARGEST: usize = 64 * 1024;
 /// The largest buffer a resting connection keeps.
 pub(super) const IDLE_MAX: usize = 2 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn fill(inbox: &mut Inbox, mut bytes: &[u8], want: usize) -> usize {
+        let mut cx = Context::from_waker(Waker::noop());
+        match inbox.poll_fill(&mut bytes, want, &mut cx) {
+            Poll::Ready(Ok(count)) => count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn small_answers_need_no_second_buffer() {
+        let mut inbox = Inbox::new();
+        for _ in 0..100 {
+            let want = inbox.usual();
+            assert_eq!(fill(&mut inbox, &[b'x'; 300], want), 300);
+            assert_eq!((inbox.take(100).len(), inbox.take(200).len()), (100, 200));
+            inbox.rest();
+            assert_eq!((inbox.allocated, inbox.next), (FIRST, FIRST));
+        }
+    }
+
+    #[test]
+    fn a_resting_connection_gives_back_what_it_needed() {
+        let mut inbox = Inbox::new();
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            let want = inbox.usual();
+            fill(&mut inbox, &[b'x'; 1 << 20], want);
+            held.push(inbox.take(usize::MAX));
+        }
+        assert_eq!((inbox.allocated, inbox.next), (LARGEST, LARGEST));
+        inbox.rest();
+        assert_eq!((inbox.allocated, inbox.next), (0, FIRST_MAX));
+        assert_eq!(inbox.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn what_was_not_taken_stays_when_the_buffer_grows() {
+        let mut inbox = Inbox::new();
+        assert_eq!(fill(&mut inbox, &[b'a'; 1000], 1024), 1000);
+        let piece = inbox.take(10);
+        assert!(fill(&mut inbox, &[b'b'; 20_000], 20_000) >= 20_000);
+        assert_eq!((piece.len(), inbox.bytes().len()), (10, 20_990));
+        assert!(inbox.bytes().starts_with(&[b'a'; 990]));
+    }
+}

@@ -306,6 +306,8 @@ pub(super) enum Cause {
     Connect { source: RedisError },
     #[error("has no connection of ours yet")]
     NotConnected,
+    #[error("is not followed any more")]
+    Abandoned,
     #[error("does not answer in time")]
     Silent,
     #[error("answers with an error")]

@@ -93,6 +93,12 @@ impl Shared {
         }
     }
 
+    /// Nobody follows any more.
+    pub(super) fn give_up(&self) {
+        let fault = self.link.blame(Cause::Abandoned);
+        self.stage.send_replace(Stage::Away(fault));
+    }
+
     /// Brings the mirror up to `revision`, or as far as the feed goes, over the command connection.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ impl Reading<'_> {
             for bucket in buckets {
                 ask.hgetall(bucket);
             }
-            let records: Vec<Vec<(Vec<u8>, Vec<u8>)>> = self.connection.ask_all(&ask).await?;
+            let records: Vec<Vec<Pair>> = self.connection.ask_all(&ask).await?;
             for (_id, record) in records.into_iter().flatten() {
                 self.pass(Kind::Key, &record).await?;
             }

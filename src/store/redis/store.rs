@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 use crate::config::RedisChoice;
 use crate::domain::change::{Change, Receipt, Revision, Write};
@@ -69,10 +70,14 @@ impl RedisStore {
 
     async fn first_stage(&self) -> Stage {
         let mut stage = self.shared.stage();
-        let known = stage
-            .wait_for(|stage| !matches!(stage, Stage::Starting))
-            .await;
-        known.map_or(Stage::Starting, |stage| stage.clone())
+        let known = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
+        let known = if self.shared.mirror.stand().is_some() {
+            tokio::time::timeout(START_WAIT, known).await.ok()
+        } else {
+            Some(known.await)
+        };
+        let stage = known.and_then(Result::ok);
+        stage.map_or(Stage::Starting, |stage| stage.clone())
     }
 
     fn now(&self) -> Timestamp {
@@ -229,8 +234,12 @@ impl UsageStore for RedisStore {
         } = &*self.shared;
         link.may_write().await?;
         counts::add(link, &scripts.count, names, &batch, self.now()).await?;
-        // Sorting and filtering by last use happen in the mirror.
-        self.shared.mirror.tables().note_used(uses(&batch)).await
+        // Sorting and filtering by last use happen in the mirror. The counts are durable without it.
+        if let Err(error) = self.shared.mirror.tables().note_used(uses(&batch)).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "the mirror does not take when keys were last used");
+        }
+        Ok(())
     }
 
     async fn usage(
@@ -279,12 +288,13 @@ impl Background {
         thread::Builder::new()
             .name("store-redis".to_owned())
             .spawn(move || {
+                let shared = Followed(shared);
                 runtime.block_on(async {
                     tokio::select! {
                         // Also when the store was dropped without being closed.
                         _ = stopped.wait_for(|stop| *stop) => {}
-                        () = shared.link.keep() => {}
-                        () = shared.follow() => {}
+                        () = shared.0.link.keep() => {}
+                        () = shared.0.follow() => {}
                     }
                 });
                 drop(runtime);
@@ -307,5 +317,14 @@ impl Background {
             // An error means that it has ended already.
             let _ = ended.await;
         }
+    }
+}
+
+/// What is followed until this goes, whatever ends it.
+struct Followed(Arc<Shared>);
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.0.give_up();
     }
 }

@@ -32,11 +32,11 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 /// The token that stands in the configuration of every gate here.
-pub const CONFIGURED: &str = "configured-token-of-the-tests";
+pub(super) const CONFIGURED: &str = "configured-token-of-the-tests";
 /// 2026-01-01T00:00:00Z.
-pub const START_MS: u64 = 1_767_225_600_000;
+pub(super) const START_MS: u64 = 1_767_225_600_000;
 
-pub struct Admin {
+pub(super) struct Admin {
     router: Router,
     pub store: Arc<dyn Store>,
     pub tokens: TokenService,
@@ -49,7 +49,7 @@ pub struct Admin {
 }
 
 /// What a gate here is made with, besides its store.
-pub struct Setup {
+pub(super) struct Setup {
     pub token: Option<&'static str>,
     pub open_metrics: bool,
     /// Whether the gate panics when it is asked whether it is ready.
@@ -70,16 +70,16 @@ impl Default for Setup {
 }
 
 impl Admin {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::with(Setup::default())
     }
 
-    pub fn with(setup: Setup) -> Self {
+    pub(super) fn with(setup: Setup) -> Self {
         Self::over(setup, |store| store)
     }
 
     /// A gate whose store is `wrap`ped.
-    pub fn over(setup: Setup, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
+    pub(super) fn over(setup: Setup, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock(AtomicU64::new(START_MS)));
         let store = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();
@@ -124,12 +124,12 @@ impl Admin {
     }
 
     /// Sends a request as it is.
-    pub async fn send(&self, request: Request<Body>) -> http::Response<Body> {
+    pub(super) async fn send(&self, request: Request<Body>) -> http::Response<Body> {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// Sends a request and reads the whole answer.
-    pub async fn ask(&self, request: Request<Body>) -> Reply {
+    pub(super) async fn ask(&self, request: Request<Body>) -> Reply {
         let (parts, body) = self.send(request).await.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         Reply {
@@ -141,11 +141,16 @@ impl Admin {
     }
 
     /// Calls as the token of the configuration.
-    pub async fn call(&self, method: Method, path: &str, body: impl Into<Option<Value>>) -> Reply {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Option<Value>>,
+    ) -> Reply {
         self.call_as(CONFIGURED, method, path, body).await
     }
 
-    pub async fn call_as(
+    pub(super) async fn call_as(
         &self,
         token: &str,
         method: Method,
@@ -161,12 +166,12 @@ impl Admin {
         .await
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(super) async fn get(&self, path: &str) -> Reply {
         self.call(Method::GET, path, None).await
     }
 
     /// Makes a key of team `Billing` and returns what was answered.
-    pub async fn make_key(&self, name: &str) -> Value {
+    pub(super) async fn make_key(&self, name: &str) -> Value {
         let body = json!({"name": name, "owner": {"name": "Billing", "type": "team"}});
         let reply = self.call(Method::POST, "/admin/keys", body).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
@@ -174,7 +179,7 @@ impl Admin {
     }
 
     /// Makes a token and returns its secret.
-    pub async fn make_token(&self, role: &str, owner_id: Option<&str>) -> String {
+    pub(super) async fn make_token(&self, role: &str, owner_id: Option<&str>) -> String {
         let body = json!({"name": role, "role": role, "owner_id": owner_id});
         let reply = self.call(Method::POST, "/admin/tokens", body).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
@@ -183,7 +188,7 @@ impl Admin {
 }
 
 /// A request to the admin API on this machine.
-pub fn request(
+pub(super) fn request(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -206,13 +211,13 @@ pub fn request(
 }
 
 /// The field that shows the token of the configuration.
-pub fn bearer() -> (&'static str, &'static str) {
+pub(super) fn bearer() -> (&'static str, &'static str) {
     ("authorization", "Bearer configured-token-of-the-tests")
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Reply {
+pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub json: Value,
@@ -221,7 +226,7 @@ pub struct Reply {
 
 impl Reply {
     /// The status and the code of a problem, which must be whole.
-    pub fn problem(&self) -> (u16, &str) {
+    pub(super) fn problem(&self) -> (u16, &str) {
         let content_type = self.header("content-type");
         assert_eq!(
             content_type,
@@ -244,7 +249,7 @@ impl Reply {
     }
 
     /// Where each thing is that is wrong with the request.
-    pub fn pointers(&self) -> Vec<&str> {
+    pub(super) fn pointers(&self) -> Vec<&str> {
         let errors = self.json["errors"].as_array().unwrap();
         errors
             .iter()
@@ -252,12 +257,12 @@ impl Reply {
             .collect()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The names of what is on a page.
-    pub fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         let items = self.json["items"].as_array().unwrap();
         items
             .iter()
@@ -281,10 +286,10 @@ fn rules() -> Rules {
 }
 
 /// A clock that stands until it is turned.
-pub struct ManualClock(AtomicU64);
+pub(super) struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    pub fn turn(&self, span: Duration) {
+    pub(super) fn turn(&self, span: Duration) {
         let ms = u64::try_from(span.as_millis()).unwrap();
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
@@ -301,13 +306,13 @@ impl Clock for ManualClock {
 }
 
 /// Remembers which revisions were waited for.
-pub struct Reached {
+pub(super) struct Reached {
     last: AtomicU64,
     follows: bool,
 }
 
 impl Reached {
-    pub fn last(&self) -> u64 {
+    pub(super) fn last(&self) -> u64 {
         self.last.load(Ordering::SeqCst)
     }
 }
@@ -324,10 +329,10 @@ impl Applied for Reached {
 
 /// The minutes that a test put there.
 #[derive(Default)]
-pub struct FewMinutes(std::sync::Mutex<Vec<(KeyId, UsageBucket)>>);
+pub(super) struct FewMinutes(std::sync::Mutex<Vec<(KeyId, UsageBucket)>>);
 
 impl FewMinutes {
-    pub fn put(&self, key: KeyId, bucket: UsageBucket) {
+    pub(super) fn put(&self, key: KeyId, bucket: UsageBucket) {
         self.0.lock().unwrap().push((key, bucket));
     }
 }

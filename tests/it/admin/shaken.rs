@@ -17,7 +17,7 @@ use portcullis::store::{
 };
 
 /// What happens to the next commit.
-pub enum Shake {
+pub(super) enum Shake {
     /// Another gate's change lands just before it.
     Overtaken,
     /// The store fails so.
@@ -25,13 +25,13 @@ pub enum Shake {
 }
 
 /// A store whose commits are shaken, one after the other; the rest is the store below.
-pub struct Shaken {
+pub(super) struct Shaken {
     inner: Arc<dyn Store>,
     shakes: Mutex<VecDeque<Shake>>,
 }
 
 impl Shaken {
-    pub fn new(inner: Arc<dyn Store>, shakes: impl IntoIterator<Item = Shake>) -> Self {
+    pub(super) fn new(inner: Arc<dyn Store>, shakes: impl IntoIterator<Item = Shake>) -> Self {
         Self {
             inner,
             shakes: Mutex::new(shakes.into_iter().collect()),

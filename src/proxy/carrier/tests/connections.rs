@@ -195,7 +195,33 @@ async fn the_end_is_known_with_the_last_piece() {
     }
 }
 
-/// What a resting connection holds is bounded, whatever it carried.
+/// A client that does not read keeps us from reading.
+#[tokio::test]
+async fn no_more_is_read_than_one_buffer_ahead() {
+    let body = "x".repeat(1 << 20);
+    for raw in [
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 1048576\r\n\r\n{body}"),
+        format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n100000\r\n{body}\r\n0\r\n\r\n"
+        ),
+        format!("HTTP/1.1 200 OK\r\n\r\n{body}"),
+    ] {
+        let (script, seen) = Script::new(vec![Act::Give(raw.into()), Act::Close]);
+        let (_, mut body) = Carrier::new(script)
+            .exchange(&Method::GET, "/", &headers(&[]), Empty::<Bytes>::new())
+            .await
+            .unwrap();
+        let (mut got, mut reads) = (0, 0);
+        while let Some(frame) = poll_fn(|cx| body.poll_frame(cx)).await {
+            got += frame.unwrap().into_data().unwrap().len();
+            reads += 1;
+            assert!(seen.borrow().read <= got + 64 * 1024);
+        }
+        assert_eq!(got, 1 << 20);
+        assert!(reads < 50, "{reads}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_is_not_read_to_its_end_takes_its_connection_along() {
     let (script, _) = Script::new(vec![Act::Give(OK.into())]);

@@ -24,6 +24,8 @@ pub(super) enum Act {
 pub(super) struct Seen {
     /// The bytes of each write.
     pub(super) writes: Vec<Vec<u8>>,
+    /// How many bytes were read.
+    pub(super) read: usize,
     /// How many bytes are taken yet; `None`: all.
     pub(super) room: Option<usize>,
     /// What writes fail with once there is no room.
@@ -84,6 +86,7 @@ impl AsyncRead for Script {
             Some(Act::Give(bytes)) => {
                 let (now, later) = bytes.split_at(bytes.len().min(buf.remaining()));
                 buf.put_slice(now);
+                self.seen.borrow_mut().read += now.len();
                 if !later.is_empty() {
                     self.acts.push_front(Act::Give(later.to_vec()));
                 }
