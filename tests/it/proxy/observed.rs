@@ -132,6 +132,20 @@ async fn the_access_log_has_a_line_for_what_was_refused() {
     assert!(!gateway.log_text().contains("nobody"));
 }
 
+#[tokio::test]
+async fn a_line_says_how_long_it_took_and_how_much_of_that_the_upstream() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream)
+        .asking("key: none")
+        .on_system_clock()
+        .start()
+        .await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    let line = gateway.log_lines(1).await.remove(0);
+    let [took, upstream_took] = ["duration_ms", "upstream_ms"].map(|it| line[it].as_f64().unwrap());
+    assert!(0.0 < upstream_took && upstream_took <= took, "{line}");
+}
+
 /// Whatever a client sends, a line of the log is one JSON object and has no secret in it.
 #[tokio::test]
 async fn no_client_can_write_a_line_of_its_own() {

@@ -130,11 +130,6 @@ impl Feed {
         within("some of a body is wanted", sending).await.is_ok()
     }
 
-    /// Sends some of the body, if it is wanted now.
-    pub(crate) fn try_send(&self, bytes: impl Into<Bytes>) -> bool {
-        self.0.try_send(Ok(Frame::data(bytes.into()))).is_ok()
-    }
-
     /// Ends the body with trailers.
     pub(crate) async fn trailers(self, name: &'static str, value: &'static str) {
         let mut trailers = HeaderMap::new();
@@ -241,14 +236,6 @@ impl Connection {
     pub(crate) async fn closed(&mut self) {
         within("the gate closes a connection", self.driver.join_next()).await;
     }
-
-    /// Whether the gate closed the connection.
-    pub(crate) fn is_closed(&self) -> bool {
-        match &self.sender {
-            Sender::One(sender) => sender.is_closed(),
-            Sender::Two(sender) => sender.is_closed(),
-        }
-    }
 }
 
 impl Drop for Connection {
@@ -283,13 +270,14 @@ impl Answer {
         }
     }
 
-    /// Some of the body; `None` at its end, which HTTP/2 may say with an empty frame.
+    /// Some of the body; `None` at its end.
     pub(crate) async fn some(&mut self) -> Option<Bytes> {
         loop {
             let frame = within("some of a reply", self.body.frame()).await?;
-            let data = frame.unwrap().into_data().ok()?;
-            if !data.is_empty() {
-                return Some(data);
+            let some = frame.unwrap().into_data().ok()?;
+            // HTTP/2 ends a body with an empty frame.
+            if !some.is_empty() {
+                return Some(some);
             }
         }
     }

@@ -24,7 +24,6 @@ pub(crate) mod upstream;
 pub(crate) mod wire;
 
 pub(crate) use client::{Ask, Connection, Reply};
-pub(crate) use clock::{ManualClock, eventually, within};
+pub(crate) use clock::{eventually, within};
 pub(crate) use gateway::Gateway;
-pub(crate) use raw::Raw;
 pub(crate) use upstream::Upstream;
