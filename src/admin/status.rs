@@ -19,7 +19,7 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>, _: NoQuery) -> Jso
 
 /// `GET /metrics`: the gate's counters as `OpenMetrics` text.
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    ([(CONTENT_TYPE, OPEN_METRICS)], shared.gate.metrics()).into_response()
+    ([(CONTENT_TYPE, EXPOSITION)], shared.gate.metrics()).into_response()
 }
 
 /// `GET /healthz`: 200 while the process answers at all.
@@ -49,4 +49,4 @@ pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";

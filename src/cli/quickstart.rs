@@ -120,12 +120,11 @@ impl Quickstart {
                 let secret = created.secret.unwrap_or_default();
                 output.line(&format!("  API key     {secret}   (shown this once)\n"))?;
                 output.line("Try it:\n")?;
+                output.line(&format!("  export PORTCULLIS_API_KEY={secret}"))?;
                 output.line(&format!(
-                    "  curl -H 'X-API-Key: {secret}' http://{gate}/hello"
+                    "  curl -H \"X-API-Key: $PORTCULLIS_API_KEY\" http://{gate}/hello"
                 ))?;
-                output.line(&format!(
-                    "  curl -i http://{gate}/hello        # refused: no key"
-                ))?;
+                output.line(&format!("  curl -i http://{gate}/hello        # refused: no key"))?;
             }
             None => {
                 output.line("\nThere are keys already; `portcullis keys list` shows them, ")?;

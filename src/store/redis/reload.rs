@@ -202,6 +202,9 @@ const FEED_READ: usize = 256;
 /// How far reading may be ahead of writing.
 const WRITES_AHEAD: usize = 1_024;
 
+/// The name and the value of a field of a hash.
+type Pair = (Vec<u8>, Vec<u8>);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +266,3 @@ mod tests {
         assert_eq!(theirs.standing, Standing::Suspended { at });
     }
 }
-
-/// The name and the value of a field of a hash.
-type Pair = (Vec<u8>, Vec<u8>);

@@ -1,5 +1,9 @@
 //! Real clients and a real API: curl, Python's requests and httpx over both versions of HTTP, nginx and
 //! `python3 -m http.server` behind the gate.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for in another process is waited for by the real clock"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};

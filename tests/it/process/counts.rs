@@ -1,4 +1,8 @@
 //! Usage is exact: over a hundred thousand requests, over a SIGTERM, and up to the last flush over a kill.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for in another process is waited for by the real clock"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::scope;

@@ -157,7 +157,8 @@ proptest! {
             let mut theirs = theirs.filter(|(name, _)| name != "connection").collect::<Vec<_>>();
             let ours = ours.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
             let mut ours = ours.filter(|(name, _)| name != "connection").collect::<Vec<_>>();
-            (ours.sort(), theirs.sort());
+            ours.sort();
+            theirs.sort();
             prop_assert_eq!(ours, theirs);
         }
     }
