@@ -174,6 +174,7 @@ mod tests {
             "portcullis keys create --name k --owner o --owner-type robot",
             "portcullis keys create --name k --owner o --expires-at tomorrow",
             "portcullis keys create --name k --owner o --expires-in 1d --expires-at 2030-01-01T00:00:00Z",
+            "portcullis keys create --name k --owner o --expires-in 1d --idempotency-key x",
             "portcullis keys list --limit 0",
             "portcullis keys list --limit 1001",
             "portcullis keys list --sort colour",

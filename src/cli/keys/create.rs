@@ -61,7 +61,8 @@ pub(crate) struct Create {
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<Label>,
     /// Makes a repetition of this command within 24 hours harmless: it makes no second key
-    #[arg(long, value_name = "TEXT")]
+    // A span would ask for another end at each repetition, and so for another key.
+    #[arg(long, value_name = "TEXT", conflicts_with = "expires_in")]
     idempotency_key: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 mod canned;
 mod connection;
+mod gate;
 mod keys;
 mod local;
 mod others;

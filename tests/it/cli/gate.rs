@@ -1,0 +1,223 @@
+//! The command line and a real gate: both are the built binary.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::canned::{Run, TOKEN, command, run};
+
+/// A gate in front of its own echo, on free ports, with a store of its own.
+struct Gate {
+    child: Child,
+    address: String,
+    admin: String,
+    _data: tempfile::TempDir,
+}
+
+impl Gate {
+    fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let line = [
+            "quickstart",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            data.path().to_str().unwrap(),
+        ];
+        let mut child = command(&line, &[("PORTCULLIS_ADMIN_TOKEN", TOKEN)])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Read to the last line: a gate whose greeting nobody reads ends.
+        let said: Vec<String> = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap)
+            .take_while(|line| !line.starts_with("Ctrl-C"))
+            .collect();
+        let after = |name: &str| {
+            let mut found = said
+                .iter()
+                .filter_map(|line| line.trim().strip_prefix(name));
+            found.next().unwrap().trim().to_owned()
+        };
+        let gate = after("gate ").replace("http://", "");
+        let admin = after("admin API ");
+        Self {
+            child,
+            address: gate,
+            admin,
+            _data: data,
+        }
+    }
+
+    fn run(&self, line: &[&str]) -> Run {
+        run(line, &self.environment())
+    }
+
+    fn environment(&self) -> [(&str, &str); 2] {
+        [
+            ("PORTCULLIS_ADMIN_URL", &self.admin),
+            ("PORTCULLIS_ADMIN_TOKEN", TOKEN),
+        ]
+    }
+
+    /// What a request with this secret gets: the status, and the code if it is refused.
+    fn ask(&self, secret: &str) -> (u16, Option<String>) {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        let request = format!(
+            "GET /hello HTTP/1.1\r\nhost: gate\r\nx-api-key: {secret}\r\nconnection: close\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let problem: Option<Value> = serde_json::from_str(body).ok();
+        let code = problem.and_then(|problem| Some(problem["code"].as_str()?.to_owned()));
+        (status, code)
+    }
+
+    /// SIGTERM; the gate ends by itself, and well.
+    fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // Already gone where the test came to its end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// S1-07, S1-13, S1-14, S4-07: made, used, counted, paused, ended, all from the command line.
+#[test]
+fn a_key_lives_and_ends_by_the_command_line_alone() {
+    let gate = Gate::start();
+
+    let line = [
+        "keys",
+        "create",
+        "--name",
+        "ci",
+        "--owner",
+        "Billing",
+        "--scope",
+        "a:b",
+        "--rate",
+        "1000/second",
+    ];
+    let secret = gate.run(&line).ends(0).stdout;
+    let secret = secret.trim();
+    let line = [
+        "keys", "list", "--owner", "billing", "--status", "active", "--all", "--json",
+    ];
+    let listed = gate.run(&line).ends(0).json();
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+
+    for _ in 0..20 {
+        assert_eq!(gate.ask(secret).0, 200);
+    }
+    let counted = (0..1000).any(|_| {
+        let usage = gate.run(&["usage", id, "--json"]).ends(0).json();
+        usage["total"]["requests"] == 20
+    });
+    assert!(counted, "20 requests were never counted as 20");
+
+    gate.run(&["keys", "suspend", id]).ends(0);
+    assert_eq!(gate.ask(secret), (403, Some("key_suspended".to_owned())));
+    gate.run(&["keys", "resume", id]).ends(0);
+    assert_eq!(gate.ask(secret).0, 200);
+    let ended = gate
+        .run(&["keys", "revoke", id, "--reason", "done", "--yes", "--wait"])
+        .ends(0);
+    assert_eq!(gate.ask(secret), (401, Some("key_revoked".to_owned())));
+    assert!(ended.stdout.contains("is revoked"), "{ended:?}");
+
+    let again = gate.run(&["keys", "resume", id]).ends(1);
+    assert!(again.stderr.contains("409 key_revoked"), "{again:?}");
+    assert!(
+        !gate
+            .run(&["keys", "show", id])
+            .ends(0)
+            .stdout
+            .contains(secret)
+    );
+    gate.stop();
+}
+
+/// A repetition of a creation makes no second key, and does not pretend to have a secret.
+#[test]
+fn a_creation_may_be_repeated_without_harm() {
+    let gate = Gate::start();
+    let line = [
+        "keys",
+        "create",
+        "--name",
+        "ci",
+        "--owner",
+        "Billing",
+        "--idempotency-key",
+        "run-7",
+    ];
+
+    gate.run(&line).ends(0);
+    let again = gate.run(&line).ends(1);
+
+    assert!(again.stderr.contains("shown then"), "{again:?}");
+    let listed = gate
+        .run(&["keys", "list", "--name", "ci", "--json"])
+        .ends(0)
+        .json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    gate.stop();
+}
+
+#[test]
+fn tail_tells_of_requests_as_they_finish() {
+    let gate = Gate::start();
+    let secret = gate
+        .run(&["keys", "create", "--name", "ci", "--owner", "Billing"])
+        .ends(0)
+        .stdout;
+    let secret = secret.trim();
+    let mut tail = command(
+        &["tail", "--owner", "Billing", "--status", "2xx", "--json"],
+        &gate.environment(),
+    )
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let (lines, told) = mpsc::sync_channel(100);
+    let said = BufReader::new(tail.stdout.take().unwrap()).lines();
+    thread::spawn(move || {
+        said.map_while(Result::ok)
+            .try_for_each(|line| lines.send(line))
+    });
+
+    // Only what finishes after the stream has begun is told, so ask until something is.
+    let line = (0..200).find_map(|_| {
+        assert_eq!(gate.ask(secret).0, 200);
+        told.recv_timeout(Duration::from_millis(50)).ok()
+    });
+    let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+    assert_eq!(
+        (&request["status"], &request["path"]),
+        (&Value::from(200), &Value::from("/hello"))
+    );
+    assert!(!request.to_string().contains(secret));
+
+    gate.stop();
+    assert_eq!(tail.wait().unwrap().code(), Some(1));
+}
