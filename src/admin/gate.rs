@@ -19,6 +19,6 @@ pub trait Gate: Send + Sync + 'static {
     /// Why not, for people.
     fn ready(&self) -> Result<(), String>;
 
-    /// Its metrics, as `OpenMetrics` text.
+    /// Its metrics, as Prometheus text.
     fn metrics(&self) -> String;
 }

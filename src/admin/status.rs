@@ -17,7 +17,7 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>, _: NoQuery) -> Jso
     Json(shared.gate.status())
 }
 
-/// `GET /metrics`: the gate's counters as `OpenMetrics` text.
+/// `GET /metrics`: the gate's counters as Prometheus text.
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     ([(CONTENT_TYPE, EXPOSITION)], shared.gate.metrics()).into_response()
 }

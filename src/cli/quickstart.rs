@@ -124,7 +124,9 @@ impl Quickstart {
                 output.line(&format!(
                     "  curl -H \"X-API-Key: $PORTCULLIS_API_KEY\" http://{gate}/hello"
                 ))?;
-                output.line(&format!("  curl -i http://{gate}/hello        # refused: no key"))?;
+                output.line(&format!(
+                    "  curl -i http://{gate}/hello        # refused: no key"
+                ))?;
             }
             None => {
                 output.line("\nThere are keys already; `portcullis keys list` shows them, ")?;

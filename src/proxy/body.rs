@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use crate::proxy::deadlines::Tick;
 use crate::proxy::forward::Download;
+use crate::proxy::headers;
 use crate::proxy::record::Record;
 use crate::proxy::worker::Worker;
 
@@ -178,7 +179,10 @@ impl Body for Upload {
                 meter.has_failed.set(true);
                 Poll::Ready(Some(Err(UploadError::Broken(error))))
             }
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::for_upstream_trailers(trailers);
+                }
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 meter.bytes.set(meter.bytes.get() + length);
                 if meter.bytes.get() > *most {

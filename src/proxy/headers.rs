@@ -66,6 +66,18 @@ pub(crate) fn inspect(headers: &HeaderMap, is_trusted: bool) -> Result<Dropped, 
     Ok(dropped)
 }
 
+/// Takes out of a request's trailers what would not pass as a field either, from anyone.
+pub(crate) fn for_upstream_trailers(trailers: &mut HeaderMap) {
+    let dropped: Dropped = trailers
+        .keys()
+        .filter(|name| fate(name.as_str()) != Fate::Passes || is_ours_to_say(name.as_str()))
+        .cloned()
+        .collect();
+    for name in dropped {
+        trailers.remove(name);
+    }
+}
+
 /// What becomes of a field on the way through.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
@@ -357,6 +369,26 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn trailers_bring_in_nothing_that_fields_could_not() {
+        let names = [
+            "x-portcullis-owner",
+            "x_api_key",
+            "x-api-key",
+            "x-forwarded-for",
+            "host",
+            "x-checksum",
+        ];
+        let trailers =
+            names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("x")));
+        let mut trailers: HeaderMap = trailers.into_iter().collect();
+        for_upstream_trailers(&mut trailers);
+        assert_eq!(
+            trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-checksum"]
+        );
     }
 
     #[test]

@@ -44,12 +44,13 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes what has been idle for too long, and what the other side has closed.
     pub(crate) fn sweep(&self, now: Tick) {
         for idle in self.by_endpoint.borrow_mut().iter_mut() {
             while idle.front().is_some_and(|first| first.due <= now) {
                 idle.pop_front();
             }
+            idle.retain_mut(|kept| kept.carrier.is_quiet());
         }
     }
 }

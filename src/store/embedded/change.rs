@@ -121,7 +121,8 @@ pub(super) fn put_other(
     }
 }
 
-fn put_key(transaction: &Connection, key: &Key, claim: Claim) -> Result<(), Fault> {
+/// Writes a key in the place of what had its id.
+pub(super) fn put_key(transaction: &Connection, key: &Key, claim: Claim) -> Result<(), Fault> {
     let old: Option<(i64, Vec<u8>)> = transaction
         .prepare_cached("SELECT seq, record FROM keys WHERE id = ?1")?
         .query_row([key.id.chars()], |row| Ok((row.get(0)?, row.get(1)?)))

@@ -4,17 +4,19 @@
 //! made when all are there: each is then sorted once, instead of being read and written all over for
 //! every key.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
-use super::change::{insert_key, put_other};
+use super::change::{Claim, insert_key, put_key, put_other};
 use super::fault::Fault;
 use super::tables::{self, set_meta, set_revision};
 use super::writer::Seed;
 use crate::domain::change::{Revision, Write};
 use crate::domain::time::Timestamp;
 
-/// Drops all control state and takes what `seed` gives instead, each key once. Counts and the audit log
-/// stay.
+/// Drops all control state and takes what `seed` gives instead; of a key that comes more than once, the
+/// last. Counts and the audit log stay.
 pub(super) fn replace(
     transaction: &Connection,
     seed: &Seed,
@@ -25,8 +27,12 @@ pub(super) fn replace(
     }
     let indexes = drop_indexes(transaction)?;
     transaction.execute_batch("CREATE TABLE claims (digest BLOB, pepper INTEGER, seq INTEGER)")?;
+    let mut taken = HashSet::new();
+    let mut again = Vec::new();
     for write in &mut **seed.writes.lock() {
         match write? {
+            // Changed while it was read: put in its place once places can be found.
+            Write::Key(key) if !taken.insert(key.id) => again.push(key),
             Write::Key(key) => {
                 let seq = insert_key(transaction, &key)?;
                 for version in &key.versions {
@@ -45,6 +51,9 @@ pub(super) fn replace(
     )?;
     for index in indexes {
         transaction.execute_batch(&index)?;
+    }
+    for key in again {
+        put_key(transaction, &key, Claim::Take)?;
     }
     let revision = (seed.revision)();
     set_meta(transaction, tables::INCARNATION, seed.incarnation)?;

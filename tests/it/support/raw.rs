@@ -38,11 +38,6 @@ impl Raw {
             .is_ok()
     }
 
-    /// Sends nothing more.
-    pub(crate) async fn finish(&mut self) {
-        self.stream.shutdown().await.unwrap();
-    }
-
     /// The next reply: its head, and as much of a body as its Content-Length says.
     pub(crate) async fn reply(&mut self) -> String {
         let reply = within("a reply", async {

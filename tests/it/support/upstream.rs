@@ -35,8 +35,6 @@ pub(crate) struct Seen {
     pub head: String,
     /// What followed, as sent: chunk sizes and trailers included.
     pub body: Vec<u8>,
-    /// On which connection, counted from 1.
-    pub connection: usize,
 }
 
 impl Seen {
@@ -88,11 +86,10 @@ impl Upstream {
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
                     stream.set_nodelay(true).unwrap();
-                    let number = memory.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                    memory.connections.fetch_add(1, Ordering::SeqCst);
                     connections.spawn(script(Socket {
                         stream,
                         buffer: Vec::new(),
-                        number,
                         memory: Arc::clone(&memory),
                         place: None,
                     }));
@@ -224,8 +221,6 @@ impl Upstream {
 pub(crate) struct Socket {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// Which connection, counted from 1.
-    pub number: usize,
     memory: Arc<Memory>,
     /// Which of the requests is being read.
     place: Option<usize>,
@@ -251,7 +246,6 @@ impl Socket {
         let seen = Seen {
             head: String::from_utf8(head).unwrap(),
             body: Vec::new(),
-            connection: self.number,
         };
         self.place = None;
         if seen.header("user-agent") != Some("portcullis-health") {

@@ -206,7 +206,11 @@ pub(crate) async fn every_order_is_total_and_pages_divide_it(backend: &dyn Backe
         })
         .collect();
     commit(&*store, all.iter().cloned().map(Write::Key).collect()).await;
-    let used = |number: u32| (number % 2 == 0).then(|| at(u64::from(number % 5) + 1));
+    let used = |number: u32| {
+        number
+            .is_multiple_of(2)
+            .then(|| at(u64::from(number % 5) + 1))
+    };
     let uses: Vec<_> = (0..23).filter_map(|at| Some((at, 1, used(at)?))).collect();
     use_at(&*store, 1, &uses).await;
 
@@ -263,19 +267,19 @@ pub(crate) async fn rare_and_common_conditions_find_the_same(backend: &dyn Backe
     let make = |number: u32| {
         let mut key = named(
             number,
-            if number % 100 == 0 {
+            if number.is_multiple_of(100) {
                 "rare one"
             } else {
                 "common one"
             },
         );
-        if number % 7 != 0 {
+        if !number.is_multiple_of(7) {
             key.settings.products = vec!["common".into()];
             key.settings.labels = [("common".into(), "yes".into())].into();
             key.standing = Standing::Revoked { at: at(1) };
             key.settings.expires_at = Some(at(1));
         }
-        if number % 100 == 0 {
+        if number.is_multiple_of(100) {
             key.settings.products.push("rare".into());
             key.settings.labels.insert("rare".into(), "yes".into());
             key.owner = owner_id(2);
