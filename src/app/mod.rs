@@ -11,5 +11,5 @@ mod tasks;
 pub use clock::SystemClock;
 pub use echo::Echo;
 pub use error::StartError;
-pub use signals::until_told_to_stop;
+pub use signals::Signals;
 pub use start::{Running, start, start_log};

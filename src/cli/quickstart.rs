@@ -58,6 +58,7 @@ impl Quickstart {
             (None, None) => String::new(),
         };
         let given = check::variable("PORTCULLIS_ADMIN_TOKEN").filter(|token| !token.is_empty());
+        let mut signals = serve::listen()?;
         let running = serve::start(self.config(&upstream, given.clone())?).await?;
         let token = match (&running.first_token, given) {
             (Some(made), _) => Some(Zeroizing::new(made.reveal().to_owned())),
@@ -68,12 +69,14 @@ impl Quickstart {
             .map_or(upstream, |_| "a built-in echo".to_owned());
         self.greet(&running, &upstream, token, output).await?;
         match echo {
-            None => serve::until_stopped(running).await,
+            None => signals.told_to_stop().await,
             Some(echo) => tokio::select! {
-                () = echo.run() => Ok(()),
-                stopped = serve::until_stopped(running) => stopped,
+                () = echo.run() => {}
+                () = signals.told_to_stop() => {}
             },
         }
+        running.stop().await;
+        Ok(())
     }
 
     fn config(&self, upstream: &str, token: Option<String>) -> Result<Config, Failure> {

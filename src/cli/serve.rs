@@ -9,7 +9,7 @@ use clap::Args;
 use super::check;
 use super::failure::Failure;
 use super::output::Output;
-use crate::app::{self, Running, SystemClock};
+use crate::app::{self, Running, Signals, SystemClock};
 use crate::config::Config;
 
 /// With which configuration.
@@ -25,11 +25,25 @@ impl Serve {
         let config = check::load(&self.config, output)?;
         app::start_log(check::variable(LOG_VARIABLE).as_deref());
         control_runtime()?.block_on(async {
-            let running = start(config).await?;
+            let mut signals = listen()?;
+            let running = tokio::select! {
+                started = start(config) => started?,
+                // Nothing has been served yet, so there is nothing to finish.
+                () = signals.told_to_stop() => return Ok(()),
+            };
             greet(&running, output)?;
-            until_stopped(running).await
+            signals.told_to_stop().await;
+            running.stop().await;
+            Ok(())
         })
     }
+}
+
+/// Listens for the signals that end a gate.
+pub(super) fn listen() -> Result<Signals, Failure> {
+    Signals::listen()
+        .context("signals cannot be had")
+        .map_err(Failure::Gate)
 }
 
 /// The small runtime of everything that may take its time; requests have runtimes of their own.
@@ -63,13 +77,6 @@ fn greet(running: &Running, output: &mut Output) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
-}
-
-/// Waits for SIGTERM or SIGINT, then for all that is in flight, and for the last count.
-pub(super) async fn until_stopped(running: Running) -> Result<(), Failure> {
-    let told = app::until_told_to_stop().await;
-    running.stop().await;
-    told.context("signals cannot be had").map_err(Failure::Gate)
 }
 
 /// What the log says; see `telemetry::log`.
