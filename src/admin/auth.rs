@@ -1,6 +1,6 @@
 //! Who may call what.
 //!
-//! A call needs a role, or nothing; the table in [`router`](super::router) says which. The token is
+//! A call needs a role, or nothing; the table in [`router`](mod@super::router) says which. The token is
 //! looked at before anything else of the request, so that a stranger learns nothing from the rest.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

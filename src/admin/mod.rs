@@ -1,7 +1,7 @@
 //! The admin API: how people and programs run the gate.
 //!
 //! A call goes in a straight line: a request id and the `Host` check ([`shell`]), the role it needs
-//! ([`auth`], by the one table in [`router`]), what it asks for ([`ask`]), a service of `control`, and an
+//! ([`auth`], by the one table in [`router()`]), what it asks for ([`ask`]), a service of `control`, and an
 //! answer in the words of `api`. Whatever ends it early is a [`problem`], the only place here with status
 //! codes. Handlers decide nothing: an `if` about keys belongs in `domain`.
 //!

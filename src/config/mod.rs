@@ -3,7 +3,7 @@
 //! `load` reads the file into a `tree` that knows the place of each value, and the `environment` into
 //! that; `resolve` walks it, section by section, and gathers every fault with file, line and column.
 //! Either there is a `Config` and everything in it may be relied on, or there are [`Faults`] and nothing
-//! starts. What may stand in the file is one `table`: reader, [`schema`] and [`reference_markdown`] all
+//! starts. What may stand in the file is one `table`: reader, [`schema()`] and [`reference_markdown`] all
 //! come from it.
 
 mod admin;

@@ -1,9 +1,9 @@
 //! What things are, and what may happen to them.
 //!
-//! An [owner](owner) holds [keys](key); a key has [versions](key::KeyVersion), and each version is one
-//! [secret](secret) of which only the hash is kept. A request names a [route](route), presents a
-//! credential, and is admitted or [refused](refusal); what it spent is [usage](usage). Whatever
-//! changes a key is one [change](change), committed whole with its [audit](audit) entries.
+//! An [`owner`] holds [keys](key); a key has [versions](key::KeyVersion), and each version is one
+//! [`secret`] of which only the hash is kept. A request names a [`route`], presents a
+//! credential, and is admitted or [refused](refusal); what it spent is [`usage`]. Whatever
+//! changes a key is one [`change`], committed whole with its [`audit`] entries.
 //!
 //! Everything here is pure: no I/O, no clock, no randomness. `now` and random bytes are arguments, so a
 //! decision can be tested in microseconds and replayed. Nothing here derives `Serialize`: wire forms

@@ -4,7 +4,7 @@
 //! Each change names the change before it, so a fork is seen, not inferred. A feed entry holds the whole
 //! change, so any gate could give the store back what it lost.
 //!
-//! A gate keeps a [mirror](mirror) of the control state in the embedded store's own tables: look-ups, lists
+//! A gate keeps a [`mirror`] of the control state in the embedded store's own tables: look-ups, lists
 //! and searches are answered there, and go on without Redis. Changes go to Redis and are in the mirror
 //! before the caller is told; counts go to Redis and are read from it.
 //!
