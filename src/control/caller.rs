@@ -104,6 +104,7 @@ impl Caller {
             key_version: None,
             owner: None,
             changes: Vec::new(),
+            rotation: None,
         })
     }
 }

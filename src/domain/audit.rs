@@ -1,6 +1,9 @@
 //! Who did what, when, to what, and why.
 
+use std::time::Duration;
+
 use super::id::{AuditId, KeyId, OwnerId};
+use super::secret::Fingerprint;
 use super::time::Timestamp;
 
 /// One thing that was done, or refused to someone who was known.
@@ -30,6 +33,21 @@ pub struct AuditEntry {
     pub owner: Option<OwnerId>,
     /// What became different.
     pub changes: Vec<FieldChange>,
+    /// What a rotation adds.
+    pub rotation: Option<RotationNote>,
+}
+
+/// What the entry of a rotation adds: `key_version` is the new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotationNote {
+    /// The version that was current before.
+    pub old_version: u16,
+    /// Its fingerprint.
+    pub old_fingerprint: Fingerprint,
+    /// The new version's fingerprint.
+    pub new_fingerprint: Fingerprint,
+    /// How long the old one still works; `None` where no end is set yet.
+    pub grace: Option<Duration>,
 }
 
 /// What was done.
@@ -39,33 +57,93 @@ pub enum Action {
     KeyCreation,
     /// Its settings were changed.
     KeyUpdate,
+    /// It was given a new version.
+    KeyRotation,
+    /// A pending version became its current one.
+    KeyActivation,
+    /// The grace of one of its versions ended.
+    KeyRetirement,
     /// It was paused.
     KeySuspension,
     /// It was put in force again.
     KeyResumption,
-    /// It was ended.
+    /// It, or one of its versions, was ended.
     KeyRevocation,
+    /// It ended by itself.
+    KeyExpiry,
+    /// It was made of a secret there was already.
+    KeyImport,
     /// An owner was made.
     OwnerCreation,
     /// An owner was renamed.
     OwnerUpdate,
+    /// An owner and all its keys were switched off.
+    OwnerDisable,
+    /// An owner's personal data were erased.
+    OwnerErasure,
     /// An admin token was made.
     TokenCreation,
+    /// An admin token was changed.
+    TokenUpdate,
     /// An admin token was ended.
     TokenRevocation,
+    /// A product was made.
+    ProductCreation,
+    /// A product was changed.
+    ProductUpdate,
+    /// A product was taken away.
+    ProductDeletion,
+    /// A policy was made.
+    PolicyCreation,
+    /// A policy was changed.
+    PolicyUpdate,
+    /// A policy was taken away.
+    PolicyDeletion,
+    /// A webhook was made.
+    WebhookCreation,
+    /// A webhook was changed.
+    WebhookUpdate,
+    /// A webhook was taken away.
+    WebhookDeletion,
+    /// Someone signed in or out.
+    Session,
+    /// How the gate works was changed: automatic rotation, a reload.
+    Config,
+    /// The store was restored, migrated, accepted or archived.
+    Store,
 }
 
 impl Action {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 29] = [
         (Self::KeyCreation, "key_creation"),
         (Self::KeyUpdate, "key_update"),
+        (Self::KeyRotation, "key_rotation"),
+        (Self::KeyActivation, "key_activation"),
+        (Self::KeyRetirement, "key_retirement"),
         (Self::KeySuspension, "key_suspension"),
         (Self::KeyResumption, "key_resumption"),
         (Self::KeyRevocation, "key_revocation"),
+        (Self::KeyExpiry, "key_expiry"),
+        (Self::KeyImport, "key_import"),
         (Self::OwnerCreation, "owner_creation"),
         (Self::OwnerUpdate, "owner_update"),
+        (Self::OwnerDisable, "owner_disable"),
+        (Self::OwnerErasure, "owner_erasure"),
         (Self::TokenCreation, "token_creation"),
+        (Self::TokenUpdate, "token_update"),
         (Self::TokenRevocation, "token_revocation"),
+        (Self::ProductCreation, "product_creation"),
+        (Self::ProductUpdate, "product_update"),
+        (Self::ProductDeletion, "product_deletion"),
+        (Self::PolicyCreation, "policy_creation"),
+        (Self::PolicyUpdate, "policy_update"),
+        (Self::PolicyDeletion, "policy_deletion"),
+        (Self::WebhookCreation, "webhook_creation"),
+        (Self::WebhookUpdate, "webhook_update"),
+        (Self::WebhookDeletion, "webhook_deletion"),
+        (Self::Session, "session"),
+        (Self::Config, "config"),
+        (Self::Store, "store"),
     ];
 
     /// The word for it.

@@ -1,13 +1,15 @@
 //! Audit entries, as stored.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::form::{Bytes, DecodeError, decode, encode, known};
-use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome};
+use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome, RotationNote};
 use crate::domain::id::{AuditId, KeyId, OwnerId};
+use crate::domain::secret::Fingerprint;
 use crate::domain::time::Timestamp;
 
 /// Writes an audit entry.
@@ -39,6 +41,14 @@ pub fn encode_audit(entry: &AuditEntry) -> Vec<u8> {
                 to: Cow::Borrowed(&change.to),
             })
             .collect(),
+        rotation: entry.rotation.as_ref().map(|note| StoredRotation {
+            old_version: note.old_version,
+            old_fingerprint: Bytes(*note.old_fingerprint.as_bytes()),
+            new_fingerprint: Bytes(*note.new_fingerprint.as_bytes()),
+            grace_ms: note
+                .grace
+                .map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
+        }),
     })
 }
 
@@ -83,6 +93,12 @@ pub fn decode_audit(bytes: &[u8]) -> Result<AuditEntry, DecodeError> {
                 to: change.to.into_owned(),
             })
             .collect(),
+        rotation: stored.rotation.map(|note| RotationNote {
+            old_version: note.old_version,
+            old_fingerprint: Fingerprint::from_bytes(note.old_fingerprint.0),
+            new_fingerprint: Fingerprint::from_bytes(note.new_fingerprint.0),
+            grace: note.grace_ms.map(Duration::from_millis),
+        }),
     })
 }
 
@@ -111,6 +127,17 @@ struct StoredEntry<'a> {
     owner: Option<Bytes<10>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<StoredFieldChange<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotation: Option<StoredRotation>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRotation {
+    old_version: u16,
+    old_fingerprint: Bytes<6>,
+    new_fingerprint: Bytes<6>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grace_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]

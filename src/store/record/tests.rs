@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::form::{FORMAT, encode};
 use super::*;
-use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome};
+use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome, RotationNote};
 use crate::domain::change::{Change, ChangeId, Receipt, Revision, Write};
 use crate::domain::id::{AuditId, KeyId, OwnerId, TokenId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Risk, Standing};
@@ -202,6 +203,7 @@ prop_compose! {
         key_version in any::<Option<u16>>(),
         owner in option::of(owner_id()),
         changes in vec((".{0,8}", json_value(), json_value()), 0..3),
+        rotation in option::of((any::<u16>(), any::<[[u8; 6]; 2]>(), option::of(0_u64..1 << 40))),
     ) -> AuditEntry {
         AuditEntry {
             id: AuditId::from_random(id),
@@ -217,6 +219,12 @@ prop_compose! {
                 .into_iter()
                 .map(|(field, from, to)| FieldChange { field, from, to })
                 .collect(),
+            rotation: rotation.map(|(old_version, [old, new], grace)| RotationNote {
+                old_version,
+                old_fingerprint: Fingerprint::from_bytes(old),
+                new_fingerprint: Fingerprint::from_bytes(new),
+                grace: grace.map(Duration::from_millis),
+            }),
         }
     }
 }

@@ -143,6 +143,7 @@ pub(crate) fn entry(number: u32) -> AuditEntry {
         key_version: None,
         owner: Some(owner_id(1)),
         changes: Vec::new(),
+        rotation: None,
     }
 }
 
