@@ -317,7 +317,10 @@ mod tests {
         let slot = |hash| cache.find(hash).map(|(entry, _)| Arc::clone(entry.slot()));
         let before = slot(&new.hash).unwrap();
 
-        cache.put(&lifecycle::forget_tombstones(rotated, at(2_001)), Arc::default());
+        cache.put(
+            &lifecycle::forget_tombstones(rotated, at(2_001)),
+            Arc::default(),
+        );
         let (tombstone, version) = cache.find(&first.versions[0].hash).unwrap();
         assert_eq!(
             tombstone.admits(&version, at(3_000)),

@@ -6,6 +6,8 @@
 //! of a version, once set, never moves.
 
 mod steps;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 pub use steps::{

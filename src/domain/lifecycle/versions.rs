@@ -204,7 +204,9 @@ pub fn discard_pending(mut key: Key, now: Timestamp) -> Result<Key, LifecycleErr
 /// [`LifecycleError::NoSuchVersion`]; [`LifecycleError::CurrentVersion`]; [`LifecycleError::Revoked`] for
 /// a version that ended only with its key.
 pub fn revoke_version(mut key: Key, number: u16, now: Timestamp) -> Result<Key, LifecycleError> {
-    let is_current = key.current().is_some_and(|current| current.number == number);
+    let is_current = key
+        .current()
+        .is_some_and(|current| current.number == number);
     let is_revoked = version_mut(&mut key, number)?.revoked_at.is_some();
     if is_revoked {
         return Ok(key);

@@ -32,7 +32,10 @@ fn exactly_the_valid_versions_are_admitted_at_every_instant() {
         for thread in 0..threads {
             scope.spawn(move || {
                 let mut cache = KeyCache::default();
-                for (nth, seed) in (thread..INTERLEAVINGS).step_by(threads as usize).enumerate() {
+                for (nth, seed) in (thread..INTERLEAVINGS)
+                    .step_by(threads as usize)
+                    .enumerate()
+                {
                     if nth % 1_000 == 0 {
                         cache = KeyCache::default();
                     }
@@ -132,9 +135,7 @@ impl<'a> Life<'a> {
         let now = 1_700_000_000_000;
         let id = next(&mut random).to_be_bytes();
         let birth = Birth {
-            id: KeyId::from_random([
-                id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], 0, 0,
-            ]),
+            id: KeyId::from_random([id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], 0, 0]),
             owner: OwnerId::from_random([2; 10]),
             env: "live".into(),
             hash,
