@@ -24,6 +24,7 @@ pub mod query;
 pub mod refusal;
 pub mod route;
 pub mod secret;
+pub mod span;
 pub mod time;
 pub mod token;
 pub mod upstream;
