@@ -145,7 +145,7 @@ impl<'a> Life<'a> {
         let mut settings = KeySettings::named("k");
         let mut model = Model::default();
         model.add(true);
-        if next(&mut random) % 4 == 0 {
+        if next(&mut random).is_multiple_of(4) {
             let end = now + next(&mut random) % (100 * HOUR) + 1;
             settings.expires_at = Some(at(end));
             model.expires_at = Some(end);
