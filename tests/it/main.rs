@@ -4,7 +4,6 @@
 mod admin;
 mod cli;
 mod config;
-mod keys;
 mod process;
 mod proxy;
 mod store;
