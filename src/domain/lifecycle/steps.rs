@@ -1,5 +1,6 @@
 //! The steps of a key as a whole, and what its settings may be.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::domain::id::{KeyId, OwnerId};
@@ -99,6 +100,7 @@ pub fn create(birth: Birth, settings: KeySettings, now: Timestamp) -> Key {
         created_at: now,
         created_by: birth.created_by,
         last_rotated_at: None,
+        told: BTreeMap::new(),
         versions: vec![first],
     }
 }
