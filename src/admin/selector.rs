@@ -25,7 +25,8 @@ pub(crate) fn read(
         .into_iter()
         .filter_map(|(field, text)| Some((field, text?)));
     let (Some((field, text)), None) = (given.next(), given.next()) else {
-        let detail = "a selector names exactly one of `key_id`, `owner`, `product`, `label`, `risk`";
+        let detail =
+            "a selector names exactly one of `key_id`, `owner`, `product`, `label`, `risk`";
         faults.push(FieldFault::new(pointer, "ambiguous", detail));
         return Selector::All;
     };
@@ -44,7 +45,11 @@ pub(crate) fn read(
             "label" => "a label is `name` or `name=value`",
             _ => "`high`, `standard` or `low`",
         };
-        faults.push(FieldFault::new(format!("{pointer}/{field}"), "form", detail));
+        faults.push(FieldFault::new(
+            format!("{pointer}/{field}"),
+            "form",
+            detail,
+        ));
         Selector::All
     })
 }

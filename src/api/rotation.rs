@@ -121,9 +121,9 @@ impl Rule {
     pub fn new(rule: &RotationRule, due: u64) -> Self {
         Self {
             id: rule.id.into(),
-            interval_days: rule.terms.interval_days,
-            keep_previous: rule.terms.keep_previous,
-            grace: Span(rule.terms.grace).to_string(),
+            interval_days: rule.plan.interval_days,
+            keep_previous: rule.plan.keep_previous,
+            grace: Span(rule.plan.grace).to_string(),
             selector: Selector::of(&rule.selector),
             due,
         }

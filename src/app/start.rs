@@ -16,9 +16,13 @@ use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
 use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
+use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
+use crate::control::policies::PolicyService;
+use crate::control::rotation::RotationService;
 use crate::control::rules::RuleBook;
+use crate::control::sinks::Sinks;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -191,7 +195,22 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         loaded_at: clock.now(),
         digest: config.digest.clone(),
     };
+    let jobs = Jobs::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&writer),
+        rules.clone(),
+        Sinks::configured(&config.sinks),
+        Arc::new(Alone),
+    );
     let services = admin::Services {
+        rotation: RotationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        policies: PolicyService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            config.products.clone(),
+        ),
         keys: KeyService::new(
             Arc::clone(&store),
             Arc::clone(&clock),
@@ -212,6 +231,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     };
     spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
+    tasks.spawn("jobs", async move { jobs.run().await });
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));

@@ -13,8 +13,8 @@ use super::table::{Absent, Field, Kind, List, Many, Nested, Table};
 use super::units::{HOUR, Unit};
 use super::walk::Walk;
 use super::{
-    AccessLog, Config, admin, audit, bounds, fleet, keys, listeners, products, routes, sinks, store,
-    upstreams,
+    AccessLog, Config, admin, audit, bounds, fleet, keys, listeners, products, routes, sinks,
+    store, upstreams,
 };
 
 /// The whole file.

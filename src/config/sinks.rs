@@ -258,7 +258,8 @@ fn sink(named: &Named, walk: &mut Walk) -> Sink {
         }
         let is_shared = !path.value.1.contains(&NamePart::Id);
         if is_shared && !matches!(selector, Selector::Key(_)) {
-            let message = "must hold `{id}`: without it two keys would overwrite each other's secret";
+            let message =
+                "must hold `{id}`: without it two keys would overwrite each other's secret";
             walk.fault_of(&path, message);
         }
         (folder, name) = path.value;
@@ -327,7 +328,12 @@ fn template(text: &str) -> Result<(PathBuf, Vec<NamePart>), String> {
             "id" => NamePart::Id,
             "name" => NamePart::Name,
             "env" => NamePart::Env,
-            _ => return Err(format!("knows `{{id}}`, `{{name}}` and `{{env}}`, not {}", quoted(word))),
+            _ => {
+                return Err(format!(
+                    "knows `{{id}}`, `{{name}}` and `{{env}}`, not {}",
+                    quoted(word)
+                ));
+            }
         });
         rest = after;
     }

@@ -9,7 +9,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::control::ControlError;
 use crate::control::caller::Caller;
-use crate::control::rules::RuleBook;
 use crate::control::writer::{Draft, Writer, draw};
 use crate::domain::audit::{Action, AuditEntry, FieldChange};
 use crate::domain::change::{Gone, Write};
@@ -18,6 +17,7 @@ use crate::domain::key::{Key, KeyStatus};
 use crate::domain::lifecycle::{FieldFault, is_text};
 use crate::domain::owner::OwnerKind;
 use crate::domain::policy::{Demands, Judgement, Policy, PolicyTerms};
+use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::secret::Fingerprint;
 use crate::domain::selector::Selector;
@@ -30,7 +30,8 @@ pub struct PolicyService {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     writer: Arc<Writer>,
-    book: Arc<RuleBook>,
+    /// The products of the configuration.
+    products: Vec<Product>,
 }
 
 /// What a policy is to be.
@@ -79,13 +80,13 @@ impl PolicyService {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         writer: Arc<Writer>,
-        book: Arc<RuleBook>,
+        products: Vec<Product>,
     ) -> Self {
         Self {
             store,
             clock,
             writer,
-            book,
+            products,
         }
     }
 
@@ -168,8 +169,7 @@ impl PolicyService {
                 ensure_seen(before, if_match)?;
                 let wanted = edit(PolicyDraft::of(before));
                 check(caller, &wanted)?;
-                let is_taken =
-                    |it: &Policy| it.name == wanted.name && it.id != id;
+                let is_taken = |it: &Policy| it.name == wanted.name && it.id != id;
                 if rules.policies.iter().any(is_taken) {
                     return Err(ControlError::NameTaken);
                 }
@@ -233,14 +233,15 @@ impl PolicyService {
         instead_of: Option<PolicyId>,
     ) -> Result<Preview, ControlError> {
         let now = self.clock.now();
-        let mut policies = self.store.rules().await?.policies;
+        let rules = self.store.rules().await?;
+        let products = rules.products_beside(&self.products);
+        let mut policies = rules.policies;
         policies.retain(|policy| Some(policy.id) != instead_of);
         if let Some(wanted) = wanted {
             check(caller, wanted)?;
             let id = PolicyId::from_random(draw()?);
             policies.push(wanted.clone().into_policy(id, now));
         }
-        let products = self.book.products();
         let mut kinds: HashMap<OwnerId, OwnerKind> = HashMap::new();
         let mut preview = Preview::default();
         let query = KeyQuery {
@@ -254,10 +255,7 @@ impl PolicyService {
                 .keys(&query, KeySort::default(), PAGE, after)
                 .await?;
             for row in page.items {
-                if matches!(
-                    row.key.status(now),
-                    KeyStatus::Revoked | KeyStatus::Expired
-                ) {
+                if matches!(row.key.status(now), KeyStatus::Revoked | KeyStatus::Expired) {
                     continue;
                 }
                 let kind = match kinds.get(&row.key.owner) {

@@ -12,7 +12,7 @@ use crate::domain::audit::{Action, AuditEntry, FieldChange};
 use crate::domain::change::{Gone, Write};
 use crate::domain::id::RotationRuleId;
 use crate::domain::query::{KeyQuery, KeySort};
-use crate::domain::rotation::{Plan, RotationRule, RotationTerms, rule_of};
+use crate::domain::rotation::{Schedule, RotationRule, RotationPlan, rule_of};
 use crate::domain::rules::RuleSet;
 use crate::domain::selector::Selector;
 use crate::domain::span::Span;
@@ -53,7 +53,7 @@ impl RotationService {
     pub async fn enable(
         &self,
         caller: &Caller,
-        wanted: &[(Selector, RotationTerms)],
+        wanted: &[(Selector, RotationPlan)],
     ) -> Result<Vec<RuleView>, ControlError> {
         if caller.bound_to.is_some() {
             return Err(ControlError::Bound);
@@ -64,9 +64,9 @@ impl RotationService {
                 let rules = self.store.rules().await?;
                 let mut writes = Vec::new();
                 let mut entry = caller.did(Action::Config, now)?;
-                for (selector, terms) in wanted {
+                for (selector, plan) in wanted {
                     let before = rules.rotation.iter().find(|it| it.selector == *selector);
-                    if before.is_some_and(|rule| rule.terms == *terms) {
+                    if before.is_some_and(|rule| rule.plan == *plan) {
                         continue;
                     }
                     let id = match before {
@@ -76,7 +76,7 @@ impl RotationService {
                     let after = RotationRule {
                         id,
                         selector: selector.clone(),
-                        terms: *terms,
+                        plan: *plan,
                         created_at: before.map_or(now, |rule| rule.created_at),
                     };
                     tell(&mut entry, before, Some(&after));
@@ -174,8 +174,8 @@ impl RotationService {
                 let Some(rule) = rule_of(rules, &row.key) else {
                     continue;
                 };
-                let plan = Plan::of(std::slice::from_ref(rule), &row.key, now);
-                if plan.is_some_and(|plan| plan.is_due(now))
+                let schedule = Schedule::of(std::slice::from_ref(rule), &row.key, now);
+                if schedule.is_some_and(|schedule| schedule.is_due(now))
                     && let Some(view) = views.iter_mut().find(|view| view.rule.id == rule.id)
                 {
                     view.due += 1;
@@ -211,9 +211,9 @@ fn told(rule: &RotationRule) -> Value {
     json!({
         "id": rule.id.to_string(),
         "selector": rule.selector.to_string(),
-        "interval_days": rule.terms.interval_days,
-        "keep_previous": rule.terms.keep_previous,
-        "grace": Span(rule.terms.grace).to_string(),
+        "interval_days": rule.plan.interval_days,
+        "keep_previous": rule.plan.keep_previous,
+        "grace": Span(rule.plan.grace).to_string(),
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::key::{Key, KeyStatus};
 use super::policy::Outlook;
-use super::rotation::{Delivery, Plan};
+use super::rotation::{Delivery, Schedule};
 use super::time::Timestamp;
 
 macro_rules! notices {
@@ -72,7 +72,7 @@ pub struct Due {
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// When it is to be rotated, if a rule covers it.
-    pub plan: Option<Plan>,
+    pub schedule: Option<Schedule>,
     /// How a new secret would reach its holder.
     pub delivery: Delivery,
     /// What the policies have to say of it.
@@ -99,7 +99,7 @@ pub fn due(key: &Key, facts: Facts<'_>, now: Timestamp) -> Vec<Due> {
     if let Some(last) = ends.filter(|end| *end <= now).max() {
         found.push(happened(Notice::Retired, last));
     }
-    if let Some(due) = facts.plan.and_then(|plan| plan.due_at) {
+    if let Some(due) = facts.schedule.and_then(|schedule| schedule.due_at) {
         found.extend(rotation(due, facts.delivery, now));
     }
     if status != KeyStatus::Expired {
@@ -121,7 +121,11 @@ pub fn due(key: &Key, facts: Facts<'_>, now: Timestamp) -> Vec<Due> {
             });
         }
     }
-    found.retain(|due| key.told.get(&due.notice).is_none_or(|told| *told < due.since));
+    found.retain(|due| {
+        key.told
+            .get(&due.notice)
+            .is_none_or(|told| *told < due.since)
+    });
     found
 }
 
@@ -157,7 +161,10 @@ fn happened(notice: Notice, at: Timestamp) -> Due {
 /// The nearest of some days before `end` that has come.
 fn before(notice: Notice, end: Timestamp, days_before: &[u32], now: Timestamp) -> Option<Due> {
     let left = end.since(now);
-    let nearest = days_before.iter().copied().filter(|days| left <= DAY * *days);
+    let nearest = days_before
+        .iter()
+        .copied()
+        .filter(|days| left <= DAY * *days);
     nearest.min().map(|threshold| Due {
         notice,
         since: end.before(DAY * threshold),
@@ -192,7 +199,7 @@ mod tests {
     use crate::domain::key::KeySettings;
     use crate::domain::lifecycle::{Birth, create};
     use crate::domain::policy::Fate;
-    use crate::domain::rotation::RotationTerms;
+    use crate::domain::rotation::RotationPlan;
     use crate::domain::secret::{Fingerprint, KeyHash};
 
     fn at(days: u32) -> Timestamp {
@@ -217,15 +224,15 @@ mod tests {
     /// Turns the clock day by day and tells what there is to tell; what was told on which day.
     fn year(
         mut key: Key,
-        facts: impl Fn(Timestamp) -> (Option<Plan>, Delivery, Outlook),
+        facts: impl Fn(Timestamp) -> (Option<Schedule>, Delivery, Outlook),
     ) -> Vec<(u32, Notice, u32)> {
         let mut told = Vec::new();
         for day in 0..365 {
             // Twice a day: what was told is not told again.
             for now in [at(day), at(day).after(DAY / 2)] {
-                let (plan, delivery, outlook) = facts(now);
+                let (schedule, delivery, outlook) = facts(now);
                 let facts = Facts {
-                    plan,
+                    schedule,
                     delivery,
                     outlook: &outlook,
                 };
@@ -258,24 +265,36 @@ mod tests {
     // S0-02
     #[test]
     fn whoever_must_rotate_a_key_is_reminded_before_and_then_weekly() {
-        let terms = RotationTerms {
+        let plan = RotationPlan {
             interval_days: 90,
             keep_previous: true,
             grace: Duration::ZERO,
         };
-        let plan = Some(Plan {
-            terms,
+        let schedule = Some(Schedule {
+            plan,
             due_at: Some(at(340)),
         });
         for delivery in [Delivery::Nobody, Delivery::Holder] {
-            let told = year(key(), |_| (plan, delivery, Outlook::default()));
+            let told = year(key(), |_| (schedule, delivery, Outlook::default()));
             let days: Vec<_> = told.iter().map(|(day, _, left)| (*day, *left)).collect();
-            let expected = [(326, 14), (333, 7), (339, 1), (340, 0), (347, 0), (354, 0), (361, 0)];
+            let expected = [
+                (326, 14),
+                (333, 7),
+                (339, 1),
+                (340, 0),
+                (347, 0),
+                (354, 0),
+                (361, 0),
+            ];
             assert_eq!(days, expected, "{delivery:?}");
         }
-        let told = year(key(), |_| (plan, Delivery::Sink, Outlook::default()));
+        let told = year(key(), |_| (schedule, Delivery::Sink, Outlook::default()));
         let days: Vec<_> = told.iter().map(|(day, ..)| *day).collect();
-        assert_eq!(days, [341, 348, 355, 362], "its sink does not take the secret");
+        assert_eq!(
+            days,
+            [341, 348, 355, 362],
+            "its sink does not take the secret"
+        );
     }
 
     #[test]
@@ -284,7 +303,7 @@ mod tests {
         key.settings.expires_at = Some(at(20));
         let outlook = Outlook::default();
         let facts = Facts {
-            plan: None,
+            schedule: None,
             delivery: Delivery::Nobody,
             outlook: &outlook,
         };
@@ -302,7 +321,9 @@ mod tests {
     fn each_version_that_retires_is_told_and_a_revoked_key_no_more() {
         let mut key = key();
         key.versions[0].retires_at = Some(at(3));
-        let told = year(key.clone(), |_| (None, Delivery::Nobody, Outlook::default()));
+        let told = year(key.clone(), |_| {
+            (None, Delivery::Nobody, Outlook::default())
+        });
         assert_eq!(told, [(3, Notice::Retired, 0)]);
         key.standing = crate::domain::key::Standing::Revoked { at: at(2) };
         let told = year(key, |_| (None, Delivery::Nobody, Outlook::default()));

@@ -49,9 +49,7 @@ impl Edit {
                 require_reason: self.require_reason.unwrap_or(terms.require_reason),
                 owner_kinds: self.owner_kinds.unwrap_or(terms.owner_kinds),
                 allowed_scopes: self.allowed_scopes.unwrap_or(terms.allowed_scopes),
-                unused_alert_after: self
-                    .unused_alert_after
-                    .unwrap_or(terms.unused_alert_after),
+                unused_alert_after: self.unused_alert_after.unwrap_or(terms.unused_alert_after),
                 stale_after: self.stale_after.unwrap_or(terms.stale_after),
                 revoke_unused_after: self
                     .revoke_unused_after
@@ -117,9 +115,9 @@ fn read(asked: PatchPolicy, place: &str) -> Result<Edit, Vec<FieldFault>> {
     let stale_after = span("stale_after", DAY, asked.stale_after);
     let revoke_unused_after = span("revoke_unused_after", WEEK, asked.revoke_unused_after);
     let revoke_warning = span("revoke_warning", DAY, asked.revoke_warning);
-    let selector = asked.selector.map(|selector| {
-        selector::read(selector, &format!("{place}/selector"), &mut faults)
-    });
+    let selector = asked
+        .selector
+        .map(|selector| selector::read(selector, &format!("{place}/selector"), &mut faults));
     let owner_kinds = asked.owner_types.map(|words| {
         let read = |(at, word): (usize, String)| {
             let kind = OwnerKind::from_word(&word);

@@ -28,6 +28,8 @@ pub(crate) async fn call(
     let if_match = etag::if_match(&headers)?;
     let edit = form::patch(body).map_err(ControlError::Invalid)?;
     let policies = &shared.policies;
-    let changed = policies.change(&caller, id, if_match.as_deref(), |draft| edit.clone().apply(draft));
+    let changed = policies.change(&caller, id, if_match.as_deref(), |draft| {
+        edit.clone().apply(draft)
+    });
     Ok(answer(&changed.await?))
 }

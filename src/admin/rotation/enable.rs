@@ -19,7 +19,7 @@ use crate::api::rotation::{EnableRotation, RotationRules};
 use crate::control::ControlError;
 use crate::domain::key::Risk;
 use crate::domain::lifecycle::{FieldFault, Grace};
-use crate::domain::rotation::{RotationTerms, interval_days};
+use crate::domain::rotation::{RotationPlan, interval_days};
 use crate::domain::selector::Selector;
 use crate::domain::span::Span;
 
@@ -34,7 +34,7 @@ pub(crate) async fn call(
     Ok(answer(&shared.rotation.enable(&caller, &wanted).await?))
 }
 
-fn read(asked: EnableRotation) -> Result<Vec<(Selector, RotationTerms)>, Vec<FieldFault>> {
+fn read(asked: EnableRotation) -> Result<Vec<(Selector, RotationPlan)>, Vec<FieldFault>> {
     let mut faults = Vec::new();
     let selector = selector::read(asked.selector, "/selector", &mut faults);
     let days = asked.interval_days;
@@ -46,20 +46,20 @@ fn read(asked: EnableRotation) -> Result<Vec<(Selector, RotationTerms)>, Vec<Fie
     if !faults.is_empty() {
         return Err(faults);
     }
-    let terms = |interval_days| RotationTerms {
+    let plan = |interval_days| RotationPlan {
         interval_days,
         keep_previous: asked.keep_previous.unwrap_or(true),
         grace,
     };
     Ok(match (days, selector) {
-        (Some(days), selector) => vec![(selector, terms(days))],
+        (Some(days), selector) => vec![(selector, plan(days))],
         (None, Selector::All) => [Risk::High, Risk::Standard, Risk::Low]
-            .map(|risk| (Selector::Risk(risk), terms(interval_days(risk))))
+            .map(|risk| (Selector::Risk(risk), plan(interval_days(risk))))
             .into(),
         (None, Selector::Risk(risk)) => {
-            vec![(Selector::Risk(risk), terms(interval_days(risk)))]
+            vec![(Selector::Risk(risk), plan(interval_days(risk)))]
         }
-        (None, selector) => vec![(selector, terms(interval_days(Risk::Standard)))],
+        (None, selector) => vec![(selector, plan(interval_days(Risk::Standard)))],
     })
 }
 

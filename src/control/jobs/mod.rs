@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use crate::control::ControlError;
 use crate::control::keys::Rules;
-use crate::control::rules::RuleBook;
 use crate::control::sinks::Sinks;
 use crate::control::writer::Writer;
 use crate::domain::id::KeyId;
@@ -41,7 +40,6 @@ pub struct Jobs {
     writer: Arc<Writer>,
     /// How secrets are made.
     making: Rules,
-    book: Arc<RuleBook>,
     sinks: Sinks,
     lease: Arc<dyn Lease>,
     state: tokio::sync::Mutex<State>,
@@ -77,7 +75,6 @@ impl Jobs {
         clock: Arc<dyn Clock>,
         writer: Arc<Writer>,
         making: Rules,
-        book: Arc<RuleBook>,
         sinks: Sinks,
         lease: Arc<dyn Lease>,
     ) -> Self {
@@ -86,7 +83,6 @@ impl Jobs {
             clock,
             writer,
             making,
-            book,
             sinks,
             lease,
             state: tokio::sync::Mutex::default(),
@@ -116,9 +112,10 @@ impl Jobs {
             .store
             .keys(&query, KeySort::default(), PAGE, state.after.clone())
             .await?;
+        let rules = self.store.rules().await?;
         for row in page.items {
             let id = row.key.id;
-            if let Err(error) = self.look_after(row, &mut state).await {
+            if let Err(error) = self.look_after(row, &rules, &mut state).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(key.id = %id, error, "what is due for a key could not be done");
             }

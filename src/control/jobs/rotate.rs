@@ -23,7 +23,7 @@ use crate::domain::change::Write;
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, KeyVersion};
 use crate::domain::lifecycle::{self, LifecycleError, NewVersion};
-use crate::domain::rotation::{Plan, RotationTerms};
+use crate::domain::rotation::{Schedule, RotationPlan};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
@@ -57,7 +57,7 @@ impl Jobs {
     pub(super) async fn rotate(
         &self,
         key: Key,
-        plan: Plan,
+        schedule: Schedule,
         sink: &NamedSink,
         state: &mut State,
     ) -> Result<(), ControlError> {
@@ -79,10 +79,10 @@ impl Jobs {
         let number = match begun {
             Begun::Wait => return Ok(()),
             // Nothing pending and not due: the last activation was all there was to do.
-            Begun::Nothing if !plan.is_due(now) => return Ok(()),
+            Begun::Nothing if !schedule.is_due(now) => return Ok(()),
             Begun::Delivered(number) => number,
             Begun::Nothing => {
-                let Some((secret, number)) = self.begin(key.id, plan.terms).await? else {
+                let Some((secret, number)) = self.begin(key.id, schedule.plan).await? else {
                     return Ok(());
                 };
                 if !self.deliver(&key, secret, number, sink, state).await {
@@ -98,11 +98,11 @@ impl Jobs {
             }
         };
         state.undelivered.remove(&key.id);
-        match self.activate(key.id, number, plan.terms).await {
+        match self.activate(key.id, number, schedule.plan).await {
             // Someone rotated the key by hand meanwhile: what the sink holds is dead, so it gets another.
             Err(ControlError::Lifecycle(
                 LifecycleError::VersionRevoked | LifecycleError::NoSuchVersion,
-            )) => self.replace_dead(key.id, plan.terms, sink, state).await,
+            )) => self.replace_dead(key.id, schedule.plan, sink, state).await,
             outcome => outcome,
         }
     }
@@ -138,7 +138,7 @@ impl Jobs {
     async fn begin(
         &self,
         id: KeyId,
-        terms: RotationTerms,
+        plan: RotationPlan,
     ) -> Result<Option<(Secret, u16)>, ControlError> {
         if !self.lease.hold(JOB).await {
             return Ok(None);
@@ -174,7 +174,7 @@ impl Jobs {
                     }
                 };
                 let number = after.pending(now).map(|pending| pending.number);
-                note(&mut entry, &before, number, new, terms);
+                note(&mut entry, &before, number, new, plan);
                 Ok(Draft {
                     writes: vec![Write::Key(after)],
                     audit: vec![entry],
@@ -233,7 +233,7 @@ impl Jobs {
         &self,
         id: KeyId,
         number: u16,
-        terms: RotationTerms,
+        plan: RotationPlan,
     ) -> Result<(), ControlError> {
         let caller = Caller::system("rotation");
         let activate = || {
@@ -242,8 +242,7 @@ impl Jobs {
                 let Some(before) = self.store.key(id).await? else {
                     return Ok(Draft::nothing(()));
                 };
-                let after =
-                    lifecycle::activate(before.clone(), number, terms.activation(), now)?;
+                let after = lifecycle::activate(before.clone(), number, plan.activation(), now)?;
                 // Its first use came before this.
                 if after == before {
                     return Ok(Draft::nothing(()));
@@ -266,21 +265,21 @@ impl Jobs {
     async fn replace_dead(
         &self,
         id: KeyId,
-        terms: RotationTerms,
+        plan: RotationPlan,
         sink: &NamedSink,
         state: &mut State,
     ) -> Result<(), ControlError> {
         let Some(key) = self.store.key(id).await? else {
             return Ok(());
         };
-        let Some((secret, number)) = self.begin(id, terms).await? else {
+        let Some((secret, number)) = self.begin(id, plan).await? else {
             return Ok(());
         };
         if !self.deliver(&key, secret, number, sink, state).await {
             return Ok(());
         }
         state.undelivered.remove(&id);
-        self.activate(id, number, terms).await
+        self.activate(id, number, plan).await
     }
 }
 
@@ -295,14 +294,14 @@ fn note(
     before: &Key,
     number: Option<u16>,
     new: NewVersion,
-    terms: RotationTerms,
+    plan: RotationPlan,
 ) {
     entry.key_version = number;
     entry.rotation = before.current().map(|old| RotationNote {
         old_version: old.number,
         old_fingerprint: old.fingerprint,
         new_fingerprint: new.fingerprint,
-        grace: (!terms.keep_previous).then_some(terms.grace),
+        grace: (!plan.keep_previous).then_some(plan.grace),
     });
 }
 

@@ -17,7 +17,7 @@ use crate::domain::key::Key;
 use crate::domain::lifecycle::forget_tombstones;
 use crate::domain::notice::{self, Due, Facts, Notice};
 use crate::domain::policy::Demands;
-use crate::domain::rotation::{Delivery, Plan};
+use crate::domain::rotation::{Delivery, Schedule};
 use crate::domain::time::Timestamp;
 
 impl Jobs {
@@ -35,7 +35,7 @@ impl Jobs {
                 let demands = Demands::on(&rules.policies, &before);
                 let delivery = self.delivery(&before);
                 let facts = Facts {
-                    plan: Plan::of(&rules.rotation, &before, now),
+                    schedule: Schedule::of(&rules.rotation, &before, now),
                     delivery,
                     outlook: &demands.outlook(&before, last_used, now),
                 };

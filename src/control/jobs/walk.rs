@@ -14,7 +14,7 @@ use crate::domain::key::{Key, KeyStatus};
 use crate::domain::lifecycle;
 use crate::domain::notice::{self, Facts};
 use crate::domain::policy::{Demands, Outlook};
-use crate::domain::rotation::{Delivery, Plan};
+use crate::domain::rotation::{Delivery, Schedule};
 use crate::domain::rules::RuleSet;
 use crate::domain::time::Timestamp;
 use crate::store::KeyRow;
@@ -24,27 +24,27 @@ impl Jobs {
     pub(super) async fn look_after(
         &self,
         row: KeyRow,
+        rules: &RuleSet,
         state: &mut State,
     ) -> Result<(), ControlError> {
         let now = self.clock.now();
         let KeyRow { key, last_used } = row;
         let last_used = last_used.iter().map(|(_, at)| *at).max();
-        let rules = self.book.kept();
         let outlook = Demands::on(&rules.policies, &key).outlook(&key, last_used, now);
         if is_forfeit(&outlook, now) {
             self.end_unused(key.id).await?;
             return Ok(());
         }
-        if self.has_news(&key, &rules, &outlook, now) {
+        if self.has_news(&key, rules, &outlook, now) {
             self.tell(key.id).await?;
         }
-        let plan = Plan::of(&rules.rotation, &key, now);
+        let schedule = Schedule::of(&rules.rotation, &key, now);
         let waits = key.pending(now).is_some();
-        if let Some(plan) = plan.filter(|plan| plan.is_due(now) || waits)
+        if let Some(schedule) = schedule.filter(|schedule| schedule.is_due(now) || waits)
             && key.status(now) == KeyStatus::Active
             && let Some(sink) = self.sinks.of_key(&key)
         {
-            self.rotate(key, plan, sink, state).await?;
+            self.rotate(key, schedule, sink, state).await?;
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Jobs {
 
     fn has_news(&self, key: &Key, rules: &RuleSet, outlook: &Outlook, now: Timestamp) -> bool {
         let facts = Facts {
-            plan: Plan::of(&rules.rotation, key, now),
+            schedule: Schedule::of(&rules.rotation, key, now),
             delivery: self.delivery(key),
             outlook,
         };

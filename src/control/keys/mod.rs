@@ -7,5 +7,5 @@ mod create;
 mod service;
 
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
-pub(in crate::control) use service::visible;
 pub use service::{KeyService, KeyView, Rules, Step, Terms};
+pub(in crate::control) use service::{status_change, visible};

@@ -260,11 +260,7 @@ mod tests {
     fn sink(folder: &Path, format: FileFormat) -> FileSink {
         FileSink::new(config::FileSink {
             folder: folder.to_owned(),
-            name: vec![
-                NamePart::Name,
-                NamePart::Text("-".into()),
-                NamePart::Id,
-            ],
+            name: vec![NamePart::Name, NamePart::Text("-".into()), NamePart::Id],
             format,
         })
     }
@@ -346,7 +342,13 @@ mod tests {
         // A folder in the place of the file cannot be renamed over.
         fs::create_dir(sink.path(&key)).unwrap();
         let put = sink.put(&key, &Secret::new("s".into()), note()).await;
-        assert!(matches!(put, Err(SinkError::File(FileError::Io { doing: "replace", .. }))));
+        assert!(matches!(
+            put,
+            Err(SinkError::File(FileError::Io {
+                doing: "replace",
+                ..
+            }))
+        ));
         assert_eq!(files(folder.path()), ["k-0123456789"]);
     }
 

@@ -217,7 +217,9 @@ impl TryFrom<StoredKey<'_>> for Key {
             told: stored
                 .told
                 .into_iter()
-                .filter_map(|(word, at)| Some((Notice::from_word(word)?, Timestamp::from_millis(at))))
+                .filter_map(|(word, at)| {
+                    Some((Notice::from_word(word)?, Timestamp::from_millis(at)))
+                })
                 .collect(),
             versions: stored.versions.into_iter().map(KeyVersion::from).collect(),
         })
