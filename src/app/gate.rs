@@ -6,6 +6,7 @@ use crate::admin::gate::{
     Alarm, ConfigStatus, Gate, LimitsStatus, Status, StoreStatus, UsageStatus,
 };
 use crate::control::flush::Flush;
+use crate::control::jobs::Jobs;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
 use crate::domain::refusal::RefusalCode;
@@ -22,6 +23,7 @@ pub(crate) struct Description {
     pub(crate) applied: AppliedRevision,
     pub(crate) flush: Arc<Flush>,
     pub(crate) writer: Arc<Writer>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -239,6 +241,7 @@ impl Description {
         let events = self.writer.told().counts();
         let events = events.map(|(kind, count)| (vec![("kind", kind.as_str())], count as f64));
         out.add(metrics::EVENTS, events);
+        out.one(metrics::WALKS, self.jobs.walks() as f64);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
         out.one(
             metrics::READY,

@@ -185,24 +185,25 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         hasher: config.keys.hasher.clone(),
         products: config.products.clone(),
     };
-    let description = Description {
-        plane: Arc::clone(&plane),
-        store: Arc::clone(&store),
-        applied,
-        flush: Arc::clone(&flush),
-        writer: Arc::clone(&writer),
-        clock: Arc::clone(&clock),
-        loaded_at: clock.now(),
-        digest: config.digest.clone(),
-    };
-    let jobs = Jobs::new(
+    let jobs = Arc::new(Jobs::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         rules.clone(),
         Sinks::configured(&config.sinks),
         Arc::new(Alone),
-    );
+    ));
+    let description = Description {
+        plane: Arc::clone(&plane),
+        store: Arc::clone(&store),
+        applied,
+        flush: Arc::clone(&flush),
+        writer: Arc::clone(&writer),
+        jobs: Arc::clone(&jobs),
+        clock: Arc::clone(&clock),
+        loaded_at: clock.now(),
+        digest: config.digest.clone(),
+    };
     let services = admin::Services {
         rotation: RotationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         policies: PolicyService::new(

@@ -12,7 +12,7 @@ use crate::domain::audit::{Action, AuditEntry, FieldChange};
 use crate::domain::change::{Gone, Write};
 use crate::domain::id::RotationRuleId;
 use crate::domain::query::{KeyQuery, KeySort};
-use crate::domain::rotation::{Schedule, RotationRule, RotationPlan, rule_of};
+use crate::domain::rotation::{RotationPlan, RotationRule, Schedule, rule_of};
 use crate::domain::rules::RuleSet;
 use crate::domain::selector::Selector;
 use crate::domain::span::Span;

@@ -48,7 +48,8 @@ impl Key {
         let stale = now.since(last_used_at.unwrap_or(self.created_at)) >= STALE_AFTER;
         [
             rotating.then_some(Badge::Rotating),
-            schedule.filter(|schedule| schedule.is_due(now))
+            schedule
+                .filter(|schedule| schedule.is_due(now))
                 .map(|_| Badge::RotationDue),
             stale.then_some(Badge::PotentiallyStale),
         ]

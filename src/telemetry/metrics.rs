@@ -64,6 +64,7 @@ metrics! {
     QUARANTINED = Gauge "portcullis_store_quarantined_records" "Records that could not be read and were set aside.";
     USAGE_WAITING = Gauge "portcullis_usage_rows_waiting" "Rows of usage the store has not taken yet.";
     EVENTS = Counter "portcullis_events_total" "Events that landed in the outbox by this gate, by kind.";
+    WALKS = Counter "portcullis_key_walks_total" "Walks over all keys for what is due of them: rotation, warnings, ends.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";
     READY = Gauge "portcullis_ready" "Whether the gate may take traffic (1) or not (0).";
     BUILD = Gauge "portcullis_build_info" "Always 1; the version is a label.";

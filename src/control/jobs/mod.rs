@@ -19,6 +19,7 @@ mod walk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::control::ControlError;
@@ -43,6 +44,7 @@ pub struct Jobs {
     sinks: Sinks,
     lease: Arc<dyn Lease>,
     state: tokio::sync::Mutex<State>,
+    walks: AtomicU64,
 }
 
 /// What is remembered from turn to turn; none of it is needed after a restart.
@@ -86,6 +88,7 @@ impl Jobs {
             sinks,
             lease,
             state: tokio::sync::Mutex::default(),
+            walks: AtomicU64::new(0),
         }
     }
 
@@ -125,7 +128,13 @@ impl Jobs {
             return Ok(Turn::More);
         }
         state.walked_at = Some(now);
+        self.walks.fetch_add(1, Ordering::Relaxed);
         Ok(Turn::Walked)
+    }
+
+    /// How often all keys have been looked at.
+    pub(crate) fn walks(&self) -> u64 {
+        self.walks.load(Ordering::Relaxed)
     }
 
     /// Takes turns for as long as it is polled.

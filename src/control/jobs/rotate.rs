@@ -23,7 +23,7 @@ use crate::domain::change::Write;
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, KeyVersion};
 use crate::domain::lifecycle::{self, LifecycleError, NewVersion};
-use crate::domain::rotation::{Schedule, RotationPlan};
+use crate::domain::rotation::{RotationPlan, Schedule};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 

@@ -1,3 +1,7 @@
 //! The whole life of a key: versions and their ends, by every way there is to change them.
 
+mod automatic;
 mod interleavings;
+mod jobs;
+mod policies;
+mod rig;
