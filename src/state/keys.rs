@@ -117,6 +117,8 @@ pub struct CachedVersion {
     pub fingerprint: Fingerprint,
     /// Which version.
     pub number: u16,
+    /// Whether it has yet to become the current one: its first use makes it that.
+    pub is_pending: bool,
     is_revoked: bool,
 }
 
@@ -127,6 +129,7 @@ impl KeyEntry {
             retires_at: version.retires_at.unwrap_or(Timestamp::NEVER),
             fingerprint: version.fingerprint,
             number: version.number,
+            is_pending: version.activated_at.is_none(),
             is_revoked: version.revoked_at.is_some(),
         });
         Self {
