@@ -93,7 +93,7 @@ mod tests {
             id: KeyId::from_random([1; 10]),
             owner: OwnerId::from_random([2; 10]),
             env: "live".into(),
-            hash: hash,
+            hash,
             fingerprint: Fingerprint::from_bytes([1; 6]),
             created_by: "tok_x".into(),
         };
