@@ -187,6 +187,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         store: Arc::clone(&store),
         applied,
         flush: Arc::clone(&flush),
+        writer: Arc::clone(&writer),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
