@@ -44,10 +44,16 @@ async fn a_policy_is_told_as_it_was_made_changed_and_taken_away() {
     assert_eq!(changed.json["selector"], Value::Null);
     assert_eq!(changed.json["revoke_unused_after"], "180d");
     let headers = [bearer(), ("if-match", tag.as_str())];
-    let stale = admin.ask(request(Method::DELETE, &path, &headers, None)).await;
+    let stale = admin
+        .ask(request(Method::DELETE, &path, &headers, None))
+        .await;
     assert_eq!(stale.problem(), (412, "precondition_failed"));
 
-    let taken = admin.call(Method::POST, POLICIES, json!({"name": "unused", "require_expiry": true}));
+    let taken = admin.call(
+        Method::POST,
+        POLICIES,
+        json!({"name": "unused", "require_expiry": true}),
+    );
     assert_eq!(taken.await.problem(), (409, "conflict"));
     assert_eq!(admin.call(Method::DELETE, &path, None).await.status, 200);
     assert_eq!(admin.get(&path).await.problem(), (404, "not_found"));
@@ -59,11 +65,26 @@ async fn what_cannot_be_asked_is_told_with_its_field() {
     for (asked, pointers) in [
         (json!({"name": ""}), vec!["/name", ""]),
         (json!({"name": "p", "max_age": "1h"}), vec!["/max_age"]),
-        (json!({"name": "p", "stale_after": "soon"}), vec!["/stale_after"]),
-        (json!({"name": "p", "revoke_unused_after": "6d"}), vec!["/revoke_unused_after"]),
-        (json!({"name": "p", "revoke_warning": "0s"}), vec!["/revoke_warning"]),
-        (json!({"name": "p", "owner_types": ["team", "robot"]}), vec!["/owner_types/1"]),
-        (json!({"name": "p", "allowed_scopes": ["a b"]}), vec!["/allowed_scopes/0"]),
+        (
+            json!({"name": "p", "stale_after": "soon"}),
+            vec!["/stale_after"],
+        ),
+        (
+            json!({"name": "p", "revoke_unused_after": "6d"}),
+            vec!["/revoke_unused_after"],
+        ),
+        (
+            json!({"name": "p", "revoke_warning": "0s"}),
+            vec!["/revoke_warning"],
+        ),
+        (
+            json!({"name": "p", "owner_types": ["team", "robot"]}),
+            vec!["/owner_types/1"],
+        ),
+        (
+            json!({"name": "p", "allowed_scopes": ["a b"]}),
+            vec!["/allowed_scopes/0"],
+        ),
     ] {
         let reply = admin.call(Method::POST, POLICIES, asked.clone()).await;
         assert_eq!(reply.problem(), (422, "invalid"), "{asked}");
@@ -114,7 +135,9 @@ async fn a_key_that_breaks_a_policy_is_told_where() {
 async fn a_preview_tells_what_would_be_done_and_does_nothing() {
     let admin = Admin::start();
     let made = admin.make_key("old").await;
-    admin.clock.turn(std::time::Duration::from_secs(200 * 24 * 3_600));
+    admin
+        .clock
+        .turn(std::time::Duration::from_secs(200 * 24 * 3_600));
     admin.make_key("new").await;
     let before = admin.store.revision().await.unwrap();
     let asked = json!({"policy": {
@@ -123,11 +146,17 @@ async fn a_preview_tells_what_would_be_done_and_does_nothing() {
     }});
     let path = "/admin/policies/preview";
     let told = admin.call(Method::POST, path, asked).await.json;
-    assert_eq!((&told["keys"], &told["revoked"], &told["violating"]), (&json!(2), &json!(1), &json!(2)));
+    assert_eq!(
+        (&told["keys"], &told["revoked"], &told["violating"]),
+        (&json!(2), &json!(1), &json!(2))
+    );
     let old = &told["items"][0];
     assert_eq!(old["key_id"], made["key"]["id"]);
     assert_eq!(old["unused"], true);
-    assert_eq!(old["revoked_at"], "2026-08-03T00:00:00.000Z", "fourteen days from now");
+    assert_eq!(
+        old["revoked_at"], "2026-08-03T00:00:00.000Z",
+        "fourteen days from now"
+    );
     assert_eq!(old["violations"][0]["pointer"], "/expires_at");
     assert_eq!(told["items"][1]["revoked_at"], Value::Null);
     assert_eq!(admin.store.revision().await.unwrap(), before);

@@ -56,10 +56,18 @@ async fn without_an_interval_it_follows_the_risk() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|rule| (rule["selector"]["risk"].clone(), rule["interval_days"].clone()))
+        .map(|rule| {
+            (
+                rule["selector"]["risk"].clone(),
+                rule["interval_days"].clone(),
+            )
+        })
         .collect();
     for expected in [("high", 30), ("standard", 90), ("low", 365)] {
-        assert!(told.contains(&(json!(expected.0), json!(expected.1))), "{told:?}");
+        assert!(
+            told.contains(&(json!(expected.0), json!(expected.1))),
+            "{told:?}"
+        );
     }
     let made = admin.make_key("k").await;
     assert_eq!(
@@ -80,9 +88,15 @@ async fn what_cannot_be_is_told_with_its_field_and_changes_nothing() {
         (json!({"grace": "72h1s"}), "/grace"),
         (json!({"grace": "73h"}), "/grace"),
         (json!({"selector": {}}), "/selector"),
-        (json!({"selector": {"risk": "high", "label": "a"}}), "/selector"),
+        (
+            json!({"selector": {"risk": "high", "label": "a"}}),
+            "/selector",
+        ),
         (json!({"selector": {"risk": "odd"}}), "/selector/risk"),
-        (json!({"selector": {"key_id": "usr_0000000000"}}), "/selector/key_id"),
+        (
+            json!({"selector": {"key_id": "usr_0000000000"}}),
+            "/selector/key_id",
+        ),
         (json!({"selector": {"owner": "Billing"}}), "/selector/owner"),
         (json!({"selector": {"label": "=x"}}), "/selector/label"),
     ] {
