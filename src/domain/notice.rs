@@ -2,7 +2,7 @@
 //!
 //! Each notice has a moment that follows from the key and the rules alone, and a key remembers when each
 //! kind was last told. So a notice is told once for its moment, however often it is asked for, whichever
-//! gate asks, and however long none could; and one whose moment moved is told anew.
+//! gate asks, and however long none could.
 
 use std::time::Duration;
 
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::domain::id::{KeyId, OwnerId};
     use crate::domain::key::KeySettings;
-    use crate::domain::lifecycle::{Birth, create};
+    use crate::domain::lifecycle::{Birth, change, create};
     use crate::domain::policy::Fate;
     use crate::domain::rotation::RotationPlan;
     use crate::domain::secret::{Fingerprint, KeyHash};
@@ -310,7 +310,9 @@ mod tests {
         assert_eq!(due(&key, facts, at(1))[0].days_left, 19);
         key.told.insert(Notice::Expiring, at(1));
         assert_eq!(due(&key, facts, at(2)), []);
-        key.settings.expires_at = Some(at(4));
+        let mut settings = key.settings.clone();
+        settings.expires_at = Some(at(4));
+        let key = change(key, settings, at(2)).unwrap();
         let [again] = due(&key, facts, at(2))[..] else {
             panic!("one warning");
         };

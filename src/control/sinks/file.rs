@@ -84,6 +84,17 @@ impl FileSink {
         })
     }
 
+    /// What is in the place of the file may be replaced: nothing, a secret of ours, or no file at all.
+    fn ensure_ours(&self, path: &Path) -> Result<(), FileError> {
+        let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+        match if is_file { read(path)? } else { None } {
+            Some(text) if !text.is_empty() && self.secret_in(&text).is_none() => {
+                Err(FileError::Foreign(path.to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The secret in a text that this sink wrote.
     fn secret_in(&self, text: &str) -> Option<Secret> {
         let secret = match &self.0.format {
@@ -95,7 +106,8 @@ impl FileSink {
                 .to_owned(),
             FileFormat::Json => serde_json::from_str::<JsonHeld>(text).ok()?.secret,
         };
-        Some(Secret::new(secret))
+        let is_one_word = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
+        is_one_word.then(|| Secret::new(secret))
     }
 }
 
@@ -103,7 +115,11 @@ impl FileSink {
 impl SecretSink for FileSink {
     async fn put(&self, key: &Key, secret: &Secret, note: Note) -> Result<(), SinkError> {
         let (path, text) = (self.path(key), self.text(key, secret, note));
-        let written = tokio::task::spawn_blocking(move || replace(&path, text.as_bytes()));
+        let sink = self.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            sink.ensure_ours(&path)?;
+            replace(&path, text.as_bytes())
+        });
         Ok(written.await.map_err(|_| FileError::Stopped)??)
     }
 
@@ -353,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_someone_else_is_not_taken_for_a_secret() {
+    async fn a_file_of_someone_else_is_neither_taken_for_a_secret_nor_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let sink = sink(folder.path(), FileFormat::Json);
         let key = key("k");
@@ -361,6 +377,11 @@ mod tests {
             fs::write(sink.path(&key), text).unwrap();
             let held = sink.held(&key).await;
             assert!(matches!(held, Err(SinkError::File(FileError::Foreign(_)))));
+            let put = sink.put(&key, &Secret::new("s".into()), note()).await;
+            // An empty file was put there to be filled.
+            assert_eq!(put.is_ok(), text.is_empty());
+            let left = fs::read_to_string(sink.path(&key)).unwrap();
+            assert_eq!(left == text, !text.is_empty());
         }
     }
 }

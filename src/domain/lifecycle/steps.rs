@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Standing};
 use crate::domain::limit::RATE_MAX;
+use crate::domain::notice::Notice;
 use crate::domain::product::Product;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
@@ -115,6 +116,10 @@ pub fn change(mut key: Key, settings: KeySettings, now: Timestamp) -> Result<Key
     let ended = key.settings.expires_at.is_some_and(|end| end <= now);
     if ended && settings.expires_at != key.settings.expires_at {
         return Err(LifecycleError::Expired);
+    }
+    if settings.expires_at != key.settings.expires_at {
+        // Another end is warned of anew.
+        key.told.remove(&Notice::Expiring);
     }
     key.settings = settings;
     Ok(key)
