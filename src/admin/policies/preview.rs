@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use crate::admin::ask::{AskIfAny, NoQuery};
+use crate::admin::ask::{Ask, AskIfAny, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::policies::form;
 use crate::admin::problem::Problem;
@@ -24,7 +24,7 @@ pub(crate) async fn call(
     State(shared): State<Arc<Shared>>,
     By(caller): By,
     _: NoQuery,
-    AskIfAny(asked): AskIfAny<PreviewPolicy>,
+    AskIfAny(Ask { body: asked, .. }): AskIfAny<PreviewPolicy>,
 ) -> Result<Json<Preview>, Problem> {
     let policy = asked.policy.map(|policy| form::create(policy, "/policy"));
     let policy = policy.transpose().map_err(ControlError::Invalid)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use crate::admin::ask::{AskIfAny, NoQuery};
+use crate::admin::ask::{Ask, AskIfAny, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
 use crate::admin::rotation::answer;
@@ -22,7 +22,7 @@ pub(crate) async fn call(
     State(shared): State<Arc<Shared>>,
     By(caller): By,
     _: NoQuery,
-    AskIfAny(asked): AskIfAny<DisableRotation>,
+    AskIfAny(Ask { body: asked, .. }): AskIfAny<DisableRotation>,
 ) -> Result<Json<RotationRules>, Problem> {
     let mut faults = Vec::new();
     let selector = asked.selector;

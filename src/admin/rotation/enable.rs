@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
-use crate::admin::ask::{AskIfAny, NoQuery};
+use crate::admin::ask::{Ask, AskIfAny, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
 use crate::admin::rotation::answer;
@@ -28,7 +28,7 @@ pub(crate) async fn call(
     State(shared): State<Arc<Shared>>,
     By(caller): By,
     _: NoQuery,
-    AskIfAny(asked): AskIfAny<EnableRotation>,
+    AskIfAny(Ask { body: asked, .. }): AskIfAny<EnableRotation>,
 ) -> Result<Json<RotationRules>, Problem> {
     let wanted = read(asked).map_err(ControlError::Invalid)?;
     Ok(answer(&shared.rotation.enable(&caller, &wanted).await?))

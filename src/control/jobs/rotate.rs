@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::{JOB, Jobs, State};
+use super::turns::{JOB, Jobs, State};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::sinks::{NamedSink, Note, SinkError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::json;
 
-use super::Jobs;
+use super::turns::Jobs;
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::writer::{Draft, draw};

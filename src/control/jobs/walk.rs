@@ -2,10 +2,10 @@
 
 use futures_util::FutureExt;
 
-use super::{Jobs, State};
+use super::turns::{Jobs, State};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
-use crate::control::keys::status_change;
+use crate::control::keys::lifecycle_changes;
 use crate::control::writer::Draft;
 use crate::domain::audit::Action;
 use crate::domain::change::Write;
@@ -90,7 +90,9 @@ impl Jobs {
                 let after = lifecycle::revoke(before.clone(), now)?;
                 let mut entry = caller.did(Action::KeyRevocation, now)?.about_key(&after);
                 entry.reason = Some(format!("not used since {}", outlook.idle_since));
-                entry.changes.extend(status_change(&before, &after, now));
+                entry
+                    .changes
+                    .extend(lifecycle_changes(&before, &after, now));
                 Ok(Draft {
                     writes: vec![Write::Key(after)],
                     audit: vec![entry],

@@ -8,6 +8,7 @@ mod keys;
 mod live;
 mod owners;
 mod policies;
+mod refused;
 mod requests;
 mod roles;
 mod rotation;

@@ -5,3 +5,5 @@ mod interleavings;
 mod jobs;
 mod policies;
 mod rig;
+mod rotation;
+mod tested;
