@@ -229,7 +229,7 @@ fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
     if body.is_end_stream() {
         return Upload::Empty;
     }
-    let meter = Rc::<UploadMeter>::default();
+    let meter = Rc::new(UploadMeter::new(record.worker().deadlines.now()));
     record.meter(&meter);
     Upload::Stream {
         incoming: body,
