@@ -1,9 +1,12 @@
 //! Deadlines of HTTP/2 connections and streams, of uploads, and of upstreams that take none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS,
@@ -239,13 +242,14 @@ async fn an_upstream_that_stops_reading_is_held_to_the_requests_time() {
     for mut connection in [gateway.connect().await, gateway.http2().await] {
         let (ask, feed) = gateway.post("/").feeding();
         let answer = connection.begin(ask);
-        let feeding = tokio::spawn(async move {
+        let mut feeding = JoinSet::new();
+        feeding.spawn(async move {
             let block = vec![b'x'; 256 * 1024];
             while feed.send(block.clone()).await {}
         });
         let reply = within("an answer", answer).await.unwrap().reply().await;
         assert_eq!((reply.status, &*reply.refusal()), (504, "upstream_timeout"));
-        feeding.abort();
+        drop(feeding);
     }
     gateway.is_quiet().await;
 }
@@ -279,13 +283,12 @@ async fn a_slow_client_does_not_use_up_its_upstreams_time() {
 #[tokio::test]
 async fn what_looks_like_http_2_at_first_gains_no_time_for_its_head() {
     let upstream = Upstream::echo().await;
-    let gateway = gate(&upstream, "head: 600ms, preface: 500ms, idle: 1h").await;
+    let gateway = gate(&upstream, "head: 3s, preface: 2900ms, idle: 1h").await;
     let mut raw = gateway.raw().await;
-    let began = std::time::Instant::now();
     raw.write("PR").await;
-    let reply = raw.rest_in_order().await;
+    let reply = timeout(Duration::from_secs(5), raw.rest_in_order()).await;
+    let reply = reply.unwrap();
     assert_eq!((status(&reply), &*code(&reply)), (408, "request_timeout"));
-    assert!(began.elapsed().as_millis() < 1_000, "{:?}", began.elapsed());
     // And what began like it and is none is read from its first byte.
     let mut raw = gateway.raw().await;
     raw.write("PR").await;
