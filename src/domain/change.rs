@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::audit::AuditEntry;
+use super::event::Event;
 use super::id::KeyId;
 use super::key::Key;
 use super::owner::Owner;
@@ -59,6 +60,8 @@ pub enum Write {
     Token(AdminToken),
     /// That a creation was asked for under an idempotency key, and what it made.
     Receipt(Receipt),
+    /// Something to tell those outside: a row of the outbox, which nothing replaces.
+    Event(Event),
 }
 
 /// What a call with an `Idempotency-Key` did, so that its repetition does it no second time.

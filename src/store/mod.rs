@@ -20,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::change::{Change, Receipt, Revision};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
@@ -31,7 +32,7 @@ use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
-pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + UsageStore {
+pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + UsageStore + EventStore {
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
 
@@ -189,6 +190,21 @@ pub trait TokenStore: Send + Sync {
         limit: usize,
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError>;
+}
+
+/// The outbox: what is to be told to those outside.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// The events that lie after `after`, in the order of their changes, at most `most`. About the last
+    /// 100,000 are kept.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError>;
 }
 
 /// Counts.

@@ -9,6 +9,7 @@
 //! | `readers` | a few read-only connections, off the async threads |
 //! | `change` | puts a change into the tables · `feed` keeps it for those who follow |
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
+//! | `outbox` | keeps events until they are too old |
 //! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
 //!
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
@@ -22,6 +23,7 @@ mod fault;
 mod feed;
 mod file;
 mod lists;
+mod outbox;
 mod readers;
 mod replace;
 mod snapshot;

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use super::fault::{Fault, Quarantine, corrupt};
 use super::readers::Readers;
 use super::writer::{Seed, Shared, Work, Writer};
-use super::{change, feed, file, lists, snapshot, tables, usage};
+use super::{change, feed, file, lists, outbox, snapshot, tables, usage};
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
@@ -24,8 +25,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
-    record,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
+    UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -325,6 +326,19 @@ impl TokenStore for EmbeddedStore {
             lists::tokens(connection, limit, after.as_ref(), &shared.quarantine)
         })
         .await
+    }
+}
+
+#[async_trait]
+impl EventStore for EmbeddedStore {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| outbox::after(connection, after, most, &shared.quarantine))
+            .await
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{decode_audit, encode_audit};
+use super::event::{decode_event, encode_event};
 use super::form::{Blob, Bytes, DecodeError, decode, encode};
 use super::key::{decode_key, encode_key};
 use super::owner::{
@@ -73,6 +74,7 @@ impl From<&Write> for StoredWrite<'_> {
             Write::Owner(owner) => (OWNER, encode_owner(owner)),
             Write::Token(token) => (TOKEN, encode_token(token)),
             Write::Receipt(receipt) => (RECEIPT, encode_receipt(receipt)),
+            Write::Event(event) => (EVENT, encode_event(event)),
         };
         Self {
             what,
@@ -89,6 +91,7 @@ impl StoredWrite<'_> {
             OWNER => decode_owner(record).map(Write::Owner),
             TOKEN => decode_token(record).map(Write::Token),
             RECEIPT => decode_receipt(record).map(Write::Receipt),
+            EVENT => decode_event(record).map(Write::Event),
             _ => Err(DecodeError::Value("what")),
         }
     }
@@ -98,3 +101,4 @@ const KEY: &str = "key";
 const OWNER: &str = "owner";
 const TOKEN: &str = "token";
 const RECEIPT: &str = "receipt";
+const EVENT: &str = "event";

@@ -10,6 +10,7 @@
 
 mod audit;
 mod change;
+mod event;
 mod form;
 mod key;
 mod owner;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use audit::{decode_audit, encode_audit};
 pub use change::{decode_change, encode_change};
+pub use event::{decode_event, encode_event};
 pub use form::DecodeError;
 pub use key::{decode_key, encode_key};
 pub use owner::{

@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Token,
     /// A receipt.
     Receipt,
+    /// An event.
+    Event,
 }
 
 /// A record cannot be read; it is set aside.
@@ -50,7 +52,13 @@ pub(super) enum Unreadable {
 
 impl Kind {
     /// All there are.
-    const ALL: [Self; 4] = [Self::Key, Self::Owner, Self::Token, Self::Receipt];
+    const ALL: [Self; 5] = [
+        Self::Key,
+        Self::Owner,
+        Self::Token,
+        Self::Receipt,
+        Self::Event,
+    ];
 
     /// Its letter.
     pub(super) const fn letter(self) -> &'static str {
@@ -59,6 +67,7 @@ impl Kind {
             Self::Owner => "o",
             Self::Token => "t",
             Self::Receipt => "r",
+            Self::Event => "e",
         }
     }
 
@@ -67,10 +76,11 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.letter() == letter)
     }
 
-    /// How long it is kept, in seconds; 0 for ever.
-    pub(super) const fn lives_s(self) -> u64 {
+    /// How long it is kept, in seconds, 0 for ever; of events, about how many.
+    pub(super) const fn kept(self) -> u64 {
         match self {
             Self::Receipt => RECEIPT_LIVES_S,
+            Self::Event => EVENTS_KEPT,
             Self::Key | Self::Owner | Self::Token => 0,
         }
     }
@@ -103,6 +113,12 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
             id: hex(&receipt.digest),
             record: frame(b'A', revision, record::encode_receipt(receipt)),
         },
+        Write::Event(event) => Placed {
+            place: names.events(),
+            kind: Kind::Event,
+            id: event.id.chars().to_owned(),
+            record: frame(b'A', revision, record::encode_event(event)),
+        },
     }
 }
 
@@ -117,6 +133,7 @@ pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unrea
         Kind::Owner => record::decode_owner(body).map(Write::Owner),
         Kind::Token => record::decode_token(body).map(Write::Token),
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
+        Kind::Event => record::decode_event(body).map(Write::Event),
     }
     .map_err(Unreadable::Body)?;
     Ok((revision, write))
@@ -165,6 +182,7 @@ const fn state_of_token(token: &AdminToken) -> u8 {
 const FORMAT: u8 = 1;
 const HEAD: usize = 10;
 const RECEIPT_LIVES_S: u64 = 24 * 3_600;
+const EVENTS_KEPT: u64 = 100_000;
 
 #[cfg(test)]
 mod tests {

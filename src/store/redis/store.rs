@@ -12,6 +12,7 @@ use tracing::warn;
 
 use crate::config::RedisChoice;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
@@ -20,7 +21,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
+    UsageStore,
 };
 
 use super::commit;
@@ -30,6 +32,7 @@ use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
 use super::mirror::Mirror;
 use super::names::Names;
+use super::outbox;
 
 /// A store in Redis, shared by many gates.
 pub struct RedisStore {
@@ -215,6 +218,23 @@ impl TokenStore for RedisStore {
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError> {
         self.shared.mirror.tables().tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl EventStore for RedisStore {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        let ask = outbox::ask(&self.shared.names, after, most);
+        let events = outbox::read(self.shared.link.ask(&ask).await?);
+        events.map_err(|outbox::NotAnOutbox| StoreError::Corrupt {
+            table: "events",
+            key: self.shared.names.events(),
+            source: "it does not look like an outbox".into(),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
+use portcullis::domain::event::{Event, EventPlace};
 use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
@@ -13,7 +14,8 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
+    UsageStore,
 };
 
 /// What happens to the next commit.
@@ -183,6 +185,17 @@ impl UsageStore for Shaken {
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
         self.inner.last_used(key).await
+    }
+}
+
+#[async_trait]
+impl EventStore for Shaken {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        self.inner.events(after, most).await
     }
 }
 

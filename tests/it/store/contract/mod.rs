@@ -2,6 +2,7 @@
 
 mod changes;
 mod counts;
+mod events;
 mod feed;
 mod lists;
 
@@ -13,6 +14,7 @@ use portcullis::store::Store;
 
 pub(crate) use changes::*;
 pub(crate) use counts::*;
+pub(crate) use events::*;
 pub(crate) use feed::*;
 pub(crate) use lists::*;
 
@@ -62,6 +64,7 @@ macro_rules! keeps_the_contract {
             last_use_never_goes_back,
             counts_survive_reopening,
             epochs_only_grow,
+            events_lie_in_the_outbox_with_their_change_and_in_order,
         }
     };
     ($backend:path: $($guarantee:ident,)*) => {$(
