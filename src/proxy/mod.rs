@@ -37,6 +37,7 @@ mod http2;
 mod limit_fields;
 mod listener;
 mod own;
+mod pace;
 mod plane;
 mod pool;
 mod record;
