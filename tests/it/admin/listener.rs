@@ -37,7 +37,7 @@ async fn a_head_that_does_not_come_whole_ends_its_connection() {
 
 #[tokio::test]
 async fn so_many_connections_are_served_at_once_and_the_next_waits() {
-    let (_upstream, gateway) = gate("head: 1h").await;
+    let (_upstream, gateway) = gate("head: 10m").await;
     let ask = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let served = (0..256).map(async |_| {
         let mut raw = Raw::connect(gateway.admin_address()).await;
@@ -60,7 +60,7 @@ async fn so_many_connections_are_served_at_once_and_the_next_waits() {
 
 #[tokio::test]
 async fn what_is_watched_ends_in_good_order_when_the_gate_stops() {
-    let (_upstream, mut gateway) = gate("head: 1h").await;
+    let (_upstream, mut gateway) = gate("head: 10m").await;
     let mut idle = Raw::connect(gateway.admin_address()).await;
     let mut connection = Connection::to(gateway.admin_address()).await;
     let mut live = connection
