@@ -282,6 +282,7 @@ fn rules() -> Rules {
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
             quotas: Vec::new(),
         }],
+        require_reason: Vec::new(),
     }
 }
 
