@@ -12,6 +12,7 @@ mod own;
 mod permissions;
 mod refusals;
 mod revocation;
+mod rotation;
 mod routing;
 mod streaming;
 mod tls;

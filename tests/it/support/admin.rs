@@ -42,6 +42,20 @@ impl Gateway {
         }
     }
 
+    /// Rotates a key; the same key, with its new secret.
+    pub(crate) async fn rotate(&self, key: &Key, how: Value) -> Key {
+        let path = format!("/admin/keys/{}/rotate", key.id);
+        let reply = self.admin(Method::POST, &path, Some(how)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let made = reply.json();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Key {
+            secret: text(&made["secret"]),
+            fingerprint: text(&made["key"]["fingerprint"]),
+            ..key.clone()
+        }
+    }
+
     /// Revokes a key.
     pub(crate) async fn revoke(&self, key: &Key) {
         let path = format!("/admin/keys/{}", key.id);
