@@ -23,7 +23,7 @@ async fn the_old_secret_works_until_grace_ends_on_every_core_under_load() {
     let gateway = Gateway::routing("/", &upstream).workers(4).start().await;
     let old = gateway.create_key().await;
     let mut kept = on_every_core(&gateway, 4).await;
-    let new = gateway.rotate(&old, json!({"grace": "10s"})).await;
+    let (new, _) = gateway.rotate(&old, json!({"grace": "10s"})).await;
     assert_eq!(new.id, old.id);
 
     let is_over = Arc::new(AtomicBool::new(false));
@@ -110,7 +110,7 @@ async fn a_rotation_cuts_no_kept_connection_and_no_request_in_flight() {
     assert!(feed.send("before, ").await);
     upstream.has_seen(2).await;
 
-    let new = gateway.rotate(&old, json!({"grace": "0s"})).await;
+    let (new, _) = gateway.rotate(&old, json!({"grace": "0s"})).await;
 
     assert_eq!(
         kept.send(gateway.get("/").with(&old)).await.refusal(),
@@ -133,8 +133,8 @@ async fn revoking_one_version_leaves_the_others_and_other_keys() {
     let gateway = Gateway::routing("/", &upstream).start().await;
     let first = gateway.create_key().await;
     let other = gateway.create_key().await;
-    let second = gateway.rotate(&first, json!({})).await;
-    let third = gateway.rotate(&first, json!({})).await;
+    let (second, _) = gateway.rotate(&first, json!({})).await;
+    let (third, _) = gateway.rotate(&first, json!({})).await;
 
     let path = format!("/admin/keys/{}/versions/2", first.id);
     let reply = gateway.admin(Method::DELETE, &path, None).await;
@@ -159,7 +159,7 @@ async fn a_suspended_key_is_refused_with_each_of_its_secrets_and_resumed_with_ea
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream).start().await;
     let old = gateway.create_key().await;
-    let new = gateway.rotate(&old, json!({})).await;
+    let (new, _) = gateway.rotate(&old, json!({})).await;
     for (how, code) in [("suspend", Some("key_suspended")), ("resume", None)] {
         gateway.pause(&old, how).await;
         for key in [&old, &new] {
@@ -181,7 +181,7 @@ async fn limits_go_on_over_a_rotation_on_both_secrets_together() {
         assert_eq!(gateway.get("/").with(&old).await.status, 200);
     }
 
-    let new = gateway.rotate(&old, json!({})).await;
+    let (new, _) = gateway.rotate(&old, json!({})).await;
 
     for turn in 0..5 {
         let key = if turn % 2 == 0 { &new } else { &old };
@@ -199,7 +199,7 @@ async fn traffic_is_told_apart_by_version_and_a_retired_secret_is_attributed() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream).start().await;
     let old = gateway.create_key().await;
-    let new = gateway.rotate(&old, json!({"grace": "1m"})).await;
+    let (new, _) = gateway.rotate(&old, json!({"grace": "1m"})).await;
     for key in [&old, &new, &new] {
         assert_eq!(gateway.get("/").with(key).await.status, 200);
     }
@@ -255,7 +255,7 @@ async fn only_the_gate_says_when_a_secret_retires() {
     let old = gateway
         .create_key_with(json!({"rate_limits": [{"rate": "2/hour"}]}))
         .await;
-    let new = gateway.rotate(&old, json!({"grace": "1h"})).await;
+    let (new, _) = gateway.rotate(&old, json!({"grace": "1h"})).await;
 
     let ask = gateway.get("/").with(&new);
     let reply = ask.header("x-portcullis-key-retires", "never").await;
