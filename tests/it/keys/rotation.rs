@@ -269,7 +269,7 @@ async fn what_cannot_be_is_refused_at_its_place_and_nothing_is_changed() {
         ),
         (json!({"expires_at": "tomorrow"}), "/expires_at", "form"),
         (json!({"reason": "a\nb"}), "/reason", "length"),
-        (json!({"delay": "1h"}), "", "type"),
+        (json!({"delay": "1h"}), "/delay", "type"),
     ] {
         let (status, problem) = refused(&gateway, &key, body.clone()).await;
         assert_eq!(
