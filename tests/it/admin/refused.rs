@@ -15,7 +15,9 @@ async fn entries(admin: &Admin, before: Revision) -> Vec<AuditEntry> {
         panic!("the feed was trimmed");
     };
     let changes = changes.into_iter();
-    changes.flat_map(|(_, change)| change.audit.clone()).collect()
+    changes
+        .flat_map(|(_, change)| change.audit.clone())
+        .collect()
 }
 
 fn path(made: &Value) -> String {

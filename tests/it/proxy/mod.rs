@@ -13,6 +13,7 @@ mod patience;
 mod permissions;
 mod refusals;
 mod revocation;
+mod rotation;
 mod routing;
 mod streaming;
 mod tls;
