@@ -8,6 +8,7 @@ mod keys;
 mod listener;
 mod live;
 mod owners;
+mod refused;
 mod requests;
 mod roles;
 mod shaken;
