@@ -105,9 +105,7 @@ impl From<ControlError> for No {
 
 /// `GET /.portcullis/me`.
 async fn tell(keys: &KeyService, now: Reading, question: &Question) -> Result<Response, No> {
-    let view = keys
-        .load(&Caller::system("holder"), question.entry.id)
-        .await?;
+    let view = keys.held(question.entry.id).await?;
     let enforced = question
         .entry
         .grants
@@ -136,7 +134,7 @@ async fn rotate(
     }
     let AskIfAny(Ask { body, .. }) = AskIfAny::<RotateMine>::from_request(request, &()).await?;
     let id = question.entry.id;
-    let key = keys.load(&Caller::system("holder"), id).await?.key;
+    let key = keys.held(id).await?.key;
     let caller = Caller {
         address: Some(question.address),
         request_id: question.request_id.to_str().ok().map(str::to_owned),

@@ -23,7 +23,7 @@ impl KeyService {
     /// # Errors
     /// What the store returns.
     pub async fn confirm(&self, id: KeyId, number: u16) -> Result<(), ControlError> {
-        let before = self.load(&Caller::system("first use"), id).await?.key;
+        let before = self.held(id).await?.key;
         let now = self.clock.now();
         if before.pending(now).map(|version| version.number) != Some(number) {
             return Ok(());

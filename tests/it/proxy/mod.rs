@@ -1,5 +1,6 @@
 //! The gate from outside: what a client sends, what the upstream sees, what comes back.
 
+mod away;
 mod credentials;
 mod drain;
 mod framing;

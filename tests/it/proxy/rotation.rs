@@ -4,11 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
+use portcullis::domain::change::Write;
+use portcullis::domain::lifecycle::{self, NewVersion};
+use portcullis::domain::secret::{Hasher, Secret};
+use portcullis::domain::time::Timestamp;
+use portcullis::store::KeyStore;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::revocation::on_every_core;
+use crate::store::things::commit;
 use crate::support::admin::Key;
+use crate::support::clock::START_MS;
 use crate::support::{Ask, Gateway, Reply, Upstream, eventually, within};
 
 /// The code of a refusal, or nothing for what was served.
@@ -275,6 +282,105 @@ async fn only_the_gate_says_when_a_secret_retires() {
     let reply = gateway.get("/").with(&old).await;
     assert_eq!(reply.refusal(), "rate_limited");
     assert_eq!(reply.header("x-portcullis-key-retires"), None);
+}
+
+/// A key with one more version, pending, as automatic rotation leaves it: the key with that secret.
+async fn pending(gateway: &mut Gateway, key: &Key) -> Key {
+    let id = key.id.parse().unwrap();
+    let secret = Secret::generate("pk", "live", id, |bytes: &mut [u8]| {
+        bytes.fill(7);
+        Ok::<_, ()>(())
+    });
+    let secret = secret.unwrap();
+    let new = NewVersion {
+        hash: Hasher::default().hash(secret.reveal().as_bytes()),
+        fingerprint: secret.fingerprint(),
+    };
+    gateway
+        .restart_after(async |store| {
+            let before = store.key(id).await.unwrap().unwrap();
+            let now = Timestamp::from_millis(START_MS);
+            let after = lifecycle::begin_rotation(before, new, now).unwrap();
+            commit(store, vec![Write::Key(after)]).await;
+        })
+        .await;
+    Key {
+        secret: secret.reveal().to_owned(),
+        fingerprint: secret.fingerprint().to_string(),
+        ..key.clone()
+    }
+}
+
+/// What the API says of each version, oldest first.
+async fn states(gateway: &Gateway, key: &Key) -> Vec<String> {
+    let path = format!("/admin/keys/{}", key.id);
+    let told = gateway.admin(Method::GET, &path, None).await.json();
+    let versions = told["versions"].as_array().unwrap().iter().rev();
+    versions
+        .map(|version| version["state"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// S3-04: whoever shows a secret has it, so the first use of a pending one makes it current; the version
+/// before goes on.
+#[tokio::test]
+async fn the_first_use_of_a_pending_version_is_admitted_and_makes_it_current() {
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream)
+        .route("{ match: { path_prefix: /orders }, upstream: api, scopes: [orders:read] }")
+        .start()
+        .await;
+    let old = gateway.create_key().await;
+    let new = pending(&mut gateway, &old).await;
+    assert_eq!(states(&gateway, &old).await, ["current", "pending"]);
+    assert_eq!(gateway.get("/").with(&old).await.status, 200);
+    // What is not admitted is no use of it.
+    assert_eq!(
+        gateway.get("/orders").with(&new).await.refusal(),
+        "scope_missing"
+    );
+    assert_eq!(states(&gateway, &old).await, ["current", "pending"]);
+
+    for _ in 0..20 {
+        let reply = gateway.get("/").with(&new).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(
+            upstream.last().header("x-portcullis-key-version"),
+            Some("2")
+        );
+    }
+
+    eventually("the version is current", async || {
+        let states = states(&gateway, &old).await;
+        (states == ["previous", "current"]).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.get("/").with(&old).await.status, 200);
+    assert_eq!(gateway.get("/").with(&new).await.status, 200);
+    let path = format!("/admin/keys/{}", old.id);
+    let told = gateway.admin(Method::GET, &path, None).await.json();
+    assert_eq!(told["fingerprint"], *new.fingerprint);
+}
+
+/// S2-01: the holder of a pending version may rotate too, and by that has it confirmed.
+#[tokio::test]
+async fn a_holder_may_rotate_with_a_version_that_is_still_pending() {
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream).start().await;
+    let old = gateway
+        .create_key_with(json!({"self_rotation": true}))
+        .await;
+    let new = pending(&mut gateway, &old).await;
+    let reply = rotate_mine(&gateway, &new).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["previous"]["number"], 2);
+    assert_eq!(
+        states(&gateway, &old).await,
+        ["previous", "previous", "current"]
+    );
+    for key in [&old, &new] {
+        assert_eq!(gateway.get("/").with(key).await.status, 200);
+    }
 }
 
 fn rotate_mine(gateway: &Gateway, key: &Key) -> Ask {
