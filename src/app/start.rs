@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::app::admin_server;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
+use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
@@ -218,7 +219,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             open_metrics: config.admin.open_metrics,
         },
     };
-    spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
+    spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
@@ -448,18 +449,16 @@ fn spawn_admin(
     tasks: &Tasks,
     socket: StdListener,
     services: admin::Services,
+    limits: &Deadlines,
 ) -> std::io::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let mut stopping = tasks.stopping();
-    let service = admin::router(services).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(socket, service).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    tasks.spawn("admin", async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the admin API serves no more");
-        }
-    });
+    let server = admin_server::serve(
+        socket,
+        admin::router(services),
+        limits.clone(),
+        tasks.stopping(),
+    );
+    tasks.spawn_ending("admin", server);
     Ok(())
 }
 
