@@ -10,11 +10,12 @@ use hyper::body::{Body, Incoming};
 
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::proxy::admit::{self, Asked, Permit};
-use crate::proxy::body::{Outgoing, Pace, Upload, UploadMeter};
+use crate::proxy::body::{Outgoing, Upload, UploadMeter};
 use crate::proxy::credential::{self, Credential};
 use crate::proxy::forward::{self, Download, Outbound};
 use crate::proxy::headers;
 use crate::proxy::own;
+use crate::proxy::pace::Pace;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
@@ -234,7 +235,7 @@ fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
     if body.is_end_stream() {
         return Upload::Empty;
     }
-    let meter = Rc::<UploadMeter>::default();
+    let meter = Rc::new(UploadMeter::new(record.worker().deadlines.now()));
     record.meter(&meter);
     Upload::Stream {
         incoming: body,

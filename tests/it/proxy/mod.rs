@@ -9,6 +9,7 @@ mod http2;
 mod limits;
 mod observed;
 mod own;
+mod patience;
 mod permissions;
 mod refusals;
 mod revocation;
