@@ -11,13 +11,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::app::admin_server;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
+use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
-use crate::control::keys::{KeyService, Rules};
+use crate::control::keys::{KeyService, Rules, confirm_all};
 use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
 use crate::control::rotation::RotationService;
@@ -215,8 +216,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&writer),
         rules,
     ));
-    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), desk);
+    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
+    tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
     let services = admin::Services {
         rotation: RotationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         policies: PolicyService::new(
@@ -238,7 +240,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             open_metrics: config.admin.open_metrics,
         },
     };
-    spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
+    spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     tasks.spawn("jobs", async move { jobs.run().await });
     for upstream in routes.upstreams() {
@@ -469,18 +471,16 @@ fn spawn_admin(
     tasks: &Tasks,
     socket: StdListener,
     services: admin::Services,
+    limits: &Deadlines,
 ) -> std::io::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let mut stopping = tasks.stopping();
-    let service = admin::router(services).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(socket, service).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    tasks.spawn("admin", async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the admin API serves no more");
-        }
-    });
+    let server = admin_server::serve(
+        socket,
+        admin::router(services),
+        limits.clone(),
+        tasks.stopping(),
+    );
+    tasks.spawn_ending("admin", server);
     Ok(())
 }
 
