@@ -18,6 +18,7 @@ pub mod lifecycle;
 pub mod limit;
 pub mod owner;
 pub mod patch;
+pub mod period;
 pub mod permission;
 pub mod product;
 pub mod query;

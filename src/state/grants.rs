@@ -8,10 +8,11 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::domain::key::{Key, KeySettings};
-use crate::domain::limit::RateLimit;
+use crate::domain::limit::{Quota, RateLimit};
 use crate::domain::permission::{Methods, Scope};
 use crate::domain::product::Product;
 use crate::state::limiter::{LimitBook, NamedLimit, policy};
+use crate::state::quotas::{NamedQuota, QuotaBook};
 
 /// What a key may do and how much of it.
 #[derive(Debug)]
@@ -30,7 +31,9 @@ pub struct Grants {
     pub ips: Vec<IpNet>,
     /// Its limits, then its products'.
     pub limits: Vec<NamedLimit>,
-    /// The same, as `RateLimit-Policy` has them.
+    /// Its quotas, then its products'.
+    pub quotas: Vec<Arc<NamedQuota>>,
+    /// Limits and quotas, as `RateLimit-Policy` has them.
     pub policy: Option<HeaderValue>,
     /// The most of its requests in flight at once, here.
     pub concurrency: Option<u32>,
@@ -47,6 +50,7 @@ impl Default for Grants {
             paths: Vec::new(),
             ips: Vec::new(),
             limits: Vec::new(),
+            quotas: Vec::new(),
             policy: None,
             concurrency: None,
         }
@@ -68,6 +72,7 @@ impl Grants {
 pub struct GrantBook {
     products: Vec<Product>,
     limits: Arc<LimitBook>,
+    quotas: QuotaBook,
     known: HashMap<Terms, Weak<Grants>>,
     /// When the book was last rid of what nobody holds: at this size.
     swept_at: usize,
@@ -80,6 +85,7 @@ impl GrantBook {
         Self {
             products,
             limits,
+            quotas: QuotaBook::default(),
             known: HashMap::new(),
             swept_at: SWEEP_MIN,
         }
@@ -108,12 +114,12 @@ impl GrantBook {
             .collect();
         let mut scopes = terms.scopes.clone();
         let mut limits = self.limits.named("key", &terms.rate_limits);
+        let mut quotas = self.quotas.named("key", &terms.quotas);
         for product in products {
             scopes.extend(product.scopes.iter().cloned());
-            limits.extend(
-                self.limits
-                    .named(&format!("product-{}", product.name), &product.rate_limits),
-            );
+            let owner = format!("product-{}", product.name);
+            limits.extend(self.limits.named(&owner, &product.rate_limits));
+            quotas.extend(self.quotas.named(&owner, &product.quotas));
         }
         scopes.sort();
         scopes.dedup();
@@ -130,8 +136,9 @@ impl GrantBook {
             methods: terms.methods,
             paths: terms.paths.clone(),
             ips: terms.ips.clone(),
-            policy: policy(&limits),
+            policy: policy(&limits, &quotas),
             limits,
+            quotas,
             concurrency: terms.concurrency,
         }
     }
@@ -147,6 +154,7 @@ struct Terms {
     paths: Vec<String>,
     ips: Vec<IpNet>,
     rate_limits: Vec<RateLimit>,
+    quotas: Vec<Quota>,
     concurrency: Option<u32>,
 }
 
@@ -159,6 +167,7 @@ impl Terms {
             allowed_paths,
             allowed_ips,
             rate_limits,
+            quotas,
             concurrency,
             ..
         } = &key.settings;
@@ -170,6 +179,7 @@ impl Terms {
             paths: allowed_paths.clone(),
             ips: allowed_ips.clone(),
             rate_limits: rate_limits.clone(),
+            quotas: quotas.clone(),
             concurrency: *concurrency,
         }
     }
@@ -181,6 +191,7 @@ impl Hash for Terms {
         self.products.hash(state);
         self.scopes.hash(state);
         self.rate_limits.hash(state);
+        self.quotas.hash(state);
         self.paths.hash(state);
         self.ips.hash(state);
     }

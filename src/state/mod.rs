@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`keys`] the keys, by hash | `control::sync` | every request |
 //! | [`limiter`] limits and their state | every request | every request |
+//! | [`quotas`] what of its quotas a key holds | every request; `control::quotas` | every request |
+//! | [`desk`] what the control plane is asked for | requests that lack something | `control::quotas` |
 //! | [`routes`] [`upstreams`] where requests go | `app`, at start; health checks | every request |
 //! | [`usage`] [`counters`] what happened | every request | `control::flush`; `/metrics` |
 //! | [`tap`] requests as they finish | every request, while someone watches | `/admin/live` |
@@ -12,10 +14,12 @@
 //! store, a limit starts whole, and usage is flushed every second and at the end.
 
 pub(crate) mod counters;
+pub mod desk;
 pub(crate) mod failures;
 pub mod grants;
 pub mod keys;
 pub mod limiter;
+pub mod quotas;
 pub(crate) mod readiness;
 pub(crate) mod routes;
 pub mod tap;
