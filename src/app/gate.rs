@@ -6,6 +6,7 @@ use crate::admin::gate::{
     Alarm, ConfigStatus, Gate, LimitsStatus, Status, StoreStatus, UsageStatus,
 };
 use crate::control::flush::Flush;
+use crate::control::quotas::Quotas;
 use crate::control::sync::AppliedRevision;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::time::{Clock, Timestamp};
@@ -20,6 +21,7 @@ pub(crate) struct Description {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) applied: AppliedRevision,
     pub(crate) flush: Arc<Flush>,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -51,7 +53,10 @@ impl Gate for Description {
                 queued: self.flush.waiting(),
                 ..UsageStatus::default()
             },
-            limits: LimitsStatus::default(),
+            limits: LimitsStatus {
+                leases: self.quotas.leases(),
+                away: self.quotas.is_away(),
+            },
             nodes: Vec::new(),
             quarantined: contact.quarantined,
             config: ConfigStatus {
@@ -235,6 +240,17 @@ impl Description {
         );
         out.one(metrics::QUARANTINED, contact.quarantined as f64);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
+        out.one(metrics::QUOTA_LEASES, self.quotas.leases() as f64);
+        out.one(metrics::QUOTA_DRAWS, self.quotas.draws() as f64);
+        let reached: Vec<_> = self
+            .quotas
+            .reached()
+            .map(|(percent, count)| (percent.to_string(), count))
+            .collect();
+        let reached = reached
+            .iter()
+            .map(|(percent, count)| (vec![("percent", percent.as_str())], *count as f64));
+        out.add(metrics::QUOTA_REACHED, reached.collect::<Vec<_>>());
         out.one(
             metrics::READY,
             f64::from(u8::from(self.plane.readiness.is_ready())),

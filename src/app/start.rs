@@ -18,6 +18,7 @@ use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
+use crate::control::quotas::Quotas;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -26,10 +27,12 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
 use crate::proxy::{self, Connections, Door, LogWriter, Plane, Socket, Stage};
 use crate::state::counters::Counters;
+use crate::state::desk::Desk;
 use crate::state::failures::Failures;
 use crate::state::grants::GrantBook;
 use crate::state::keys::KeyCache;
 use crate::state::limiter::LimitBook;
+use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
@@ -55,6 +58,7 @@ pub struct Running {
     log: Option<JoinHandle<()>>,
     tasks: Tasks,
     flush: Arc<Flush>,
+    quotas: Arc<Quotas>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     drain: Duration,
@@ -123,6 +127,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     getrandom::fill(&mut boot).map_err(StartError::Random)?;
     let (log_writer, log) = access_log(&config.access_log)?;
     let recorder = UsageRecorder::new(cores);
+    let boot = u64::from_le_bytes(boot);
+    let (desk, quota_link) = (Arc::<Desk>::default(), Arc::<QuotaLink>::default());
     let plane = Arc::new(Plane {
         clock: Arc::clone(&clock),
         keys: Arc::clone(&cache),
@@ -133,6 +139,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         tap: Arc::new(Tap::default()),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
         readiness: Arc::clone(&readiness),
+        desk: Arc::clone(&desk),
+        quota_link: Arc::clone(&quota_link),
+        lease_wait: lease_wait(&config),
         log: log_writer,
         bounds: config.bounds.clone(),
         deadlines: config.deadlines.clone(),
@@ -141,7 +150,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         node: Arc::clone(&node),
         upstream_tls: proxy::upstream_config()?,
         connections: Connections::new(&config.bounds),
-        boot: u64::from_le_bytes(boot),
+        boot,
         routes: Arc::clone(&routes),
     });
 
@@ -155,6 +164,14 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         recorder,
         names,
         Arc::clone(&node),
+    ));
+    let quotas = Arc::new(Quotas::new(
+        Arc::clone(&store),
+        desk,
+        quota_link,
+        Arc::clone(&clock),
+        Arc::clone(&node),
+        boot,
     ));
     let applied = sync.applied();
     let tasks = Tasks::new();
@@ -183,6 +200,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         store: Arc::clone(&store),
         applied,
         flush: Arc::clone(&flush),
+        quotas: Arc::clone(&quotas),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
@@ -193,7 +211,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             Arc::clone(&clock),
             Arc::clone(&writer),
             rules,
-        ),
+        )
+        .reading(Arc::clone(&cache)),
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
@@ -208,6 +227,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     };
     spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
+    spawn_quotas(&tasks, &quotas);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -228,6 +248,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         log,
         tasks,
         flush,
+        quotas,
         store,
         clock,
         drain: config.drain,
@@ -259,6 +280,13 @@ impl Running {
         if let Err(error) = self.flush.flush(self.clock.now()).await {
             let error = chain(&error);
             tracing::error!(error, "the last usage counts could not be stored");
+        }
+        if let Err(error) = self.quotas.release().await {
+            let error = chain(&error);
+            tracing::error!(
+                error,
+                "what quotas hold could not be given back, it counts as spent"
+            );
         }
         self.tasks.stop().await;
         self.store.close().await;
@@ -432,6 +460,30 @@ fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
     });
 }
 
+/// How long a request may wait for units of a quota. The embedded store is this machine's disk, which the gate
+/// cannot do without anyway.
+fn lease_wait(config: &Config) -> Duration {
+    match config.store {
+        StoreChoice::Embedded { .. } => DISK_WAIT,
+        StoreChoice::Redis(_) => config.fleet.lease_wait,
+    }
+}
+
+fn spawn_quotas(tasks: &Tasks, quotas: &Arc<Quotas>) {
+    let desk = Arc::clone(quotas);
+    tasks.spawn("desk", async move { desk.serve().await });
+    let quotas = Arc::clone(quotas);
+    tasks.spawn("quotas", async move {
+        let mut interval = tokio::time::interval(FLUSH_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            // What is not settled now is the next time; that the store is away has been said.
+            let _ = quotas.sweep().await;
+        }
+    });
+}
+
 fn spawn_admin(
     tasks: &Tasks,
     socket: StdListener,
@@ -451,5 +503,7 @@ fn spawn_admin(
     Ok(())
 }
 
+/// How long a request waits for the embedded store: longer than any disk takes that works.
+const DISK_WAIT: Duration = Duration::from_secs(1);
 /// How often counts go to the store.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

@@ -18,6 +18,7 @@ mod error;
 pub(crate) mod flush;
 pub mod keys;
 pub mod owners;
+pub(crate) mod quotas;
 pub(crate) mod sync;
 pub mod tokens;
 pub mod usage;

@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod badge;
 pub mod change;
+pub mod draw;
 pub mod id;
 pub mod key;
 pub mod lifecycle;

@@ -85,6 +85,17 @@ impl Quota {
         }
     }
 
+    /// Whether the day it is to begin on, if one is chosen, is one of its period.
+    #[must_use]
+    pub fn has_its_day(&self) -> bool {
+        match (self.per, self.on_day) {
+            (_, None) => true,
+            (Period::Week, Some(day)) => (1..=7).contains(&day),
+            (Period::Month, Some(day)) => (1..=31).contains(&day),
+            (Period::Day | Period::Total, Some(_)) => false,
+        }
+    }
+
     /// The day of the week or month that it begins on, 1 where none is chosen.
     #[must_use]
     pub fn begins_on(&self) -> u8 {
@@ -114,7 +125,7 @@ pub fn day(at: Timestamp) -> u32 {
 
 fn month_length(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,

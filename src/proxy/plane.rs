@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use ipnet::IpNet;
@@ -12,8 +13,10 @@ use crate::domain::secret::Hasher;
 use crate::domain::time::Clock;
 use crate::proxy::access_log::LogWriter;
 use crate::state::counters::Counters;
+use crate::state::desk::Desk;
 use crate::state::failures::{Failures, neighbourhood};
 use crate::state::keys::KeyCache;
+use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
@@ -32,6 +35,11 @@ pub(crate) struct Plane {
     pub(crate) tap: Arc<Tap>,
     pub(crate) failures: Arc<Failures>,
     pub(crate) readiness: Arc<Readiness>,
+    /// Where the control plane is asked for what is not here.
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) quota_link: Arc<QuotaLink>,
+    /// How long a request may wait for units of a quota.
+    pub(crate) lease_wait: Duration,
     pub(crate) log: LogWriter,
     pub(crate) bounds: Bounds,
     pub(crate) deadlines: Deadlines,

@@ -20,7 +20,11 @@ use crate::domain::time::Timestamp;
 
 /// A key in its wire form.
 fn wire(view: &KeyView, now: Timestamp) -> api::keys::Key {
-    api::keys::Key::new(&view.key, (&view.owner).into(), &view.last_used, now)
+    let mut key = api::keys::Key::new(&view.key, (&view.owner).into(), &view.last_used, now);
+    for (quota, spent) in key.quotas.iter_mut().zip(&view.spent) {
+        quota.used = Some(*spent);
+    }
+    key
 }
 
 /// One key, with its tag.

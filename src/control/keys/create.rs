@@ -105,6 +105,7 @@ impl KeyService {
                     audit: vec![entry],
                     value: Created {
                         view: KeyView {
+                            spent: vec![0; key.settings.quotas.len()],
                             key,
                             owner: owner.clone(),
                             last_used: Vec::new(),

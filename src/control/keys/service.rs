@@ -20,6 +20,8 @@ use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::secret::{Fingerprint, Hasher};
 use crate::domain::time::{Clock, Timestamp};
+use crate::state::keys::KeyCache;
+use crate::state::quotas::{Standing, names};
 use crate::store::Store;
 
 /// Makes, finds and changes keys.
@@ -28,6 +30,8 @@ pub struct KeyService {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) writer: Arc<Writer>,
     pub(super) rules: Rules,
+    /// What this gate holds of quotas, which the store counts as given out.
+    cache: Option<Arc<KeyCache>>,
 }
 
 /// How this gate makes keys.
@@ -52,6 +56,8 @@ pub struct KeyView {
     pub owner: Owner,
     /// When each version was last used, for those that were.
     pub last_used: Vec<(u16, Timestamp)>,
+    /// Of each of its quotas, in their order, how much is spent; none of them where it was not asked for.
+    pub spent: Vec<u64>,
 }
 
 impl KeyView {
@@ -96,7 +102,15 @@ impl KeyService {
             clock,
             writer,
             rules,
+            cache: None,
         }
+    }
+
+    /// The same, which knows what of quotas was granted to this gate and not spent.
+    #[must_use]
+    pub fn reading(mut self, cache: Arc<KeyCache>) -> Self {
+        self.cache = Some(cache);
+        self
     }
 
     /// The products there are.
@@ -158,6 +172,7 @@ impl KeyService {
                 key: row.key,
                 owner,
                 last_used: row.last_used,
+                spent: Vec::new(),
             });
         }
         Ok(Page {
@@ -270,8 +285,36 @@ impl KeyService {
         Ok(KeyView {
             owner: self.owner_of(&key).await?,
             last_used: self.store.last_used(key.id).await?,
+            spent: self.spent(&key).await?,
             key,
         })
+    }
+
+    /// How much of each of a key's own quotas is spent in its period: what was given out, less what this
+    /// gate still holds.
+    async fn spent(&self, key: &Key) -> Result<Vec<u64>, ControlError> {
+        let quotas = &key.settings.quotas;
+        if quotas.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.clock.now();
+        let named: Vec<_> = names("key", quotas)
+            .zip(quotas.iter().map(|quota| quota.span(now)))
+            .collect();
+        let granted = self.store.granted(key.id, &named).await?;
+        let each = named.iter().zip(granted).map(|((name, span), granted)| {
+            let here = self.standing(key, name, span.first_day);
+            let (held, owed) = here.map_or((0, 0), |here| (here.held, here.owed));
+            granted.saturating_add(owed).saturating_sub(held)
+        });
+        Ok(each.collect())
+    }
+
+    fn standing(&self, key: &Key, name: &str, day: u32) -> Option<Standing> {
+        let cache = self.cache.as_ref()?;
+        let (entry, _) = key.versions.iter().find_map(|it| cache.find(&it.hash))?;
+        let named = entry.grants.quotas.iter().find(|it| &*it.name == name)?;
+        Some(entry.slot().account(named.id).standing(day))
     }
 
     /// The owner of a key. One whose record is gone is told of by its id: that must not hide the key.

@@ -160,6 +160,14 @@ impl Account {
             .map(|it| (it.day, it.units))
     }
 
+    /// What is owed of the period that began on `day`.
+    #[must_use]
+    pub fn debt(&self, day: u32) -> u64 {
+        self.debts()
+            .find(|(of, _)| *of == day)
+            .map_or(0, |(_, units)| units)
+    }
+
     /// Takes in what the store has granted: `units` more to spend, `granted` in all. What is of a
     /// period that has ended is of no use any more.
     pub fn deposit(&self, day: u32, units: u64, granted: u64) {
@@ -182,6 +190,13 @@ impl Account {
         // Someone spent meanwhile, so it is in use after all.
         self.granted.add_within(day, held);
         0
+    }
+
+    /// Forgets what the store has given out, if nothing is held: the next request asks anew.
+    pub fn forget(&self, day: u32) {
+        if self.held.of(day).unwrap_or(0) == 0 {
+            self.granted.clear(day);
+        }
     }
 
     /// Whether so little is held that more should be asked for; true once until [`Account::answered`].
@@ -267,6 +282,16 @@ impl Dated {
                     () if here.day == day => Some(pack(day, here.units.saturating_add(units))),
                     () => None,
                 }
+            });
+    }
+
+    /// As if nothing had been written for this period.
+    fn clear(&self, day: u32) {
+        // An error is what is meant: it is of another period.
+        let _ = self
+            .0
+            .try_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                (word != 0 && unpack(word).day == day).then_some(0)
             });
     }
 

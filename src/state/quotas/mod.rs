@@ -136,9 +136,10 @@ pub struct QuotaLink {
 }
 
 impl QuotaLink {
-    /// The store did not answer, or took too long: from now on nobody waits for it.
-    pub fn lost(&self) {
-        self.is_away.store(true, Ordering::Relaxed);
+    /// The store did not answer, or took too long: from now on nobody waits for it. Whether it had
+    /// answered before.
+    pub fn lost(&self) -> bool {
+        !self.is_away.swap(true, Ordering::Relaxed)
     }
 
     /// The store has answered.

@@ -9,7 +9,8 @@
 //! | `readers` | a few read-only connections, off the async threads |
 //! | `change` | puts a change into the tables · `feed` keeps it for those who follow |
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
-//! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
+//! | `lists` | answers lists and searches · `usage` counts · `quotas` what was given out of them |
+//! | `fault` | says what went wrong |
 //!
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
 //! are the bytes of [`super::record`]; the columns beside them are only what is searched and sorted by.
@@ -22,6 +23,7 @@ mod fault;
 mod feed;
 mod file;
 mod lists;
+mod quotas;
 mod readers;
 mod replace;
 mod snapshot;

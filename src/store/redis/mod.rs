@@ -18,6 +18,7 @@
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
+//! | `quotas` | what was given out of them |
 //! | `store` | the contract, by all of these |
 
 mod commit;
@@ -29,6 +30,7 @@ mod frame;
 mod mirror;
 mod names;
 mod period;
+mod quotas;
 mod reload;
 mod scripts;
 mod store;

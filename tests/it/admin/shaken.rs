@@ -186,6 +186,21 @@ impl UsageStore for Shaken {
     }
 }
 
+#[async_trait]
+impl QuotaStore for Shaken {
+    async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError> {
+        self.inner.draw(node, draws).await
+    }
+
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError> {
+        self.inner.granted(key, quotas).await
+    }
+}
+
 impl Store for Shaken {
     fn kind(&self) -> &'static str {
         self.inner.kind()
