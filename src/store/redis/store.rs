@@ -18,12 +18,13 @@ use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rules::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, Store, StoreError, TokenStore,
-    UsageStore,
+    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store, StoreError,
+    TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -219,6 +220,13 @@ impl TokenStore for RedisStore {
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError> {
         self.shared.mirror.tables().tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl RuleStore for RedisStore {
+    async fn rules(&self) -> Result<RuleSet, StoreError> {
+        self.shared.mirror.tables().rules().await
     }
 }
 
