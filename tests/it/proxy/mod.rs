@@ -9,6 +9,7 @@ mod http2;
 mod limits;
 mod observed;
 mod permissions;
+mod quotas;
 mod refusals;
 mod revocation;
 mod routing;
