@@ -19,14 +19,13 @@ use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
 use crate::control::quotas::Quotas;
-use crate::control::rules::RuleBook;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
-use crate::proxy::{self, Connections, Door, LogWriter, Plane, Socket, Stage};
+use crate::proxy::{self, Connections, Door, LogWriter, OwnLimits, Plane, Socket, Stage};
 use crate::state::counters::Counters;
 use crate::state::desk::Desk;
 use crate::state::failures::Failures;
@@ -95,12 +94,10 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let routes = Arc::new(route_table(&config, &limits)?);
     let cache = Arc::<KeyCache>::default();
     let readiness = Arc::<Readiness>::default();
-    let rule_book = Arc::new(RuleBook::new(config.products.clone()));
     let sync = Arc::new(Sync::new(
         Arc::clone(&store),
         Arc::clone(&cache),
         GrantBook::new(config.products.clone(), Arc::clone(&limits)),
-        Arc::clone(&rule_book),
         Arc::clone(&readiness),
         Arc::clone(&clock),
         config.fleet.max_staleness,
@@ -141,8 +138,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         counters: Counters::new(cores, routes.routes().len()),
         tap: Arc::new(Tap::default()),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
-        readiness: Arc::clone(&readiness),
         desk: Arc::clone(&desk),
+        own_limits: OwnLimits::new(&limits),
+        readiness: Arc::clone(&readiness),
         quota_link: Arc::clone(&quota_link),
         lease_wait: lease_wait(&config),
         log: log_writer,
@@ -170,7 +168,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     ));
     let quotas = Arc::new(Quotas::new(
         Arc::clone(&store),
-        desk,
+        Arc::clone(&desk),
         quota_link,
         Arc::clone(&clock),
         Arc::clone(&node),
@@ -204,18 +202,22 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         applied,
         flush: Arc::clone(&flush),
         quotas: Arc::clone(&quotas),
+        writer: Arc::clone(&writer),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
     };
+    let keys = KeyService::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&writer),
+        rules,
+    );
+    let keys = Arc::new(keys.reading(Arc::clone(&cache)));
+    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), desk);
+    tasks.spawn("holders", holders);
     let services = admin::Services {
-        keys: KeyService::new(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            Arc::clone(&writer),
-            rules,
-        )
-        .reading(Arc::clone(&cache)),
+        keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),

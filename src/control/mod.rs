@@ -19,9 +19,9 @@ pub(crate) mod flush;
 pub mod keys;
 pub mod owners;
 pub(crate) mod quotas;
-pub mod rules;
 pub(crate) mod sync;
 pub mod tokens;
+pub mod told;
 pub mod usage;
 pub mod writer;
 

@@ -58,8 +58,7 @@ struct Lease {
     span: Span,
     run: u64,
     received: u64,
-    /// How much the last grant was, and what was held with it.
-    size: u64,
+    /// What was held after the last draw, and when that was.
     held_then: u64,
     drawn_at: Reading,
     /// For how many sweeps nothing has been spent, and what had been then.
@@ -89,16 +88,18 @@ impl Lease {
         }
     }
 
-    /// About what is spent in two seconds, going by what was spent since the last draw.
+    /// What is missing of about what is spent in two seconds, going by what was spent since the last draw.
     fn wanted(&self, now: Reading) -> u64 {
         let held = self.account().standing(self.span.first_day).held;
         let spent = self.held_then.saturating_sub(held);
         let since_ms = u64::try_from(now.since(self.drawn_at).as_millis()).unwrap_or(u64::MAX);
-        if since_ms < TOO_SOON_MS {
+        let ahead = if since_ms < TOO_SOON_MS {
             // Too short to know a rate by, and too short a grant.
-            return self.size.saturating_mul(2).max(1);
-        }
-        (spent.saturating_mul(AHEAD_MS) / since_ms).max(1)
+            self.held_then.saturating_mul(2)
+        } else {
+            spent.saturating_mul(AHEAD_MS) / since_ms
+        };
+        ahead.saturating_sub(held).max(1)
     }
 
     /// Takes in what the store has said.
@@ -110,7 +111,6 @@ impl Lease {
         let held = account.standing(day).held;
         self.received = (self.received + grant.units + draw.charge).saturating_sub(draw.back);
         if draw.want > 0 || draw.need > 0 {
-            self.size = grant.units;
             self.held_then = held;
             self.drawn_at = now;
         }
@@ -408,7 +408,6 @@ impl Leases {
             span: ask.span,
             run,
             received: 0,
-            size: 0,
             held_then: 0,
             drawn_at: now,
             idle_for: 0,

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::limit::Quota;
 use crate::domain::period::Span;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Timestamp;
@@ -135,50 +134,4 @@ impl Way<'_> {
             ask.slot.account(ask.quota.id).answered();
         }
     }
-}
-
-/// Where one of a key's quotas stands, as its holder is told.
-#[derive(Debug, Clone)]
-pub struct QuotaState {
-    /// What it is called.
-    pub name: Arc<str>,
-    /// What it is.
-    pub quota: Quota,
-    /// How much of it is spent; `None` while the store has not said.
-    pub used: Option<u64>,
-    /// When it renews; `None`: never.
-    pub renews_at: Option<Timestamp>,
-}
-
-/// Where each of a key's quotas stands, its products' included. Spends nothing; of what was not used for a
-/// while the store is asked, for at most `wait`.
-pub async fn states(
-    desk: &Desk,
-    link: &QuotaLink,
-    wait: Duration,
-    entry: &KeyEntry,
-    now: Timestamp,
-) -> Vec<QuotaState> {
-    let way = Way { desk, link, wait };
-    let until = Instant::now() + wait;
-    let mut states = Vec::with_capacity(entry.grants.quotas.len());
-    for named in &entry.grants.quotas {
-        let span = named.span(now);
-        let account = entry.slot().account(named.id);
-        let is_known = || account.standing(span.first_day).granted.is_some();
-        if !is_known()
-            && !link.is_away()
-            && let Ok(answered) = way.ask(entry, named, span, 0)
-        {
-            // Without an answer it stays unknown.
-            let _ = timeout_at(until, answered).await;
-        }
-        states.push(QuotaState {
-            name: Arc::clone(&named.name),
-            quota: named.quota,
-            used: is_known().then(|| account.standing(span.first_day).spent()),
-            renews_at: span.end(),
-        });
-    }
-    states
 }

@@ -287,6 +287,8 @@ pub(crate) fn for_client(headers: &mut HeaderMap) {
     ] {
         headers.remove(name);
     }
+    // Ours to say, of this request's key; an upstream that echoes another's would mislead.
+    headers.remove(KEY_RETIRES);
 }
 
 #[cfg(test)]
@@ -403,12 +405,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_loses_what_its_connection_names() {
+    fn an_answer_loses_what_its_connection_names_and_what_is_ours_to_say() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("connection", "x-hop, keep-alive"),
             ("keep-alive", "t"),
             ("x-hop", "1"),
+            ("x-portcullis-key-retires", "2026-01-01T00:00:00.000Z"),
             ("etag", "e"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));

@@ -12,6 +12,7 @@ use crate::config::{Bounds, Deadlines};
 use crate::domain::secret::Hasher;
 use crate::domain::time::Clock;
 use crate::proxy::access_log::LogWriter;
+use crate::proxy::own::OwnLimits;
 use crate::state::counters::Counters;
 use crate::state::desk::Desk;
 use crate::state::failures::{Failures, neighbourhood};
@@ -34,9 +35,10 @@ pub(crate) struct Plane {
     pub(crate) counters: Counters,
     pub(crate) tap: Arc<Tap>,
     pub(crate) failures: Arc<Failures>,
-    pub(crate) readiness: Arc<Readiness>,
-    /// Where the control plane is asked for what is not here.
+    /// Where requests leave what only the control plane can do.
     pub(crate) desk: Arc<Desk>,
+    pub(crate) own_limits: OwnLimits,
+    pub(crate) readiness: Arc<Readiness>,
     pub(crate) quota_link: Arc<QuotaLink>,
     /// How long a request may wait for units of a quota.
     pub(crate) lease_wait: Duration,

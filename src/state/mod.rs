@@ -5,9 +5,9 @@
 //! | [`keys`] the keys, by hash | `control::sync` | every request |
 //! | [`limiter`] limits and their state | every request | every request |
 //! | [`quotas`] what of its quotas a key holds | every request; `control::quotas` | every request |
-//! | [`desk`] what the control plane is asked for | requests that lack something | `control::quotas` |
 //! | [`routes`] [`upstreams`] where requests go | `app`, at start; health checks | every request |
 //! | [`usage`] [`counters`] what happened | every request | `control::flush`; `/metrics` |
+//! | [`desk`] what requests want of the control plane | a request that does | `control`, `admin` |
 //! | [`tap`] requests as they finish | every request, while someone watches | `/admin/live` |
 //!
 //! Nothing here outlives the process, and nothing that matters is lost with it: keys come back from the
@@ -16,7 +16,9 @@
 pub(crate) mod counters;
 pub mod desk;
 pub(crate) mod failures;
+pub mod first_uses;
 pub mod grants;
+pub mod holders;
 pub mod keys;
 pub mod limiter;
 pub mod quotas;

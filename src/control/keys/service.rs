@@ -14,13 +14,14 @@ use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, KeySettings};
 use crate::domain::lifecycle::{self, Bounds, FieldFault};
+use crate::domain::limit::Quota;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::secret::{Fingerprint, Hasher};
 use crate::domain::time::{Clock, Timestamp};
-use crate::state::keys::KeyCache;
+use crate::state::keys::{KeyCache, KeyEntry};
 use crate::state::quotas::{Standing, names};
 use crate::store::Store;
 
@@ -285,29 +286,57 @@ impl KeyService {
         Ok(KeyView {
             owner: self.owner_of(&key).await?,
             last_used: self.store.last_used(key.id).await?,
-            spent: self.spent(&key).await?,
+            spent: self.spent(&key).await,
             key,
         })
     }
 
     /// How much of each of a key's own quotas is spent in its period: what was given out, less what this
-    /// gate still holds.
-    async fn spent(&self, key: &Key) -> Result<Vec<u64>, ControlError> {
+    /// gate still holds. Nothing, if the store cannot say.
+    async fn spent(&self, key: &Key) -> Vec<u64> {
         let quotas = &key.settings.quotas;
-        if quotas.is_empty() {
-            return Ok(Vec::new());
-        }
         let now = self.clock.now();
         let named: Vec<_> = names("key", quotas)
             .zip(quotas.iter().map(|quota| quota.span(now)))
             .collect();
-        let granted = self.store.granted(key.id, &named).await?;
+        let granted = match named.as_slice() {
+            [] => Vec::new(),
+            named => self.store.granted(key.id, named).await.unwrap_or_default(),
+        };
         let each = named.iter().zip(granted).map(|((name, span), granted)| {
             let here = self.standing(key, name, span.first_day);
-            let (held, owed) = here.map_or((0, 0), |here| (here.held, here.owed));
-            granted.saturating_add(owed).saturating_sub(held)
+            spent(granted, here.as_ref())
         });
-        Ok(each.collect())
+        each.collect()
+    }
+
+    /// Where all quotas of a key stand that this gate knows, its products' included: each quota, how much
+    /// of it is spent if the store can say, and when it renews.
+    pub async fn quotas(&self, entry: &KeyEntry) -> Vec<(Quota, Option<u64>, Option<Timestamp>)> {
+        let now = self.clock.now();
+        let quotas = &entry.grants.quotas;
+        let named: Vec<_> = quotas
+            .iter()
+            .map(|named| (Arc::clone(&named.name), named.span(now)))
+            .collect();
+        let granted = match named.as_slice() {
+            [] => Vec::new(),
+            named => self
+                .store
+                .granted(entry.id, named)
+                .await
+                .unwrap_or_default(),
+        };
+        let each = quotas
+            .iter()
+            .zip(&named)
+            .enumerate()
+            .map(|(at, (quota, (_, span)))| {
+                let here = entry.slot().account(quota.id).standing(span.first_day);
+                let used = granted.get(at).map(|granted| spent(*granted, Some(&here)));
+                (quota.quota, used, span.end())
+            });
+        each.collect()
     }
 
     fn standing(&self, key: &Key, name: &str, day: u32) -> Option<Standing> {
@@ -328,6 +357,12 @@ impl KeyService {
             disabled_at: None,
         }))
     }
+}
+
+/// What is spent of what was given out, where this gate has something of it.
+fn spent(granted: u64, here: Option<&Standing>) -> u64 {
+    let (held, owed) = here.map_or((0, 0), |here| (here.held, here.owed));
+    granted.saturating_add(owed).saturating_sub(held)
 }
 
 /// The key of this id, if there is one for this caller.

@@ -1,5 +1,11 @@
 use super::*;
+use crate::domain::id::OwnerId;
+use crate::domain::key::{Key, KeySettings};
+use crate::domain::lifecycle::{Birth, create};
 use crate::domain::limit::Period;
+use crate::domain::secret::{Fingerprint, KeyHash};
+use crate::state::grants::GrantBook;
+use crate::state::keys::KeyCache;
 use proptest::prelude::*;
 
 fn at(text: &str) -> Timestamp {
@@ -267,4 +273,61 @@ proptest! {
         prop_assert_eq!(standing.spent(), passed);
         prop_assert_eq!(passed + standing.held, total);
     }
+}
+
+proptest! {
+    // S2-09: Σ spent before = Σ spent after any rotation, on whichever version it is spent.
+    #[test]
+    fn rotating_a_key_gives_back_nothing_and_doubles_nothing(
+        steps in proptest::collection::vec((1_u64..4, any::<bool>()), 1..40)
+    ) {
+        let now = at("2026-03-31T22:00:00Z");
+        let mut book = GrantBook::new(vec![], Arc::default());
+        let cache = KeyCache::default();
+        let mut key = key(quota(60, Period::Month, true));
+        cache.put(&key, book.grants(&key));
+        let mut spent = 0;
+        for (number, (cost, rotates)) in (2_u8..).zip(steps) {
+            if rotates {
+                let mut version = key.versions[0].clone();
+                version.number = number.into();
+                version.hash.digest = [number; 32];
+                key.versions.push(version);
+                cache.put(&key, book.grants(&key));
+            }
+            let version = key.versions[usize::from(number) % key.versions.len()].clone();
+            let (entry, _) = cache.find(&version.hash).unwrap();
+            let quotas = &entry.grants.quotas;
+            let account = entry.slot().account(quotas[0].id);
+            let day = quotas[0].span(now).first_day;
+            prop_assert_eq!(account.standing(day).spent(), spent);
+            if let Charge::Short = charge(entry.slot(), quotas, cost, now, false) {
+                let granted = account.standing(day).granted.unwrap_or(0);
+                let units = (60 - granted).min(7);
+                account.deposit(day, units, granted + units);
+            }
+            let is_paid = passes(&charge(entry.slot(), quotas, cost, now, false));
+            spent = account.standing(day).spent();
+            prop_assert!(spent <= 60 && (is_paid || spent + cost > 60));
+        }
+    }
+}
+
+fn key(quota: Quota) -> Key {
+    let birth = Birth {
+        id: KeyId::from_random([1; 10]),
+        owner: OwnerId::from_random([2; 10]),
+        env: "live".into(),
+        hash: KeyHash {
+            pepper: 0,
+            digest: [1; 32],
+        },
+        fingerprint: Fingerprint::from_bytes([1; 6]),
+        created_by: "tok_x".into(),
+    };
+    let settings = KeySettings {
+        quotas: vec![quota],
+        ..KeySettings::named("k")
+    };
+    create(birth, settings, at("2026-01-01T00:00:00Z"))
 }

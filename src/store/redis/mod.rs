@@ -19,6 +19,7 @@
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
 //! | `quotas` | what was given out of them |
+//! | `outbox` | events |
 //! | `store` | the contract, by all of these |
 
 mod commit;
@@ -29,6 +30,7 @@ mod follow;
 mod frame;
 mod mirror;
 mod names;
+mod outbox;
 mod period;
 mod quotas;
 mod reload;

@@ -13,17 +13,17 @@ use tracing::warn;
 use crate::config::RedisChoice;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::draw::{QuotaDraw, QuotaGrant};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
-use crate::domain::rules::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store, StoreError,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, Store, StoreError,
     TokenStore, UsageStore,
 };
 
@@ -34,6 +34,7 @@ use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
 use super::mirror::Mirror;
 use super::names::Names;
+use super::outbox;
 use super::quotas;
 
 /// A store in Redis, shared by many gates.
@@ -224,9 +225,19 @@ impl TokenStore for RedisStore {
 }
 
 #[async_trait]
-impl RuleStore for RedisStore {
-    async fn rules(&self) -> Result<RuleSet, StoreError> {
-        self.shared.mirror.tables().rules().await
+impl EventStore for RedisStore {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        let ask = outbox::ask(&self.shared.names, after, most);
+        let events = outbox::read(self.shared.link.ask(&ask).await?);
+        events.map_err(|outbox::NotAnOutbox| StoreError::Corrupt {
+            table: "events",
+            key: self.shared.names.events(),
+            source: "it does not look like an outbox".into(),
+        })
     }
 }
 

@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
 use portcullis::domain::draw::{QuotaDraw, QuotaGrant};
+use portcullis::domain::event::{Event, EventPlace};
 use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
 use portcullis::domain::period::Span;
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
-use portcullis::domain::rules::RuleSet;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store, StoreError,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, Store, StoreError,
     TokenStore, UsageStore,
 };
 
@@ -166,13 +166,6 @@ impl TokenStore for Shaken {
 }
 
 #[async_trait]
-impl RuleStore for Shaken {
-    async fn rules(&self) -> Result<RuleSet, StoreError> {
-        self.inner.rules().await
-    }
-}
-
-#[async_trait]
 impl UsageStore for Shaken {
     async fn begin_epoch(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
         self.inner.begin_epoch(node, now).await
@@ -209,6 +202,17 @@ impl QuotaStore for Shaken {
         quotas: &[(Arc<str>, Span)],
     ) -> Result<Vec<u64>, StoreError> {
         self.inner.granted(key, quotas).await
+    }
+}
+
+#[async_trait]
+impl EventStore for Shaken {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        self.inner.events(after, most).await
     }
 }
 
