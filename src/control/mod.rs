@@ -19,6 +19,7 @@ pub(crate) mod flush;
 pub mod keys;
 pub mod owners;
 pub(crate) mod quotas;
+pub mod rules;
 pub(crate) mod sync;
 pub mod tokens;
 pub mod told;

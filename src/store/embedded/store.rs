@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::fault::{Fault, Quarantine, corrupt};
 use super::readers::Readers;
 use super::writer::{Drawing, Seed, Shared, Work, Writer};
-use super::{change, feed, file, lists, outbox, quotas, snapshot, tables, usage};
+use super::{change, feed, file, lists, outbox, quotas, rules, snapshot, tables, usage};
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
@@ -22,13 +22,14 @@ use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, Store, StoreError,
-    TokenStore, UsageStore, record,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store,
+    StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -340,6 +341,15 @@ impl EventStore for EmbeddedStore {
     ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
         let shared = Arc::clone(&self.shared);
         self.ask(move |connection| outbox::after(connection, after, most, &shared.quarantine))
+            .await
+    }
+}
+
+#[async_trait]
+impl RuleStore for EmbeddedStore {
+    async fn rules(&self) -> Result<RuleSet, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| rules::all(connection, &shared.quarantine))
             .await
     }
 }
