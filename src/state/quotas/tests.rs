@@ -1,11 +1,22 @@
+//! Quotas in memory: what passes, what is asked for, what is never given twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use super::*;
+use crate::domain::id::KeyId;
 use crate::domain::id::OwnerId;
 use crate::domain::key::{Key, KeySettings};
 use crate::domain::lifecycle::{Birth, create};
 use crate::domain::limit::Period;
+use crate::domain::limit::Quota;
+use crate::domain::refusal::RefusalCode;
 use crate::domain::secret::{Fingerprint, KeyHash};
+use crate::domain::time::Timestamp;
 use crate::state::grants::GrantBook;
 use crate::state::keys::KeyCache;
+use crate::state::limiter::Slot;
 use proptest::prelude::*;
 
 fn at(text: &str) -> Timestamp {
