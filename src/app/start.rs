@@ -11,12 +11,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::app::admin_server;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
+use crate::app::quotas;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
+use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
-use crate::control::keys::{KeyService, Rules};
+use crate::control::keys::{KeyService, Rules, confirm_all};
 use crate::control::owners::OwnerService;
 use crate::control::quotas::Quotas;
 use crate::control::rules::RuleBook;
@@ -145,7 +147,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         own_limits: OwnLimits::new(&limits),
         readiness: Arc::clone(&readiness),
         quota_link: Arc::clone(&quota_link),
-        lease_wait: lease_wait(&config),
+        lease_wait: quotas::lease_wait(&config),
         log: log_writer,
         bounds: config.bounds.clone(),
         deadlines: config.deadlines.clone(),
@@ -198,6 +200,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         envs: config.keys.envs.clone(),
         hasher: config.keys.hasher.clone(),
         products: config.products.clone(),
+        require_reason: config.audit.require_reason.clone(),
     };
     let description = Description {
         plane: Arc::clone(&plane),
@@ -217,8 +220,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         rules,
     );
     let keys = Arc::new(keys.reading(Arc::clone(&cache)));
-    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), desk);
+    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
+    tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
     let services = admin::Services {
         keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
@@ -233,9 +237,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             open_metrics: config.admin.open_metrics,
         },
     };
-    spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
+    spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
-    spawn_quotas(&tasks, &quotas);
+    quotas::spawn(&tasks, &quotas);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -468,50 +472,22 @@ fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
     });
 }
 
-/// How long a request may wait for units of a quota. The embedded store is this machine's disk, which the gate
-/// cannot do without anyway.
-fn lease_wait(config: &Config) -> Duration {
-    match config.store {
-        StoreChoice::Embedded { .. } => DISK_WAIT,
-        StoreChoice::Redis(_) => config.fleet.lease_wait,
-    }
-}
-
-fn spawn_quotas(tasks: &Tasks, quotas: &Arc<Quotas>) {
-    let desk = Arc::clone(quotas);
-    tasks.spawn("desk", async move { desk.serve().await });
-    let quotas = Arc::clone(quotas);
-    tasks.spawn("quotas", async move {
-        let mut interval = tokio::time::interval(FLUSH_INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            interval.tick().await;
-            // What is not settled now is the next time; that the store is away has been said.
-            let _ = quotas.sweep().await;
-        }
-    });
-}
-
 fn spawn_admin(
     tasks: &Tasks,
     socket: StdListener,
     services: admin::Services,
+    limits: &Deadlines,
 ) -> std::io::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let mut stopping = tasks.stopping();
-    let service = admin::router(services).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(socket, service).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    tasks.spawn("admin", async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the admin API serves no more");
-        }
-    });
+    let server = admin_server::serve(
+        socket,
+        admin::router(services),
+        limits.clone(),
+        tasks.stopping(),
+    );
+    tasks.spawn_ending("admin", server);
     Ok(())
 }
 
-/// How long a request waits for the embedded store: longer than any disk takes that works.
-const DISK_WAIT: Duration = Duration::from_secs(1);
 /// How often counts go to the store.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

@@ -60,6 +60,22 @@ impl Caller {
         }
     }
 
+    /// Whoever holds a secret of `key`.
+    #[must_use]
+    pub fn holder(key: &Key) -> Self {
+        Self {
+            actor: Actor {
+                kind: "key".to_owned(),
+                id: key.id.to_string(),
+                name: key.settings.name.clone(),
+            },
+            role: Role::Operator,
+            bound_to: Some(key.owner),
+            address: None,
+            request_id: None,
+        }
+    }
+
     /// Whoever holds the token that stands in the configuration.
     #[must_use]
     pub fn configured() -> Self {
@@ -130,12 +146,12 @@ impl About for AuditEntry {
     }
 }
 
-/// A reason as the audit log takes it: none if it is empty.
+/// A reason as the audit log takes it: none if it says nothing.
 ///
 /// # Errors
 /// If it is too long or has control characters.
 pub(in crate::control) fn reason(text: Option<String>) -> Result<Option<String>, ControlError> {
-    match text.filter(|text| !text.is_empty()) {
+    match text.filter(|text| !text.trim().is_empty()) {
         Some(text) if !is_text(&text, 1, 1_024) => Err(ControlError::field(
             "/reason",
             "length",

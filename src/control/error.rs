@@ -13,6 +13,9 @@ pub enum ControlError {
     /// The caller is bound to one owner, and this is not that owner's to do.
     #[error("caller is bound to one owner")]
     Bound,
+    /// The holder of a key may not do this to it, or not with this version of it.
+    #[error("not for the holder of this version")]
+    NotForHolder,
     /// Some of what was asked for cannot be: each fault with its place.
     #[error("{} fields are wrong", .0.len())]
     Invalid(Vec<FieldFault>),
@@ -74,6 +77,35 @@ impl From<StoreError> for ControlError {
 }
 
 impl ControlError {
+    /// The code that a caller is refused with; `None` where it is the gate that failed.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotFound | Self::Lifecycle(LifecycleError::NoSuchVersion) => "not_found",
+            Self::Bound | Self::NotForHolder => "forbidden",
+            Self::Invalid(_) | Self::OtherRequest => "invalid",
+            Self::Lifecycle(LifecycleError::Revoked) => "key_revoked",
+            Self::Lifecycle(LifecycleError::Protected) => "protected",
+            Self::Lifecycle(LifecycleError::Expired) => "key_expired",
+            Self::Lifecycle(LifecycleError::TooManyVersions) => "too_many_versions",
+            Self::Lifecycle(
+                LifecycleError::PendingVersion
+                | LifecycleError::CurrentVersion
+                | LifecycleError::VersionRevoked,
+            )
+            | Self::NameTaken => "conflict",
+            Self::OwnerDisabled => "owner_disabled",
+            Self::DuplicateSecret => "duplicate_secret",
+            Self::Changed => "precondition_failed",
+            Self::Contended { .. }
+            | Self::NotApplied { .. }
+            | Self::StoreAway(_)
+            | Self::StoreFull(_)
+            | Self::StoreBroken(_)
+            | Self::Random(_) => return None,
+        })
+    }
+
     /// One field is wrong.
     #[must_use]
     pub fn field(pointer: &str, code: &'static str, detail: &str) -> Self {

@@ -3,10 +3,14 @@
 pub(crate) mod create;
 mod form;
 pub(crate) mod get;
+mod idempotency;
 pub(crate) mod list;
 pub(crate) mod resume;
 pub(crate) mod revoke;
+pub(crate) mod revoke_version;
+pub(crate) mod rotate;
 pub(crate) mod suspend;
+pub(crate) mod test;
 pub(crate) mod update;
 pub(crate) mod usage;
 
@@ -20,11 +24,7 @@ use crate::domain::time::Timestamp;
 
 /// A key in its wire form.
 fn wire(view: &KeyView, now: Timestamp) -> api::keys::Key {
-    let mut key = api::keys::Key::new(&view.key, (&view.owner).into(), &view.last_used, now);
-    for (quota, spent) in key.quotas.iter_mut().zip(&view.spent) {
-        quota.used = Some(*spent);
-    }
-    key
+    api::keys::Key::new(&view.key, (&view.owner).into(), &view.last_used, now).having(&view.spent)
 }
 
 /// One key, with its tag.

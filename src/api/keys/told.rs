@@ -263,6 +263,15 @@ impl Key {
         }
     }
 
+    /// The same, of whose quotas so much is spent, in their order.
+    #[must_use]
+    pub fn having(mut self, spent: &[u64]) -> Self {
+        for (quota, spent) in self.quotas.iter_mut().zip(spent) {
+            quota.used = Some(*spent);
+        }
+        self
+    }
+
     /// The same without the versions that have ended, as lists have it.
     #[must_use]
     pub fn live_only(mut self) -> Self {

@@ -8,21 +8,20 @@ use sha2::{Digest, Sha256};
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
+use crate::control::keys::refused::Attempt;
 use crate::control::writer::{Done, Draft, Writer};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
-use crate::domain::key::{Key, KeySettings};
+use crate::domain::key::{Key, KeySettings, VersionState};
 use crate::domain::lifecycle::{self, Bounds, FieldFault};
-use crate::domain::limit::Quota;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::secret::{Fingerprint, Hasher};
 use crate::domain::time::{Clock, Timestamp};
-use crate::state::keys::{KeyCache, KeyEntry};
-use crate::state::quotas::{Standing, names};
+use crate::state::keys::KeyCache;
 use crate::store::Store;
 
 /// Makes, finds and changes keys.
@@ -32,7 +31,7 @@ pub struct KeyService {
     pub(super) writer: Arc<Writer>,
     pub(super) rules: Rules,
     /// What this gate holds of quotas, which the store counts as given out.
-    cache: Option<Arc<KeyCache>>,
+    pub(super) cache: Option<Arc<KeyCache>>,
 }
 
 /// How this gate makes keys.
@@ -46,6 +45,16 @@ pub struct Rules {
     pub hasher: Hasher,
     /// The products there are.
     pub products: Vec<Product>,
+    /// What is refused without a reason.
+    pub require_reason: Vec<Action>,
+}
+
+impl Rules {
+    /// Whether `action` is refused without a reason.
+    #[must_use]
+    pub fn reason_required(&self, action: Action) -> bool {
+        self.require_reason.contains(&action)
+    }
 }
 
 /// A key and what belongs to telling of it.
@@ -76,6 +85,33 @@ pub struct Terms {
     pub if_match: Option<Vec<String>>,
     /// Why, for the audit log.
     pub reason: Option<String>,
+}
+
+impl Terms {
+    /// Whether the key is still as the caller last saw it, if they said how.
+    pub(super) fn ensure_unchanged(&self, key: &Key) -> Result<(), ControlError> {
+        match &self.if_match {
+            Some(tags) if !tags.contains(&tag(key)) => Err(ControlError::Changed),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the audit log is to say was done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deed {
+    pub(super) action: Action,
+    /// To which version, where it is to one alone.
+    pub(super) version: Option<u16>,
+}
+
+impl From<Action> for Deed {
+    fn from(action: Action) -> Self {
+        Self {
+            action,
+            version: None,
+        }
+    }
 }
 
 /// A step in the life of a key.
@@ -133,6 +169,20 @@ impl KeyService {
     pub async fn load(&self, caller: &Caller, id: KeyId) -> Result<KeyView, ControlError> {
         let key = visible(&*self.store, caller, id).await?;
         self.view(key).await
+    }
+
+    /// One key and its owner, without when it was used: this much is known also while the store is away.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], or what the store returns.
+    pub async fn held(&self, id: KeyId) -> Result<KeyView, ControlError> {
+        let key = self.store.key(id).await?.ok_or(ControlError::NotFound)?;
+        Ok(KeyView {
+            owner: self.owner_of(&key).await?,
+            last_used: Vec::new(),
+            spent: Vec::new(),
+            key,
+        })
     }
 
     /// A page of the keys that `query` asks for and the caller sees.
@@ -204,7 +254,7 @@ impl KeyService {
             }
             Ok(lifecycle::change(key, settings, now)?)
         };
-        let done = self.amend(caller, id, Action::KeyUpdate, terms, step);
+        let done = self.amend(caller, id, Action::KeyUpdate.into(), terms, step);
         Ok(done.await?.value)
     }
 
@@ -232,35 +282,49 @@ impl KeyService {
                 Step::Revoke => lifecycle::revoke(key, now)?,
             })
         };
-        self.amend(caller, id, action, terms, step).await
+        self.amend(caller, id, action.into(), terms, step).await
     }
 
-    async fn amend(
+    /// Takes a key a step further, and writes down who did; or that they were refused.
+    pub(super) async fn amend(
         &self,
         caller: &Caller,
         id: KeyId,
-        action: Action,
+        deed: Deed,
         terms: Terms,
         step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
-        let reason = reason(terms.reason)?;
+        let attempt = Attempt::on(deed.action, id).of_version(deed.version);
+        let attempt = attempt.because(&terms);
+        let done = self.amend_once(caller, id, deed, &terms, step).await;
+        self.note_if_refused(caller, attempt, done).await
+    }
+
+    async fn amend_once(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        deed: Deed,
+        terms: &Terms,
+        step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
+    ) -> Result<Done<KeyView>, ControlError> {
+        let reason = self.reason_of(deed.action, terms)?;
         let amend = || {
             async {
                 let now = self.clock.now();
                 let before = visible(&*self.store, caller, id).await?;
-                if let Some(tags) = &terms.if_match
-                    && !tags.contains(&tag(&before))
-                {
-                    return Err(ControlError::Changed);
-                }
+                terms.ensure_unchanged(&before)?;
                 let after = step(before.clone(), now)?;
                 if after == before {
                     return Ok(Draft::nothing(self.view(after).await?));
                 }
-                let mut entry = caller.did(action, now)?.about_key(&after);
+                let mut entry = caller.did(deed.action, now)?.about_key(&after);
                 entry.reason.clone_from(&reason);
+                entry.key_version = deed.version;
                 entry.changes = changes(Some(&before.settings), &after.settings);
-                entry.changes.extend(status_change(&before, &after, now));
+                entry
+                    .changes
+                    .extend(lifecycle_changes(&before, &after, now));
                 Ok(Draft {
                     writes: vec![Write::Key(after.clone())],
                     audit: vec![entry],
@@ -270,6 +334,23 @@ impl KeyService {
             .boxed()
         };
         self.writer.commit(amend).await
+    }
+
+    /// The reason given for `action`.
+    ///
+    /// # Errors
+    /// [`ControlError::Invalid`] if it cannot be one, or is missing where one is asked for.
+    pub(super) fn reason_of(
+        &self,
+        action: Action,
+        terms: &Terms,
+    ) -> Result<Option<String>, ControlError> {
+        let reason = reason(terms.reason.clone())?;
+        if reason.is_none() && self.rules.reason_required(action) {
+            let detail = "this gate asks for a reason";
+            return Err(ControlError::field("/reason", "missing", detail));
+        }
+        Ok(reason)
     }
 
     pub(super) fn faults(
@@ -291,61 +372,6 @@ impl KeyService {
         })
     }
 
-    /// How much of each of a key's own quotas is spent in its period: what was given out, less what this
-    /// gate still holds. Nothing, if the store cannot say.
-    async fn spent(&self, key: &Key) -> Vec<u64> {
-        let quotas = &key.settings.quotas;
-        let now = self.clock.now();
-        let named: Vec<_> = names("key", quotas)
-            .zip(quotas.iter().map(|quota| quota.span(now)))
-            .collect();
-        let granted = match named.as_slice() {
-            [] => Vec::new(),
-            named => self.store.granted(key.id, named).await.unwrap_or_default(),
-        };
-        let each = named.iter().zip(granted).map(|((name, span), granted)| {
-            let here = self.standing(key, name, span.first_day);
-            spent(granted, here.as_ref())
-        });
-        each.collect()
-    }
-
-    /// Where all quotas of a key stand that this gate knows, its products' included: each quota, how much
-    /// of it is spent if the store can say, and when it renews.
-    pub async fn quotas(&self, entry: &KeyEntry) -> Vec<(Quota, Option<u64>, Option<Timestamp>)> {
-        let now = self.clock.now();
-        let quotas = &entry.grants.quotas;
-        let named: Vec<_> = quotas
-            .iter()
-            .map(|named| (Arc::clone(&named.name), named.span(now)))
-            .collect();
-        let granted = match named.as_slice() {
-            [] => Vec::new(),
-            named => self
-                .store
-                .granted(entry.id, named)
-                .await
-                .unwrap_or_default(),
-        };
-        let each = quotas
-            .iter()
-            .zip(&named)
-            .enumerate()
-            .map(|(at, (quota, (_, span)))| {
-                let here = entry.slot().account(quota.id).standing(span.first_day);
-                let used = granted.get(at).map(|granted| spent(*granted, Some(&here)));
-                (quota.quota, used, span.end())
-            });
-        each.collect()
-    }
-
-    fn standing(&self, key: &Key, name: &str, day: u32) -> Option<Standing> {
-        let cache = self.cache.as_ref()?;
-        let (entry, _) = key.versions.iter().find_map(|it| cache.find(&it.hash))?;
-        let named = entry.grants.quotas.iter().find(|it| &*it.name == name)?;
-        Some(entry.slot().account(named.id).standing(day))
-    }
-
     /// The owner of a key. One whose record is gone is told of by its id: that must not hide the key.
     async fn owner_of(&self, key: &Key) -> Result<Owner, ControlError> {
         let owner = self.store.owner(key.owner).await?;
@@ -357,12 +383,6 @@ impl KeyService {
             disabled_at: None,
         }))
     }
-}
-
-/// What is spent of what was given out, where this gate has something of it.
-fn spent(granted: u64, here: Option<&Standing>) -> u64 {
-    let (held, owed) = here.map_or((0, 0), |here| (here.held, here.owed));
-    granted.saturating_add(owed).saturating_sub(held)
 }
 
 /// The key of this id, if there is one for this caller.
@@ -384,11 +404,27 @@ fn tag(key: &Key) -> String {
     Fingerprint::of_sha256(&digest.into()).to_string()
 }
 
-fn status_change(before: &Key, after: &Key, now: Timestamp) -> Option<FieldChange> {
+/// What became of the key's standing, and of its versions that were ended by hand.
+pub(super) fn lifecycle_changes(before: &Key, after: &Key, now: Timestamp) -> Vec<FieldChange> {
+    let change = |field: String, from: &str, to: &str| FieldChange {
+        field,
+        from: from.into(),
+        to: to.into(),
+    };
+    let mut changes = Vec::new();
     let (from, to) = (before.status(now), after.status(now));
-    (from != to).then(|| FieldChange {
-        field: "status".to_owned(),
-        from: from.as_str().into(),
-        to: to.as_str().into(),
-    })
+    if from != to {
+        changes.push(change("status".to_owned(), from.as_str(), to.as_str()));
+    }
+    for (old, new) in before.versions.iter().zip(&after.versions) {
+        let (from, to) = (
+            before.version_state(old, now),
+            after.version_state(new, now),
+        );
+        if from != to && to == VersionState::Revoked {
+            let field = format!("versions.{}.state", new.number);
+            changes.push(change(field, from.as_str(), to.as_str()));
+        }
+    }
+    changes
 }
