@@ -17,7 +17,7 @@ use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
 use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
-use crate::control::keys::{KeyService, Rules};
+use crate::control::keys::{KeyService, Rules, confirm_all};
 use crate::control::owners::OwnerService;
 use crate::control::rules::RuleBook;
 use crate::control::sync::Sync;
@@ -203,8 +203,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&writer),
         rules,
     ));
-    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), desk);
+    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
+    tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
     let services = admin::Services {
         keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),

@@ -75,7 +75,7 @@ async fn pass(
     let authority = request.uri().authority().cloned();
     headers::for_upstream(request.headers_mut(), dropped, authority.as_ref(), record);
     let (head, body) = request.into_parts();
-    let upload = upload(body, &route, record);
+    let upload = upload(body, route.route.body_max, record);
     let outbound = Outbound {
         method: &head.method,
         target: &target.path_and_query(),
@@ -231,7 +231,8 @@ fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
     spending.refusal.map_or(Ok(()), Err)
 }
 
-fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
+/// A request's body on its way, counted, of which there may be so much.
+pub(crate) fn upload(body: Incoming, most: u64, record: &mut Record) -> Upload {
     if body.is_end_stream() {
         return Upload::Empty;
     }
@@ -240,7 +241,7 @@ fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
     Upload::Stream {
         incoming: body,
         meter,
-        most: route.route.body_max,
+        most,
         pace: Pace::new(record.worker()),
         first: Bytes::new(),
     }
