@@ -182,8 +182,10 @@ impl KeyService {
     /// [`ControlError::NotFound`], or what the store returns.
     pub async fn held(&self, id: KeyId) -> Result<KeyView, ControlError> {
         let key = self.store.key(id).await?.ok_or(ControlError::NotFound)?;
+        let rules = self.store.rules().await?;
         Ok(KeyView {
             owner: self.owner_of(&key).await?,
+            schedule: Schedule::of(&rules.rotation, &key, self.clock.now()),
             last_used: Vec::new(),
             spent: Vec::new(),
             key,
