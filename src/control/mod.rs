@@ -21,6 +21,7 @@ pub mod jobs;
 pub mod keys;
 pub mod owners;
 pub mod policies;
+pub(crate) mod quotas;
 pub mod rotation;
 pub mod rules;
 pub mod sinks;

@@ -119,9 +119,9 @@ pub struct Quota {
     pub on_day: Option<u8>,
     /// Whether it refuses when spent.
     pub hard: bool,
-    /// How much is spent in this period.
+    /// How much is spent in this period; `null` in lists.
     pub used: Option<u64>,
-    /// When the period ends.
+    /// When the period ends; `null` for credits, which do not renew.
     pub renews_at: Option<Time>,
 }
 
@@ -234,7 +234,14 @@ impl Key {
                 .collect(),
             rate_limits: settings.rate_limits.iter().map(Into::into).collect(),
             concurrency: settings.concurrency,
-            quotas: settings.quotas.iter().map(Into::into).collect(),
+            quotas: settings
+                .quotas
+                .iter()
+                .map(|quota| Quota {
+                    renews_at: quota.span(now).end().map(Into::into),
+                    ..quota.into()
+                })
+                .collect(),
             risk: settings.risk.as_str().to_owned(),
             expires_at: settings.expires_at.map(Into::into),
             metadata: settings.metadata.clone(),
@@ -260,6 +267,15 @@ impl Key {
                 .map(|version| Version::new(version, key.version_state(version, now), last_used))
                 .collect(),
         }
+    }
+
+    /// The same, of whose quotas so much is spent, in their order.
+    #[must_use]
+    pub fn having(mut self, spent: &[u64]) -> Self {
+        for (quota, spent) in self.quotas.iter_mut().zip(spent) {
+            quota.used = Some(*spent);
+        }
+        self
     }
 
     /// The same without the versions that have ended, as lists have it.

@@ -119,6 +119,7 @@ impl KeyService {
                     audit: vec![entry],
                     value: Created {
                         view: KeyView {
+                            spent: vec![0; key.settings.quotas.len()],
                             schedule: Schedule::of(&rules.rotation, &key, now),
                             key,
                             owner: owner.clone(),

@@ -5,6 +5,7 @@
 
 mod create;
 mod first_use;
+mod quotas;
 mod refused;
 mod rotate;
 mod service;

@@ -24,6 +24,7 @@ use crate::domain::rotation::Schedule;
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::{Fingerprint, Hasher};
 use crate::domain::time::{Clock, Timestamp};
+use crate::state::keys::KeyCache;
 use crate::store::Store;
 
 /// Makes, finds and changes keys.
@@ -32,6 +33,8 @@ pub struct KeyService {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) writer: Arc<Writer>,
     pub(super) rules: Rules,
+    /// What this gate holds of quotas, which the store counts as given out.
+    pub(super) cache: Option<Arc<KeyCache>>,
 }
 
 /// How this gate makes keys.
@@ -66,6 +69,8 @@ pub struct KeyView {
     pub owner: Owner,
     /// When each version was last used, for those that were.
     pub last_used: Vec<(u16, Timestamp)>,
+    /// Of each of its quotas, in their order, how much is spent; none of them where it was not asked for.
+    pub spent: Vec<u64>,
     /// How and when it is to be rotated, if a rule covers it.
     pub schedule: Option<Schedule>,
 }
@@ -139,7 +144,15 @@ impl KeyService {
             clock,
             writer,
             rules,
+            cache: None,
         }
+    }
+
+    /// The same, which knows what of quotas was granted to this gate and not spent.
+    #[must_use]
+    pub fn reading(mut self, cache: Arc<KeyCache>) -> Self {
+        self.cache = Some(cache);
+        self
     }
 
     /// The products there are.
@@ -174,6 +187,7 @@ impl KeyService {
             owner: self.owner_of(&key).await?,
             schedule: Schedule::of(&rules.rotation, &key, self.clock.now()),
             last_used: Vec::new(),
+            spent: Vec::new(),
             key,
         })
     }
@@ -218,6 +232,7 @@ impl KeyService {
                 key: row.key,
                 owner,
                 last_used: row.last_used,
+                spent: Vec::new(),
             });
         }
         Ok(Page {
@@ -379,6 +394,7 @@ impl KeyService {
             owner: self.owner_of(&key).await?,
             schedule: Schedule::of(&rules.rotation, &key, self.clock.now()),
             last_used: self.store.last_used(key.id).await?,
+            spent: self.spent(&key).await,
             key,
         })
     }
