@@ -173,7 +173,7 @@ fn shown(version: &CachedVersion) -> Shown {
 }
 
 fn held(view: &KeyView, entry: &KeyEntry, version: Shown, now: Timestamp) -> HeldKey {
-    let told = api::keys::Key::new(&view.key, (&view.owner).into(), &[], now);
+    let told = api::keys::Key::new(&view.key, (&view.owner).into(), &[], view.schedule, now);
     let (number, fingerprint, retires_at) = version;
     let scopes = entry.grants.scopes.iter();
     HeldKey {

@@ -8,6 +8,7 @@ use crate::admin::gate::{
 };
 use crate::app::rehearsal::rehearse;
 use crate::control::flush::Flush;
+use crate::control::jobs::Jobs;
 use crate::control::quotas::Quotas;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
@@ -27,6 +28,7 @@ pub(crate) struct Description {
     pub(crate) flush: Arc<Flush>,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) writer: Arc<Writer>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -251,6 +253,7 @@ impl Description {
         let events = self.writer.told().counts();
         let events = events.map(|(kind, count)| (vec![("kind", kind.as_str())], count as f64));
         out.add(metrics::EVENTS, events);
+        out.one(metrics::WALKS, self.jobs.walks() as f64);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
         out.one(metrics::QUOTA_LEASES, self.quotas.leases() as f64);
         out.one(metrics::QUOTA_DRAWS, self.quotas.draws() as f64);

@@ -18,10 +18,14 @@ use crate::app::quotas;
 use crate::app::tasks::Tasks;
 use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
+use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, Rules, confirm_all};
 use crate::control::owners::OwnerService;
+use crate::control::policies::PolicyService;
 use crate::control::quotas::Quotas;
+use crate::control::rotation::RotationService;
 use crate::control::rules::RuleBook;
+use crate::control::sinks::Sinks;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -202,6 +206,14 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         products: config.products.clone(),
         require_reason: config.audit.require_reason.clone(),
     };
+    let jobs = Arc::new(Jobs::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&writer),
+        rules.clone(),
+        Sinks::configured(&config.sinks),
+        Arc::new(Alone),
+    ));
     let description = Description {
         plane: Arc::clone(&plane),
         store: Arc::clone(&store),
@@ -209,6 +221,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         flush: Arc::clone(&flush),
         quotas: Arc::clone(&quotas),
         writer: Arc::clone(&writer),
+        jobs: Arc::clone(&jobs),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
@@ -224,6 +237,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     tasks.spawn("holders", holders);
     tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
     let services = admin::Services {
+        rotation: RotationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        policies: PolicyService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            config.products.clone(),
+        ),
         keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
@@ -240,6 +260,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
+    tasks.spawn("jobs", async move { jobs.run().await });
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));

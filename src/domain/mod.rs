@@ -18,6 +18,7 @@ pub mod id;
 pub mod key;
 pub mod lifecycle;
 pub mod limit;
+pub mod notice;
 pub mod owner;
 pub mod patch;
 pub mod period;

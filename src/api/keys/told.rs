@@ -9,6 +9,8 @@ use crate::api::{Text, Time};
 use crate::domain;
 use crate::domain::id::KeyId;
 use crate::domain::key::VersionState;
+use crate::domain::rotation::Schedule;
+use crate::domain::span::Span;
 use crate::domain::time::Timestamp;
 
 /// A key.
@@ -204,6 +206,7 @@ impl Key {
         key: &domain::key::Key,
         owner: KeyOwner,
         last_used: &[(u16, Timestamp)],
+        schedule: Option<Schedule>,
         now: Timestamp,
     ) -> Self {
         let settings = &key.settings;
@@ -245,9 +248,12 @@ impl Key {
             labels: settings.labels.clone(),
             protected: settings.protected,
             self_rotation: settings.self_rotation,
-            rotation: None,
+            rotation: schedule.as_ref().map(Into::into),
             status: key.status(now).as_str().to_owned(),
-            badges: words(key.badges(last_used_at, now).map(|badge| badge.as_str())),
+            badges: words(
+                key.badges(last_used_at, schedule, now)
+                    .map(|badge| badge.as_str()),
+            ),
             created_at: key.created_at.into(),
             created_by: key.created_by.clone(),
             last_rotated_at: key.last_rotated_at.map(Into::into),
@@ -299,6 +305,17 @@ impl Version {
             activated_at: version.activated_at.map(Into::into),
             retires_at: version.retires_at.map(Into::into),
             last_used_at: used.map(|(_, at)| (*at).into()),
+        }
+    }
+}
+
+impl From<&Schedule> for Rotation {
+    fn from(schedule: &Schedule) -> Self {
+        Self {
+            interval_days: schedule.plan.interval_days,
+            keep_previous: schedule.plan.keep_previous,
+            grace: Span(schedule.plan.grace).to_string(),
+            next_at: schedule.due_at.map(Into::into),
         }
     }
 }
