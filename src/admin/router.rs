@@ -14,7 +14,8 @@ use crate::admin::gate::Gate;
 use crate::admin::live::Live;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
-use crate::admin::{keys, live, products, shell, status, tokens, users};
+use crate::admin::{audit, keys, live, products, shell, status, tokens, users};
+use crate::control::audit::AuditService;
 use crate::control::keys::KeyService;
 use crate::control::owners::OwnerService;
 use crate::control::tokens::TokenService;
@@ -33,6 +34,8 @@ pub struct Services {
     pub tokens: TokenService,
     /// What keys were used for.
     pub usage: UsageService,
+    /// What was done, and by whom.
+    pub audit: AuditService,
     /// The gate itself.
     pub gate: Arc<dyn Gate>,
     /// Requests as they finish.
@@ -107,6 +110,8 @@ pub fn calls() -> Vec<Call> {
         call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call)),
         call(Method::DELETE, "/admin/tokens/{token_id}",  GATE_ADMIN,  delete(tokens::revoke::call)),
         call(Method::GET,    "/admin/products",              VIEWER,   get(products::list)),
+        call(Method::GET,    "/admin/audit-logs",            VIEWER,   get(audit::list::call)),
+        call(Method::GET,    "/admin/audit-logs/verify", GATE_VIEWER,  get(audit::verify::call)),
         call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
         call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
         call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),

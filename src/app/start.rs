@@ -15,6 +15,7 @@ use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
 use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
+use crate::control::audit::AuditService;
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
@@ -197,6 +198,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
+        audit: AuditService::new(Arc::clone(&store)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),

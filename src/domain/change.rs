@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::audit::AuditEntry;
-use super::id::KeyId;
+use super::audit::checkpoint::Checkpoint;
+use super::id::{KeyId, OwnerId};
 use super::key::Key;
 use super::owner::Owner;
 use super::time::Timestamp;
@@ -59,6 +60,11 @@ pub enum Write {
     Token(AdminToken),
     /// That a creation was asked for under an idempotency key, and what it made.
     Receipt(Receipt),
+    /// How far the audit chain went, signed.
+    Checkpoint(Checkpoint),
+    /// That the personal values are taken out of all entries before this change that are about this owner
+    /// or its keys, or of what it did itself.
+    Erasure(OwnerId),
 }
 
 /// What a call with an `Idempotency-Key` did, so that its repetition does it no second time.

@@ -19,6 +19,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
@@ -31,7 +35,7 @@ use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
-pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + UsageStore {
+pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + AuditStore + UsageStore {
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
 
@@ -189,6 +193,49 @@ pub trait TokenStore: Send + Sync {
         limit: usize,
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError>;
+}
+
+/// The audit log. Entries come into it with the [`Change`] that they tell of.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// A page of the entries that `query` asks for, by time, the newest first; at most `limit`, after
+    /// `after`. Requests are not kept here.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError>;
+
+    /// Where the chain ends, and how far it is signed.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError>;
+
+    /// The checkpoints of the entries from number `from` on, in order, at most `most`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError>;
+
+    /// Walks the whole chain, as this machine has it.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or not all of it is here yet.
+    async fn verify_audit(&self) -> Result<Verdict, StoreError>;
+}
+
+/// Where the audit chain ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditEnd {
+    /// The last entry.
+    pub head: Head,
+    /// The last checkpoint, if there is one.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// Counts.

@@ -9,6 +9,7 @@
 //! | `readers` | a few read-only connections, off the async threads |
 //! | `change` | puts a change into the tables · `feed` keeps it for those who follow |
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
+//! | `audit` | numbers, chains and finds audit entries · `walk` verifies them |
 //! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
 //!
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
@@ -17,6 +18,7 @@
 //! **Invariant:** the revision is read and moved on in the transaction that writes the change, so the
 //! file alone decides who came first.
 
+mod audit;
 mod change;
 mod fault;
 mod feed;
@@ -30,6 +32,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod walk;
 mod writer;
 
 pub use store::EmbeddedStore;

@@ -18,7 +18,8 @@ use tracing::{error, warn};
 
 use super::fault::{Fault, Gravity, Quarantine, gravity};
 use super::usage::Sweep;
-use super::{change, replace, tables, usage};
+use super::{audit, change, replace, tables, usage};
+use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{Change, Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::time::{Clock, Timestamp};
@@ -29,8 +30,10 @@ use crate::store::StoreError;
 pub(super) enum Work {
     /// A change; its revision.
     Commit(Arc<Change>),
-    /// A change whose revision was decided elsewhere; that revision.
-    Apply(Revision, Arc<Change>),
+    /// A change whose revision was decided elsewhere, and its sealed audit entries; that revision.
+    Apply(Revision, Arc<Change>, Vec<Sealed>),
+    /// Audit entries from before those that are here, and what is then still missing; nothing.
+    Fill(Vec<Sealed>, Option<String>),
     /// Counts; nothing.
     Usage(Arc<UsageBatch>),
     /// That a node begins to run; its epoch.
@@ -45,8 +48,8 @@ pub(super) enum Work {
 pub(super) struct Seed {
     pub(super) incarnation: [u8; 16],
     pub(super) writes: Mutex<Box<dyn Iterator<Item = Result<Write, StoreError>> + Send>>,
-    /// Asked when the last write has come.
-    pub(super) revision: Box<dyn Fn() -> Revision + Send>,
+    /// Asked when the last write has come: the revision, and where the audit chain ends.
+    pub(super) stand: Box<dyn Fn() -> (Revision, Head) + Send>,
 }
 
 /// Work, and who waits for it.
@@ -309,8 +312,11 @@ impl Work {
     ) -> Result<u64, Fault> {
         match self {
             Self::Commit(change) => change::commit(transaction, change, now).map(|at| at.0),
-            Self::Apply(revision, change) => {
-                change::apply(transaction, *revision, change, now).map(|at| at.0)
+            Self::Apply(revision, change, sealed) => {
+                change::apply(transaction, *revision, change, sealed, now).map(|at| at.0)
+            }
+            Self::Fill(entries, gap) => {
+                audit::fill(transaction, entries, gap.as_deref()).map(|()| 0)
             }
             Self::Usage(batch) => usage::add(transaction, batch, now, sweep).map(|()| 0),
             Self::Epoch(node, now) => usage::begin_epoch(transaction, node, *now),

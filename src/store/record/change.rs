@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::audit::{decode_audit, encode_audit};
-use super::form::{Blob, Bytes, DecodeError, decode, encode};
+use super::audit::{decode_audit, decode_checkpoint, encode_audit, encode_checkpoint};
+use super::form::{Blob, Bytes, DecodeError, decode, encode, known};
 use super::key::{decode_key, encode_key};
 use super::owner::{
     decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
 };
 use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::id::OwnerId;
 
 /// Writes a change.
 #[must_use]
@@ -73,6 +74,8 @@ impl From<&Write> for StoredWrite<'_> {
             Write::Owner(owner) => (OWNER, encode_owner(owner)),
             Write::Token(token) => (TOKEN, encode_token(token)),
             Write::Receipt(receipt) => (RECEIPT, encode_receipt(receipt)),
+            Write::Checkpoint(checkpoint) => (CHECKPOINT, encode_checkpoint(checkpoint)),
+            Write::Erasure(owner) => (ERASURE, owner.as_bytes().to_vec()),
         };
         Self {
             what,
@@ -89,6 +92,8 @@ impl StoredWrite<'_> {
             OWNER => decode_owner(record).map(Write::Owner),
             TOKEN => decode_token(record).map(Write::Token),
             RECEIPT => decode_receipt(record).map(Write::Receipt),
+            CHECKPOINT => decode_checkpoint(record).map(Write::Checkpoint),
+            ERASURE => known("owner", OwnerId::from_chars(record).ok()).map(Write::Erasure),
             _ => Err(DecodeError::Value("what")),
         }
     }
@@ -98,3 +103,5 @@ const KEY: &str = "key";
 const OWNER: &str = "owner";
 const TOKEN: &str = "token";
 const RECEIPT: &str = "receipt";
+const CHECKPOINT: &str = "checkpoint";
+const ERASURE: &str = "erasure";

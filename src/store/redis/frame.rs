@@ -35,6 +35,10 @@ pub(super) enum Kind {
     Token,
     /// A receipt.
     Receipt,
+    /// A checkpoint of the audit chain.
+    Checkpoint,
+    /// That personal values are taken out of the audit log; it has no record.
+    Erasure,
 }
 
 /// A record cannot be read; it is set aside.
@@ -50,7 +54,14 @@ pub(super) enum Unreadable {
 
 impl Kind {
     /// All there are.
-    const ALL: [Self; 4] = [Self::Key, Self::Owner, Self::Token, Self::Receipt];
+    const ALL: [Self; 6] = [
+        Self::Key,
+        Self::Owner,
+        Self::Token,
+        Self::Receipt,
+        Self::Checkpoint,
+        Self::Erasure,
+    ];
 
     /// Its letter.
     pub(super) const fn letter(self) -> &'static str {
@@ -59,6 +70,8 @@ impl Kind {
             Self::Owner => "o",
             Self::Token => "t",
             Self::Receipt => "r",
+            Self::Checkpoint => "c",
+            Self::Erasure => "x",
         }
     }
 
@@ -71,7 +84,7 @@ impl Kind {
     pub(super) const fn lives_s(self) -> u64 {
         match self {
             Self::Receipt => RECEIPT_LIVES_S,
-            Self::Key | Self::Owner | Self::Token => 0,
+            Self::Key | Self::Owner | Self::Token | Self::Checkpoint | Self::Erasure => 0,
         }
     }
 }
@@ -103,6 +116,19 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
             id: hex(&receipt.digest),
             record: frame(b'A', revision, record::encode_receipt(receipt)),
         },
+        Write::Checkpoint(checkpoint) => Placed {
+            place: names.table(Table::Checkpoints),
+            kind: Kind::Checkpoint,
+            id: checkpoint.head.seq.to_string(),
+            record: frame(b'A', revision, record::encode_checkpoint(checkpoint)),
+        },
+        // What is to be taken out, only the mirror knows; it is put in where the change is sent.
+        Write::Erasure(owner) => Placed {
+            place: names.veils(),
+            kind: Kind::Erasure,
+            id: owner.chars().to_owned(),
+            record: Vec::new(),
+        },
     }
 }
 
@@ -117,6 +143,8 @@ pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unrea
         Kind::Owner => record::decode_owner(body).map(Write::Owner),
         Kind::Token => record::decode_token(body).map(Write::Token),
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
+        Kind::Checkpoint => record::decode_checkpoint(body).map(Write::Checkpoint),
+        Kind::Erasure => return Err(Unreadable::Short(0)),
     }
     .map_err(Unreadable::Body)?;
     Ok((revision, write))
@@ -216,6 +244,6 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_letter(kind.letter()), Some(kind));
         }
-        assert_eq!(Kind::from_letter("x"), None);
+        assert_eq!(Kind::from_letter("z"), None);
     }
 }

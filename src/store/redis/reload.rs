@@ -92,7 +92,11 @@ impl Reading<'_> {
                 self.pass(Kind::Key, &record).await?;
             }
         }
-        for (table, kind) in [(Table::Owners, Kind::Owner), (Table::Tokens, Kind::Token)] {
+        for (table, kind) in [
+            (Table::Owners, Kind::Owner),
+            (Table::Tokens, Kind::Token),
+            (Table::Checkpoints, Kind::Checkpoint),
+        ] {
             self.table(&names.table(table), kind).await?;
         }
         self.changes_since(begun).await
@@ -128,6 +132,10 @@ impl Reading<'_> {
                 }
                 at.revision = entry.revision;
                 at.change = entry.change.id;
+                if let Some(last) = entry.sealed.last() {
+                    at.head.seq = last.seq;
+                    at.head.hash = last.hash;
+                }
                 self.unreadable += entry.unreadable;
                 for write in entry.change.writes {
                     self.send(write).await?;

@@ -12,6 +12,7 @@ use portcullis::admin::gate::{
     ConfigStatus, Gate, LimitsStatus, NodeStatus, Status, StoreStatus, UsageStatus,
 };
 use portcullis::admin::{Services, Settings, router};
+use portcullis::control::audit::AuditService;
 use portcullis::control::keys::{KeyService, Rules};
 use portcullis::control::owners::OwnerService;
 use portcullis::control::tokens::TokenService;
@@ -45,7 +46,7 @@ pub(super) struct Admin {
     pub minutes: Arc<FewMinutes>,
     pub tap: Arc<Tap>,
     pub closing: watch::Sender<bool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What a gate here is made with, besides its store.
@@ -99,6 +100,7 @@ impl Admin {
             owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
             tokens: tokens(),
             usage: UsageService::new(store.clone(), minutes.clone()),
+            audit: AuditService::new(store.clone()),
             gate: Arc::new(Calm {
                 panics: setup.panics,
             }),
@@ -119,8 +121,13 @@ impl Admin {
             minutes,
             tap,
             closing,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Where the store lies.
+    pub(super) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Sends a request as it is.

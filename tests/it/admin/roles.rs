@@ -25,6 +25,8 @@ const TABLE: [(&str, &str, &str); 21] = [
     ("GET", "/admin/tokens", "admin of all"),
     ("DELETE", "/admin/tokens/{token_id}", "admin of all"),
     ("GET", "/admin/products", "viewer"),
+    ("GET", "/admin/audit-logs", "viewer"),
+    ("GET", "/admin/audit-logs/verify", "viewer of all"),
     ("GET", "/admin/live", "viewer"),
     ("GET", "/admin/status", "viewer of all"),
     ("GET", "/metrics", "viewer of all"),

@@ -4,6 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use portcullis::domain::audit::chain::Sealed;
+use portcullis::domain::audit::checkpoint::Checkpoint;
+use portcullis::domain::audit::query::AuditQuery;
+use portcullis::domain::audit::verify::Verdict;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
 use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
@@ -13,7 +17,8 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError,
+    TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -158,6 +163,30 @@ impl TokenStore for Shaken {
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError> {
         self.inner.tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl AuditStore for Shaken {
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError> {
+        self.inner.audit(query, limit, after).await
+    }
+
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError> {
+        self.inner.audit_end().await
+    }
+
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError> {
+        self.inner.checkpoints(from, most).await
+    }
+
+    async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        self.inner.verify_audit().await
     }
 }
 

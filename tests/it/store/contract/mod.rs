@@ -1,5 +1,6 @@
 //! What a store guarantees, each guarantee once, for any backend.
 
+mod audit;
 mod changes;
 mod counts;
 mod feed;
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use portcullis::domain::time::Timestamp;
 use portcullis::store::Store;
 
+pub(crate) use audit::*;
 pub(crate) use changes::*;
 pub(crate) use counts::*;
 pub(crate) use feed::*;
@@ -62,6 +64,10 @@ macro_rules! keeps_the_contract {
             last_use_never_goes_back,
             counts_survive_reopening,
             epochs_only_grow,
+            audit_entries_are_chained_with_their_change,
+            audit_entries_are_found_by_what_they_say,
+            an_erased_owner_leaves_the_chain_whole,
+            checkpoints_are_kept_in_order,
         }
     };
     ($backend:path: $($guarantee:ident,)*) => {$(

@@ -1,0 +1,4 @@
+//! The audit log: listed, exported, verified.
+
+pub(crate) mod list;
+pub(crate) mod verify;
