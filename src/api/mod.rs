@@ -10,6 +10,7 @@
 //! `admin`, where every fault can be named at once with its pointer.
 
 pub mod audit;
+pub mod holder;
 pub mod keys;
 pub mod live;
 pub mod owners;

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod owners;
 pub(crate) mod sync;
 pub mod tokens;
+pub mod told;
 pub mod usage;
 pub mod writer;
 

@@ -109,6 +109,7 @@ impl Sync {
 
     /// Follows the feed for as long as it is polled.
     pub(crate) async fn follow(&self) {
+        let mut swept_at = self.clock.now();
         loop {
             let applied = *self.applied.borrow();
             match self.step(applied).await {
@@ -120,6 +121,11 @@ impl Sync {
                 }
             }
             self.judge_staleness();
+            let now = self.clock.now();
+            if now.since(swept_at) >= SWEEP_EVERY {
+                self.cache.sweep();
+                swept_at = now;
+            }
             self.store.moved(applied).await;
         }
     }
@@ -161,5 +167,7 @@ impl Sync {
     }
 }
 
+/// How soon forgotten secrets are let go of again: a look through all keys, however few were forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How many changes are read at once.
 const BATCH: usize = 256;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::audit::AuditEntry;
 use super::audit::checkpoint::Checkpoint;
+use super::event::Event;
 use super::id::{KeyId, OwnerId};
 use super::key::Key;
 use super::owner::Owner;
@@ -65,6 +66,8 @@ pub enum Write {
     /// That the personal values are taken out of all entries before this change that are about this owner
     /// or its keys, or of what it did itself.
     Erasure(OwnerId),
+    /// Something to tell those outside: a row of the outbox, which nothing replaces.
+    Event(Event),
 }
 
 /// What a call with an `Idempotency-Key` did, so that its repetition does it no second time.

@@ -85,6 +85,8 @@ ids! {
     TokenId = "tok_";
     /// An entry of the audit log.
     AuditId = "aud_";
+    /// An event in the outbox.
+    EventId = "evt_";
 }
 
 impl From<TokenId> for KeyId {

@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod badge;
 pub mod change;
+pub mod event;
 pub mod id;
 pub mod key;
 pub mod lifecycle;
@@ -24,6 +25,7 @@ pub mod query;
 pub mod refusal;
 pub mod route;
 pub mod secret;
+pub mod span;
 pub mod time;
 pub mod token;
 pub mod upstream;

@@ -8,6 +8,7 @@
 //! is never lost, and no change of a key refills its limits.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
@@ -29,13 +30,19 @@ type Half = [u8; 16];
 #[derive(Debug, Default)]
 pub struct KeyCache {
     by_hash: DashMap<Half, Arc<KeyEntry>, BuildHasherDefault<DigestHasher>>,
+    /// How many entries were replaced by one that lacks a secret of theirs.
+    forgotten: AtomicUsize,
 }
 
 impl KeyCache {
     /// Puts a key in, in place of what was known of it.
     pub fn put(&self, key: &Key, grants: Arc<Grants>) {
         let slot = OnceLock::new();
-        if let Some(known) = key.versions.iter().find_map(|v| self.entry(&v.hash)) {
+        let known = key.versions.iter().find_map(|version| {
+            // A secret that was forgotten may come again as another key's.
+            self.entry(&version.hash).filter(|held| held.id == key.id)
+        });
+        if let Some(known) = &known {
             // A set cell keeps its value, and this one is new.
             let _ = slot.set(Arc::clone(known.slot()));
         }
@@ -43,6 +50,30 @@ impl KeyCache {
         for version in &key.versions {
             self.by_hash
                 .insert(halves(&version.hash).0, Arc::clone(&entry));
+        }
+        if let Some(known) = known
+            && known.versions.iter().any(|v| !entry.has(v))
+        {
+            known.is_forgotten.store(true, Ordering::Release);
+            self.forgotten.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Lets go of the secrets that keys no longer have, whose tombstones were forgotten. Until then they
+    /// are refused as what they were. Nobody who looks a key up waits for this.
+    pub fn sweep(&self) {
+        if self.forgotten.swap(0, Ordering::AcqRel) == 0 {
+            return;
+        }
+        let is_gone = |entry: &KeyEntry| entry.is_forgotten.load(Ordering::Acquire);
+        let gone: Vec<Half> = self
+            .by_hash
+            .iter()
+            .filter(|held| is_gone(held))
+            .map(|held| *held.key())
+            .collect();
+        for half in gone {
+            self.by_hash.remove_if(&half, |_, held| is_gone(held));
         }
     }
 
@@ -97,6 +128,8 @@ pub struct KeyEntry {
     /// Made at first use: most of a million keys are idle.
     slot: OnceLock<Arc<Slot>>,
     versions: SmallVec<[CachedVersion; 1]>,
+    /// Set when the entry that replaced this one lacks one of its secrets.
+    is_forgotten: AtomicBool,
 }
 
 /// [`Standing`] without its times.
@@ -111,12 +144,14 @@ enum EntryStanding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CachedVersion {
     rest: Half,
-    /// When its grace ends; never, while it is the newest.
+    /// When its grace ends; never, while nothing has set its end.
     pub retires_at: Timestamp,
     /// What may be shown of it.
     pub fingerprint: Fingerprint,
     /// Which version.
     pub number: u16,
+    /// Whether it waits to become the current one, which its first use makes it.
+    pub is_pending: bool,
     is_revoked: bool,
 }
 
@@ -127,6 +162,7 @@ impl KeyEntry {
             retires_at: version.retires_at.unwrap_or(Timestamp::NEVER),
             fingerprint: version.fingerprint,
             number: version.number,
+            is_pending: version.activated_at.is_none(),
             is_revoked: version.revoked_at.is_some(),
         });
         Self {
@@ -141,7 +177,12 @@ impl KeyEntry {
             expires_at: key.settings.expires_at.unwrap_or(Timestamp::NEVER),
             slot,
             versions: versions.collect(),
+            is_forgotten: AtomicBool::new(false),
         }
+    }
+
+    fn has(&self, version: &CachedVersion) -> bool {
+        self.versions.iter().any(|own| own.rest == version.rest)
     }
 
     /// Whether `version` of this key may pass at `now`.
@@ -254,6 +295,41 @@ mod tests {
             Err(RefusalCode::KeyRevoked)
         );
         assert_eq!(before.admits(&version, at(2_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_forgotten_secret_is_unknown_and_the_others_keep_their_slot() {
+        let cache = KeyCache::default();
+        let first = key(7);
+        let new = lifecycle::NewVersion {
+            hash: KeyHash {
+                pepper: 0,
+                digest: [8; 32],
+            },
+            fingerprint: Fingerprint::from_bytes([8; 6]),
+        };
+        let terms = lifecycle::RotationTerms {
+            earlier: lifecycle::Earlier::Retire(lifecycle::Grace::NONE),
+            expires_at: None,
+        };
+        let rotated = lifecycle::rotate(first.clone(), new, terms, at(2_000)).unwrap();
+        cache.put(&rotated, Arc::default());
+        let slot = |hash| cache.find(hash).map(|(entry, _)| Arc::clone(entry.slot()));
+        let before = slot(&new.hash).unwrap();
+
+        cache.put(
+            &lifecycle::forget_tombstones(rotated, at(2_001)),
+            Arc::default(),
+        );
+        let (tombstone, version) = cache.find(&first.versions[0].hash).unwrap();
+        assert_eq!(
+            tombstone.admits(&version, at(3_000)),
+            Err(RefusalCode::KeyRetired)
+        );
+        cache.sweep();
+        assert!(cache.find(&first.versions[0].hash).is_none());
+        assert!(Arc::ptr_eq(&before, &slot(&new.hash).unwrap()));
+        assert_eq!(cache.len(), 1);
     }
 
     #[test]

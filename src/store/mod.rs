@@ -24,6 +24,7 @@ use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
@@ -35,7 +36,9 @@ use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
-pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + AuditStore + UsageStore {
+pub trait Store:
+    Feed + KeyStore + OwnerStore + TokenStore + AuditStore + UsageStore + EventStore
+{
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
 
@@ -236,6 +239,21 @@ pub struct AuditEnd {
     pub head: Head,
     /// The last checkpoint, if there is one.
     pub checkpoint: Option<Checkpoint>,
+}
+
+/// The outbox: what is to be told to those outside.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// The events that lie after `after`, in the order of their changes, at most `most`. About the last
+    /// 100,000 are kept.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError>;
 }
 
 /// Counts.

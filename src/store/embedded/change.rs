@@ -4,9 +4,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::tables::{millis, revision, set_revision, strange};
-use super::{audit, feed, tables};
+use super::{audit, feed, outbox, tables};
 use crate::domain::audit::chain::Sealed;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::event::EventPlace;
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, KeyVersion, Standing};
 use crate::domain::owner::Owner;
@@ -96,11 +97,19 @@ fn write_all(
     claim: Claim,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    for write in &change.writes {
+    let mut tells = false;
+    for (index, write) in (0..).zip(&change.writes) {
         match write {
             Write::Key(key) => put_key(transaction, key, claim)?,
+            Write::Event(event) => {
+                outbox::put(transaction, EventPlace { revision, index }, event)?;
+                tells = true;
+            }
             other => put_other(transaction, other, now)?,
         }
+    }
+    if tells {
+        outbox::trim(transaction, outbox::EVENTS_MAX)?;
     }
     feed::append(transaction, revision, change)?;
     set_revision(transaction, revision)?;
@@ -119,7 +128,8 @@ pub(super) fn put_other(
         Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
         Write::Checkpoint(checkpoint) => audit::put_checkpoint(transaction, checkpoint),
         Write::Erasure(owner) => audit::erase(transaction, *owner),
-        Write::Key(_) => Ok(()),
+        // Keys and events lie in places of their own.
+        Write::Key(_) | Write::Event(_) => Ok(()),
     }
 }
 

@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use super::fault::{Fault, Quarantine, corrupt};
 use super::readers::Readers;
 use super::writer::{Seed, Shared, Work, Writer};
-use super::{audit, change, feed, file, lists, snapshot, tables, usage, walk};
+use super::{audit, change, feed, file, lists, outbox, snapshot, tables, usage, walk};
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
@@ -28,8 +29,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError,
-    TokenStore, UsageStore, record,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store,
+    StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -401,6 +402,19 @@ impl AuditStore for EmbeddedStore {
 
     async fn verify_audit(&self) -> Result<Verdict, StoreError> {
         self.ask(walk::verify).await
+    }
+}
+
+#[async_trait]
+impl EventStore for EmbeddedStore {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| outbox::after(connection, after, most, &shared.quarantine))
+            .await
     }
 }
 

@@ -119,6 +119,15 @@ CREATE TABLE checkpoints (
     seq INTEGER PRIMARY KEY,
     record BLOB NOT NULL
 ) STRICT;
+CREATE TABLE events (
+    revision INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (revision, at)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE feed (
     revision INTEGER PRIMARY KEY,
     change BLOB NOT NULL UNIQUE,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{decode_audit, decode_checkpoint, encode_audit, encode_checkpoint};
+use super::event::{decode_event, encode_event};
 use super::form::{Blob, Bytes, DecodeError, decode, encode, known};
 use super::key::{decode_key, encode_key};
 use super::owner::{
@@ -76,6 +77,7 @@ impl From<&Write> for StoredWrite<'_> {
             Write::Receipt(receipt) => (RECEIPT, encode_receipt(receipt)),
             Write::Checkpoint(checkpoint) => (CHECKPOINT, encode_checkpoint(checkpoint)),
             Write::Erasure(owner) => (ERASURE, owner.as_bytes().to_vec()),
+            Write::Event(event) => (EVENT, encode_event(event)),
         };
         Self {
             what,
@@ -94,6 +96,7 @@ impl StoredWrite<'_> {
             RECEIPT => decode_receipt(record).map(Write::Receipt),
             CHECKPOINT => decode_checkpoint(record).map(Write::Checkpoint),
             ERASURE => known("owner", OwnerId::from_chars(record).ok()).map(Write::Erasure),
+            EVENT => decode_event(record).map(Write::Event),
             _ => Err(DecodeError::Value("what")),
         }
     }
@@ -105,3 +108,4 @@ const TOKEN: &str = "token";
 const RECEIPT: &str = "receipt";
 const CHECKPOINT: &str = "checkpoint";
 const ERASURE: &str = "erasure";
+const EVENT: &str = "event";

@@ -11,6 +11,7 @@
 mod audit;
 mod chain;
 mod change;
+mod event;
 mod form;
 mod key;
 mod owner;
@@ -20,6 +21,7 @@ mod tests;
 pub use audit::{decode_audit, decode_checkpoint, encode_audit, encode_checkpoint};
 pub use chain::{decode_sealed, decode_veil, encode_sealed, encode_veil};
 pub use change::{decode_change, encode_change};
+pub use event::{decode_event, encode_event};
 pub use form::DecodeError;
 pub use key::{decode_key, encode_key};
 pub use owner::{

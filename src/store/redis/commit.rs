@@ -166,7 +166,7 @@ fn call(
         call.bytes(write.kind.letter())
             .bytes(write.id)
             .bytes(write.record)
-            .number(write.kind.lives_s());
+            .number(write.kind.kept());
     }
     for (sealed, [whole, body, veil]) in sealed.iter().zip(audit) {
         call.number(sealed.seq).bytes(whole).bytes(body).bytes(veil);
@@ -269,7 +269,11 @@ async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError
                     });
                 }
             }
-            Write::Token(_) | Write::Receipt(_) | Write::Checkpoint(_) | Write::Erasure(_) => {}
+            Write::Token(_)
+            | Write::Receipt(_)
+            | Write::Event(_)
+            | Write::Checkpoint(_)
+            | Write::Erasure(_) => {}
         }
     }
     Ok(())

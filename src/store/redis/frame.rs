@@ -39,6 +39,8 @@ pub(super) enum Kind {
     Checkpoint,
     /// That personal values are taken out of the audit log; it has no record.
     Erasure,
+    /// An event.
+    Event,
 }
 
 /// A record cannot be read; it is set aside.
@@ -54,13 +56,14 @@ pub(super) enum Unreadable {
 
 impl Kind {
     /// All there are.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Key,
         Self::Owner,
         Self::Token,
         Self::Receipt,
         Self::Checkpoint,
         Self::Erasure,
+        Self::Event,
     ];
 
     /// Its letter.
@@ -72,6 +75,7 @@ impl Kind {
             Self::Receipt => "r",
             Self::Checkpoint => "c",
             Self::Erasure => "x",
+            Self::Event => "e",
         }
     }
 
@@ -80,10 +84,11 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.letter() == letter)
     }
 
-    /// How long it is kept, in seconds; 0 for ever.
-    pub(super) const fn lives_s(self) -> u64 {
+    /// How long it is kept, in seconds, 0 for ever; of events, about how many.
+    pub(super) const fn kept(self) -> u64 {
         match self {
             Self::Receipt => RECEIPT_LIVES_S,
+            Self::Event => EVENTS_KEPT,
             Self::Key | Self::Owner | Self::Token | Self::Checkpoint | Self::Erasure => 0,
         }
     }
@@ -129,6 +134,12 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
             id: owner.chars().to_owned(),
             record: Vec::new(),
         },
+        Write::Event(event) => Placed {
+            place: names.events(),
+            kind: Kind::Event,
+            id: event.id.chars().to_owned(),
+            record: frame(b'A', revision, record::encode_event(event)),
+        },
     }
 }
 
@@ -145,6 +156,7 @@ pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unrea
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
         Kind::Checkpoint => record::decode_checkpoint(body).map(Write::Checkpoint),
         Kind::Erasure => return Err(Unreadable::Short(0)),
+        Kind::Event => record::decode_event(body).map(Write::Event),
     }
     .map_err(Unreadable::Body)?;
     Ok((revision, write))
@@ -193,6 +205,7 @@ const fn state_of_token(token: &AdminToken) -> u8 {
 const FORMAT: u8 = 1;
 const HEAD: usize = 10;
 const RECEIPT_LIVES_S: u64 = 24 * 3_600;
+const EVENTS_KEPT: u64 = 100_000;
 
 #[cfg(test)]
 mod tests {

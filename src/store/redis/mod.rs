@@ -19,6 +19,7 @@
 //! | `backfill` | reading the audit log from before the mirror began, a page at a time |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
+//! | `outbox` | events |
 //! | `store` | the contract, by all of these |
 
 mod backfill;
@@ -30,6 +31,7 @@ mod follow;
 mod frame;
 mod mirror;
 mod names;
+mod outbox;
 mod period;
 mod reload;
 mod scripts;

@@ -94,6 +94,11 @@ impl Names {
         self.control("veils")
     }
 
+    /// The outbox.
+    pub(super) fn events(&self) -> String {
+        self.control("events")
+    }
+
     /// One of the hashes that keys lie in.
     pub(super) fn bucket(&self, bucket: Bucket) -> String {
         self.control(&format!("k:{:03x}", bucket.0))

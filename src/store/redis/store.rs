@@ -16,6 +16,7 @@ use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
@@ -24,8 +25,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError,
-    TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store,
+    StoreError, TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -35,6 +36,7 @@ use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
 use super::mirror::Mirror;
 use super::names::Names;
+use super::outbox;
 
 /// A store in Redis, shared by many gates.
 pub struct RedisStore {
@@ -244,6 +246,23 @@ impl AuditStore for RedisStore {
 
     async fn verify_audit(&self) -> Result<Verdict, StoreError> {
         self.shared.mirror.tables().verify_audit().await
+    }
+}
+
+#[async_trait]
+impl EventStore for RedisStore {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        let ask = outbox::ask(&self.shared.names, after, most);
+        let events = outbox::read(self.shared.link.ask(&ask).await?);
+        events.map_err(|outbox::NotAnOutbox| StoreError::Corrupt {
+            table: "events",
+            key: self.shared.names.events(),
+            source: "it does not look like an outbox".into(),
+        })
     }
 }
 

@@ -45,7 +45,13 @@ async fn what_was_done_is_listed_the_newest_first() {
     told.sort_unstable();
     assert_eq!(
         told,
-        ["key_creation", "key_resumption", "key_revocation", "key_suspension", "owner_creation"]
+        [
+            "key_creation",
+            "key_resumption",
+            "key_revocation",
+            "key_suspension",
+            "owner_creation"
+        ]
     );
     let revoked = admin.get("/admin/audit-logs?type=key_revocation").await;
     let entry = &revoked.json["items"][0];
@@ -101,7 +107,9 @@ async fn pages_divide_the_list_and_a_cursor_belongs_to_its_query() {
     let whole = admin.get("/admin/audit-logs").await.json["items"].clone();
     let (mut parts, mut cursor) = (Vec::new(), String::new());
     loop {
-        let reply = admin.get(&format!("/admin/audit-logs?limit=2&cursor={cursor}")).await;
+        let reply = admin
+            .get(&format!("/admin/audit-logs?limit=2&cursor={cursor}"))
+            .await;
         parts.extend(reply.json["items"].as_array().unwrap().clone());
         match reply.json["next_cursor"].as_str() {
             Some(next) => next.clone_into(&mut cursor),
@@ -123,7 +131,9 @@ async fn ndjson_verifies_by_itself_and_csv_has_a_line_an_entry() {
     let (mut lines, mut cursor) = (Vec::new(), String::new());
     loop {
         let reply = admin
-            .get(&format!("/admin/audit-logs?format=ndjson&limit=2&cursor={cursor}"))
+            .get(&format!(
+                "/admin/audit-logs?format=ndjson&limit=2&cursor={cursor}"
+            ))
             .await;
         assert_eq!(reply.header("content-type"), Some("application/x-ndjson"));
         lines.extend(reply.text.lines().map(str::to_owned));
@@ -132,7 +142,10 @@ async fn ndjson_verifies_by_itself_and_csv_has_a_line_an_entry() {
             None => break,
         }
     }
-    let mut links: Vec<Link> = lines.iter().map(|line| Link::of_line(line).unwrap()).collect();
+    let mut links: Vec<Link> = lines
+        .iter()
+        .map(|line| Link::of_line(line).unwrap())
+        .collect();
     links.sort_by_key(|link| link.at.seq);
     let mut walk = Walk::new(Head::default(), []);
     links.into_iter().for_each(|link| walk.pass(link));
@@ -140,13 +153,23 @@ async fn ndjson_verifies_by_itself_and_csv_has_a_line_an_entry() {
     assert_eq!((verdict.entries, verdict.fault), (5, None));
 
     let reply = admin.get("/admin/audit-logs?format=csv&limit=3").await;
-    assert_eq!(reply.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/csv; charset=utf-8")
+    );
     let mut lines = reply.text.split_terminator("\r\n");
-    assert!(lines.next().unwrap().starts_with("id,seq,timestamp,type,outcome,code,actor.type,"));
+    assert!(
+        lines
+            .next()
+            .unwrap()
+            .starts_with("id,seq,timestamp,type,outcome,code,actor.type,")
+    );
     assert_eq!(lines.count(), 3);
     let cursor = reply.header("x-next-cursor").unwrap();
     let rest = admin
-        .get(&format!("/admin/audit-logs?format=csv&limit=3&cursor={cursor}"))
+        .get(&format!(
+            "/admin/audit-logs?format=csv&limit=3&cursor={cursor}"
+        ))
         .await;
     assert_eq!(rest.text.split_terminator("\r\n").count(), 2);
     assert_eq!(rest.header("x-next-cursor"), None);
@@ -183,9 +206,16 @@ async fn a_bound_token_sees_its_owners_entries_only() {
     let reply = get("/admin/audit-logs").await;
     let items = reply.json["items"].as_array().unwrap();
     assert!(items.len() >= 2, "{}", reply.text);
-    assert!(items.iter().all(|item| item["owner_id"] == owner), "{}", reply.text);
+    assert!(
+        items.iter().all(|item| item["owner_id"] == owner),
+        "{}",
+        reply.text
+    );
     let others = other["key"]["owner"]["id"].as_str().unwrap();
     assert!(types(&get(&format!("/admin/audit-logs?owner={others}")).await).is_empty());
     assert!(types(&get(&format!("/admin/audit-logs?key_id={}", key_of(&other))).await).is_empty());
-    assert_eq!(get("/admin/audit-logs/verify").await.problem(), (403, "forbidden"));
+    assert_eq!(
+        get("/admin/audit-logs/verify").await.problem(),
+        (403, "forbidden")
+    );
 }

@@ -96,7 +96,7 @@ impl Admin {
         let tap = Arc::new(Tap::default());
         let (closing, closed) = watch::channel(false);
         let services = Services {
-            keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()),
+            keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
             owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
             tokens: tokens(),
             usage: UsageService::new(store.clone(), minutes.clone()),

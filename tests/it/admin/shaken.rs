@@ -9,6 +9,7 @@ use portcullis::domain::audit::checkpoint::Checkpoint;
 use portcullis::domain::audit::query::AuditQuery;
 use portcullis::domain::audit::verify::Verdict;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
+use portcullis::domain::event::{Event, EventPlace};
 use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
@@ -17,8 +18,8 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    AuditEnd, AuditStore, Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError,
-    TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store,
+    StoreError, TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -212,6 +213,17 @@ impl UsageStore for Shaken {
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
         self.inner.last_used(key).await
+    }
+}
+
+#[async_trait]
+impl EventStore for Shaken {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        self.inner.events(after, most).await
     }
 }
 

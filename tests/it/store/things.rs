@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use portcullis::domain::audit::{Action, Actor, AuditEntry, Outcome};
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
-use portcullis::domain::id::{AuditId, KeyId, OwnerId, TokenId};
+use portcullis::domain::event::{Event, EventKind};
+use portcullis::domain::id::{AuditId, EventId, KeyId, OwnerId, TokenId};
 use portcullis::domain::key::{Key, KeySettings, KeyVersion, Standing};
 use portcullis::domain::owner::{Owner, OwnerKind};
 use portcullis::domain::secret::{Fingerprint, KeyHash};
@@ -145,6 +146,11 @@ pub(crate) fn entry(number: u32) -> AuditEntry {
         changes: Vec::new(),
         rotation: None,
     }
+}
+
+pub(crate) fn event(number: u32, kind: EventKind) -> Event {
+    let id = EventId::from_chars(format!("{number:010}").as_bytes()).unwrap();
+    Event::about_key(id, kind, &key(number), at(9_000))
 }
 
 /// A change of these writes, made against this revision.

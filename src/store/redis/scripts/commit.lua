@@ -6,8 +6,9 @@
 -- KEYS  meta, feed, audit, veils, then where each write goes
 -- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
 --       about how many entries the feed keeps, where the audit chain ends, where it ends then, number of writes,
---       then for each write: kind (k key, o owner, t token, r receipt, c checkpoint, x erasure), id, record (of an
---       erasure: the numbers of the audit entries, with a space after each), seconds to live (0: for ever),
+--       then for each write: kind (k key, o owner, t token, r receipt, e event, c checkpoint, x erasure), id,
+--       record (of an erasure: the numbers of the audit entries, with a space after each),
+--       seconds to live (0: for ever; of an event, about how many the outbox keeps),
 --       then for each audit entry: its number, itself with its veil, itself without, its veil
 -- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
 --       | {'REVIVE', id} | {'DAMAGED', why}
@@ -55,7 +56,11 @@ end
 -- What was revoked stays so, whatever an older binary or a mistake asks for. The second byte is the state.
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
-  if ARGV[at] ~= 'r' and ARGV[at] ~= 'x' then
+  if ARGV[at] == 'e' then
+    if is_ahead(KEYS[4 + i]) then
+      return {'DAMAGED', 'the outbox is ahead of the revision'}
+    end
+  elseif ARGV[at] ~= 'r' and ARGV[at] ~= 'x' then
     local held = redis.call('HGET', KEYS[4 + i], ARGV[at + 1])
     if held and string.sub(held, 2, 2) == 'R' and string.sub(ARGV[at + 2], 2, 2) ~= 'R' then
       return {'REVIVE', ARGV[at + 1]}
@@ -83,6 +88,8 @@ for i = 1, writes do
     for number in string.gmatch(ARGV[at + 2], '%d+') do
       redis.call('HDEL', veils, number)
     end
+  elseif ARGV[at] == 'e' then
+    redis.call('XADD', KEYS[4 + i], 'MAXLEN', '~', ARGV[at + 3], revision .. '-' .. (i - 1), 'e', ARGV[at + 2])
   else
     redis.call('HSET', KEYS[4 + i], ARGV[at + 1], ARGV[at + 2])
   end

@@ -3,6 +3,7 @@
 mod audit;
 mod changes;
 mod counts;
+mod events;
 mod feed;
 mod lists;
 
@@ -15,6 +16,7 @@ use portcullis::store::Store;
 pub(crate) use audit::*;
 pub(crate) use changes::*;
 pub(crate) use counts::*;
+pub(crate) use events::*;
 pub(crate) use feed::*;
 pub(crate) use lists::*;
 
@@ -68,6 +70,7 @@ macro_rules! keeps_the_contract {
             audit_entries_are_found_by_what_they_say,
             an_erased_owner_leaves_the_chain_whole,
             checkpoints_are_kept_in_order,
+            events_lie_in_the_outbox_with_their_change_and_in_order,
         }
     };
     ($backend:path: $($guarantee:ident,)*) => {$(
