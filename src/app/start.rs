@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::app::audit::AuditKeeping;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
 use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
-use crate::control::audit::AuditService;
+use crate::control::audit::{AuditService, Checkpoints};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
@@ -39,6 +40,7 @@ use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::local::DataDir;
+use crate::store::node_key::NodeKey;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
@@ -57,6 +59,7 @@ pub struct Running {
     log: Option<JoinHandle<()>>,
     tasks: Tasks,
     flush: Arc<Flush>,
+    audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     drain: Duration,
@@ -85,6 +88,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .node_name(config.node.as_deref())
         .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
+    let node_key = Arc::new(NodeKey::open(&data_dir).map_err(StartError::DataDir)?);
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
@@ -206,7 +210,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
-        audit: AuditService::new(Arc::clone(&store)),
+        audit: AuditService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -218,6 +222,16 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     };
     spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
+    let audit = Arc::new(AuditKeeping {
+        writer: Arc::clone(&writer),
+        checkpoints: Checkpoints::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            node_key,
+            Arc::clone(&node),
+        ),
+    });
+    audit.spawn(&tasks);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -238,6 +252,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         log,
         tasks,
         flush,
+        audit,
         store,
         clock,
         drain: config.drain,
@@ -271,6 +286,7 @@ impl Running {
             tracing::error!(error, "the last usage counts could not be stored");
         }
         self.tasks.stop().await;
+        self.audit.last().await;
         self.store.close().await;
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;

@@ -12,6 +12,7 @@
 pub mod embedded;
 mod error;
 pub mod local;
+pub mod node_key;
 pub mod record;
 pub mod redis;
 

@@ -6,15 +6,21 @@ use serde_json::Value;
 
 use crate::control::ControlError;
 use crate::control::caller::Caller;
+use crate::control::writer::Writer;
 use crate::domain::audit::chain::Sealed;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
+use crate::domain::audit::{Action, Outcome};
+use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::query::{Page, Position};
+use crate::domain::time::Clock;
 use crate::store::{Store, StoreError};
 
 /// Finds and verifies audit entries.
 pub struct AuditService {
     store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    writer: Arc<Writer>,
 }
 
 /// An entry that was found.
@@ -25,10 +31,34 @@ pub struct Found {
 }
 
 impl AuditService {
-    /// A service over `store`.
+    /// A service over `store`; what was refused goes through `writer`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, writer: Arc<Writer>) -> Self {
+        Self {
+            store,
+            clock,
+            writer,
+        }
+    }
+
+    /// Notes that something was refused to `caller`: what it would have been, to what, and the code of the
+    /// problem. It is in the log within a second or so.
+    pub fn note_refusal(
+        &self,
+        caller: &Caller,
+        action: Action,
+        key: Option<KeyId>,
+        owner: Option<OwnerId>,
+        code: &str,
+    ) {
+        // Without random bytes there is no id; whoever was refused was refused all the same.
+        let Ok(mut entry) = caller.did(action, self.clock.now()) else {
+            return;
+        };
+        entry.outcome = Outcome::Refused(code.to_owned());
+        entry.key = key;
+        entry.owner = caller.bound_to.or(owner);
+        self.writer.note_refusal(entry);
     }
 
     /// A page of entries, the newest first; for a bound caller, those about its owner. `with_salts` adds
@@ -52,6 +82,14 @@ impl AuditService {
                 });
             }
             query.owner = Some(bound);
+        }
+        // What was refused a moment ago is to be found, too.
+        if let Err(error) = self.writer.flush_refusals().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "what was refused cannot be written into the audit log yet"
+            );
         }
         let page = self.store.audit(&query, limit, after).await?;
         let items: Result<_, _> = page

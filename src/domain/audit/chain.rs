@@ -99,7 +99,7 @@ impl Sealed {
     /// # Errors
     /// If the body is none.
     pub fn form(&self) -> Result<Value, NotAnEntry> {
-        self.open().map(|(form, ..)| form)
+        self.open().map(|opened| opened.form)
     }
 
     /// The exported form with what it takes to verify it elsewhere: `salts` of the values that are there,
@@ -108,7 +108,11 @@ impl Sealed {
     /// # Errors
     /// If the body is none.
     pub fn form_to_verify(&self) -> Result<Value, NotAnEntry> {
-        let (mut form, salts, erased) = self.open()?;
+        let Opened {
+            mut form,
+            salts,
+            erased,
+        } = self.open()?;
         let fields = form.as_object_mut().ok_or(NotAnEntry("seq"))?;
         fields.insert("salts".to_owned(), salts.into());
         if !erased.is_empty() {
@@ -125,7 +129,7 @@ impl Sealed {
         form::read(&self.form()?)
     }
 
-    fn open(&self) -> Result<(Value, Map<String, Value>, Map<String, Value>), NotAnEntry> {
+    fn open(&self) -> Result<Opened, NotAnEntry> {
         let mut form: Value = serde_json::from_slice(&self.body).map_err(|_| NotAnEntry("body"))?;
         let (mut salts, mut erased) = (Map::new(), Map::new());
         for place in form::personal_places(&form) {
@@ -151,8 +155,21 @@ impl Sealed {
         }
         let fields = form.as_object_mut().ok_or(NotAnEntry("body"))?;
         fields.insert("hash".to_owned(), hex(&self.hash).into());
-        Ok((form, salts, erased))
+        Ok(Opened {
+            form,
+            salts,
+            erased,
+        })
     }
+}
+
+/// An entry whose veil was lifted.
+struct Opened {
+    form: Value,
+    /// By the places of the values that are there.
+    salts: Map<String, Value>,
+    /// By the places of those that are not: what the body has instead.
+    erased: Map<String, Value>,
 }
 
 /// What stands in a body for a value.

@@ -104,7 +104,7 @@ impl Writer {
     }
 
     /// Has `work` done, durably, or learns why not. Work that was handed over is done even if nobody
-    /// waits for it any more.
+    /// waits for it any more; but a change is not, unless it is being written already.
     pub(super) async fn have(&self, work: Work) -> Answer {
         let closed = || StoreError::unavailable("the store is closed");
         let queue = self.queue.lock().clone().ok_or_else(closed)?;
@@ -207,6 +207,10 @@ impl Desk {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
+            if job.is_withdrawn() {
+                outcomes.push(Err(withdrawn()));
+                continue;
+            }
             let savepoint = transaction.savepoint()?;
             match job.work.write(&savepoint, now, &mut self.sweep) {
                 Ok(number) => {
@@ -219,6 +223,14 @@ impl Desk {
                 }
                 Err(fault) => return Err(fault),
             }
+        }
+        // Whoever was told that it took too long must not find it done all the same.
+        let done = batch.iter().zip(&outcomes);
+        if done
+            .into_iter()
+            .any(|(job, done)| done.is_ok() && job.is_withdrawn())
+        {
+            return Err(withdrawn().into());
         }
         transaction.commit()?;
         Ok(outcomes)
@@ -297,6 +309,11 @@ impl Job {
         matches!(self.work, Work::Replace(_))
     }
 
+    /// Whether whoever asked for a change waits no more. Anything else is done all the same.
+    fn is_withdrawn(&self) -> bool {
+        matches!(self.work, Work::Commit(_)) && self.answer.is_closed()
+    }
+
     fn tell(self, outcome: Answer) {
         // Whoever asked may have gone; what was written stands.
         let _ = self.answer.send(outcome);
@@ -324,6 +341,10 @@ impl Work {
             Self::Replace(seed) => replace::replace(transaction, seed, now).map(|at| at.0),
         }
     }
+}
+
+fn withdrawn() -> StoreError {
+    StoreError::unavailable("the change was withdrawn before it was written")
 }
 
 /// How much may wait: more would only wait longer.

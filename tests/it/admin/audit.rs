@@ -219,3 +219,94 @@ async fn a_bound_token_sees_its_owners_entries_only() {
         (403, "forbidden")
     );
 }
+
+/// S4-08, S1-13: a try that was refused was someone's action, too.
+#[tokio::test]
+async fn what_is_refused_to_someone_known_is_written_down() {
+    let admin = Admin::start();
+    let made = admin.make_key("k").await;
+    let path = format!("/admin/keys/{}", key_of(&made));
+    let viewer = admin.make_token("viewer", None).await;
+    for (token, method, path, code) in [
+        (Some(&viewer), Method::DELETE, path.as_str(), "forbidden"),
+        (None, Method::PATCH, path.as_str(), "invalid"),
+        (
+            None,
+            Method::DELETE,
+            "/admin/keys/key_0000000000",
+            "not_found",
+        ),
+        // Neither of these is an attempt: the one reads, the other is nobody's.
+        (Some(&viewer), Method::GET, "/admin/tokens", "forbidden"),
+        (
+            Some(&"nobody".to_owned()),
+            Method::DELETE,
+            path.as_str(),
+            "unauthenticated",
+        ),
+    ] {
+        let body = (method == Method::PATCH).then(|| json!({"name": ""}));
+        let reply = match token {
+            Some(token) => admin.call_as(token, method, path, body).await,
+            None => admin.call(method, path, body).await,
+        };
+        assert_eq!(reply.problem().1, code);
+    }
+    let log = admin.get("/admin/audit-logs?outcome=refused").await;
+    let told = log.json["items"].as_array().unwrap();
+    let mut told: Vec<(&str, &str, &str)> = told
+        .iter()
+        .map(|entry| {
+            let text = |name: &str| entry[name].as_str().unwrap();
+            (text("type"), text("code"), text("key_id"))
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("key_revocation", "forbidden", key_of(&made)),
+            ("key_revocation", "not_found", "key_0000000000"),
+            ("key_update", "invalid", key_of(&made)),
+        ]
+    );
+    let verdict = admin.get("/admin/audit-logs/verify").await;
+    assert_eq!(verdict.json["valid"], true);
+}
+
+#[tokio::test]
+async fn refusals_without_end_do_not_fill_the_log() {
+    let admin = Admin::start();
+    for _ in 0..130 {
+        let reply = admin
+            .call(Method::DELETE, "/admin/keys/key_0000000000", None)
+            .await;
+        assert_eq!(reply.problem(), (404, "not_found"));
+    }
+    let log = admin
+        .get("/admin/audit-logs?outcome=refused&limit=1000")
+        .await;
+    assert_eq!(types(&log).len(), 100);
+}
+
+/// S4-08: what cannot be written down is not done, and is not done later either.
+#[tokio::test]
+async fn a_change_that_cannot_be_written_down_in_time_is_refused_and_not_in_force() {
+    let admin = Admin::start();
+    admin.make_key("before").await;
+    let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
+    sql.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let body = json!({"name": "stalled", "owner": {"name": "Billing", "type": "team"}});
+
+    let reply = admin.call(Method::POST, "/admin/keys", body).await;
+
+    assert_eq!(reply.problem(), (503, "store_unavailable"));
+    sql.execute_batch("ROLLBACK").unwrap();
+    admin.make_key("after").await;
+    let keys = admin.get("/admin/keys?sort=name").await;
+    assert_eq!(keys.names(), ["after", "before"]);
+    let log = admin.get("/admin/audit-logs?type=key_creation").await;
+    assert_eq!(types(&log).len(), 2);
+    let verdict = admin.get("/admin/audit-logs/verify").await;
+    assert_eq!(verdict.json["valid"], true);
+}

@@ -100,7 +100,7 @@ impl Admin {
             owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
             tokens: tokens(),
             usage: UsageService::new(store.clone(), minutes.clone()),
-            audit: AuditService::new(store.clone()),
+            audit: AuditService::new(store.clone(), clock.clone(), writer.clone()),
             gate: Arc::new(Calm {
                 panics: setup.panics,
             }),
