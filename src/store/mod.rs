@@ -30,6 +30,7 @@ use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rules::RuleSet;
 use crate::domain::time::Timestamp;
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
@@ -38,7 +39,7 @@ pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
 pub trait Store:
-    Feed + KeyStore + OwnerStore + TokenStore + AuditStore + UsageStore + EventStore
+    Feed + KeyStore + OwnerStore + TokenStore + RuleStore + AuditStore + UsageStore + EventStore
 {
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
@@ -255,6 +256,16 @@ pub trait EventStore: Send + Sync {
         after: EventPlace,
         most: usize,
     ) -> Result<Vec<(EventPlace, Event)>, StoreError>;
+}
+
+/// Products, policies and rules of automatic rotation.
+#[async_trait]
+pub trait RuleStore: Send + Sync {
+    /// All of them, as of one revision: there are few. One that cannot be read is set aside and counted.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    async fn rules(&self) -> Result<RuleSet, StoreError>;
 }
 
 /// Counts.

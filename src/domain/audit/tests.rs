@@ -1,3 +1,5 @@
+//! That what is sealed can be read, erased and proved, and that whatever is done to a chain is found.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::tables::{millis, revision, set_revision, strange};
-use super::{audit, feed, outbox, tables};
+use super::{audit, feed, outbox, rules, tables};
 use crate::domain::audit::chain::Sealed;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::event::EventPlace;
@@ -128,6 +128,9 @@ pub(super) fn put_other(
         Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
         Write::Checkpoint(checkpoint) => audit::put_checkpoint(transaction, checkpoint),
         Write::Erasure(owner) => audit::erase(transaction, *owner),
+        Write::Product(_) | Write::Policy(_) | Write::RotationRule(_) | Write::Gone(_) => {
+            rules::put(transaction, write)
+        }
         // Keys and events lie in places of their own.
         Write::Key(_) | Write::Event(_) => Ok(()),
     }

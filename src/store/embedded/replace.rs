@@ -83,7 +83,7 @@ fn drop_indexes(transaction: &Connection) -> Result<Vec<String>, Fault> {
 /// That all of the audit log is missing.
 const FROM_THE_END: &str = "+";
 /// What a mirror takes from its store.
-const CONTROL_TABLES: [&str; 12] = [
+const CONTROL_TABLES: [&str; 13] = [
     "keys",
     "key_list",
     "key_hash",
@@ -93,6 +93,7 @@ const CONTROL_TABLES: [&str; 12] = [
     "tokens",
     "receipts",
     "events",
+    "rules",
     "feed",
     "audit",
     "checkpoints",

@@ -11,6 +11,10 @@ use super::key::{decode_key, encode_key};
 use super::owner::{
     decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
 };
+use super::rules::{
+    decode_gone, decode_policy, decode_product, decode_rotation_rule, encode_gone, encode_policy,
+    encode_product, encode_rotation_rule,
+};
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::id::OwnerId;
 
@@ -78,6 +82,10 @@ impl From<&Write> for StoredWrite<'_> {
             Write::Checkpoint(checkpoint) => (CHECKPOINT, encode_checkpoint(checkpoint)),
             Write::Erasure(owner) => (ERASURE, owner.as_bytes().to_vec()),
             Write::Event(event) => (EVENT, encode_event(event)),
+            Write::Product(product) => (PRODUCT, encode_product(product)),
+            Write::Policy(policy) => (POLICY, encode_policy(policy)),
+            Write::RotationRule(rule) => (ROTATION_RULE, encode_rotation_rule(rule)),
+            Write::Gone(gone) => (GONE, encode_gone(gone)),
         };
         Self {
             what,
@@ -97,6 +105,10 @@ impl StoredWrite<'_> {
             CHECKPOINT => decode_checkpoint(record).map(Write::Checkpoint),
             ERASURE => known("owner", OwnerId::from_chars(record).ok()).map(Write::Erasure),
             EVENT => decode_event(record).map(Write::Event),
+            PRODUCT => decode_product(record).map(Write::Product),
+            POLICY => decode_policy(record).map(Write::Policy),
+            ROTATION_RULE => decode_rotation_rule(record).map(Write::RotationRule),
+            GONE => decode_gone(record).map(Write::Gone),
             _ => Err(DecodeError::Value("what")),
         }
     }
@@ -109,3 +121,7 @@ const RECEIPT: &str = "receipt";
 const CHECKPOINT: &str = "checkpoint";
 const ERASURE: &str = "erasure";
 const EVENT: &str = "event";
+const PRODUCT: &str = "product";
+const POLICY: &str = "policy";
+const ROTATION_RULE: &str = "rotation_rule";
+const GONE: &str = "gone";

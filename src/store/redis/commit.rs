@@ -273,7 +273,11 @@ async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError
             | Write::Receipt(_)
             | Write::Event(_)
             | Write::Checkpoint(_)
-            | Write::Erasure(_) => {}
+            | Write::Erasure(_)
+            | Write::Product(_)
+            | Write::Policy(_)
+            | Write::RotationRule(_)
+            | Write::Gone(_) => {}
         }
     }
     Ok(())

@@ -33,6 +33,12 @@ pub(super) enum Table {
     Tokens,
     /// Checkpoints of the audit chain.
     Checkpoints,
+    /// Products.
+    Products,
+    /// Policies.
+    Policies,
+    /// Rules of automatic rotation.
+    Rotation,
 }
 
 impl Bucket {
@@ -62,6 +68,9 @@ impl Table {
             Self::Owners => "owners",
             Self::Tokens => "tokens",
             Self::Checkpoints => "checkpoints",
+            Self::Products => "products",
+            Self::Policies => "policies",
+            Self::Rotation => "rotation",
         }
     }
 }

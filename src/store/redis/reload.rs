@@ -96,6 +96,9 @@ impl Reading<'_> {
             (Table::Owners, Kind::Owner),
             (Table::Tokens, Kind::Token),
             (Table::Checkpoints, Kind::Checkpoint),
+            (Table::Products, Kind::Product),
+            (Table::Policies, Kind::Policy),
+            (Table::Rotation, Kind::RotationRule),
         ] {
             self.table(&names.table(table), kind).await?;
         }

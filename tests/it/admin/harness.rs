@@ -9,7 +9,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use portcullis::admin::gate::{
-    ConfigStatus, Gate, LimitsStatus, NodeStatus, Status, StoreStatus, UsageStatus,
+    ConfigStatus, Gate, KeyTested, LimitLeft, LimitsStatus, NodeStatus, Status, StoreStatus,
+    TestRequest, UsageStatus,
 };
 use portcullis::admin::{Services, Settings, router};
 use portcullis::control::audit::AuditService;
@@ -20,6 +21,7 @@ use portcullis::control::usage::{Minutes, UsageService};
 use portcullis::control::writer::{Applied, Writer};
 use portcullis::domain::change::Revision;
 use portcullis::domain::id::KeyId;
+use portcullis::domain::key::Key;
 use portcullis::domain::limit::RateLimit;
 use portcullis::domain::product::Product;
 use portcullis::domain::secret::Hasher;
@@ -287,8 +289,9 @@ fn rules() -> Rules {
             name: "starter".into(),
             scopes: vec!["orders:read".parse().unwrap()],
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
-            quotas: Vec::new(),
+            ..Product::default()
         }],
+        require_reason: Vec::new(),
     }
 }
 
@@ -402,5 +405,26 @@ impl Gate for Calm {
 
     fn metrics(&self) -> String {
         "# EOF\n".into()
+    }
+
+    fn test(&self, key: &Key, request: &TestRequest) -> KeyTested {
+        KeyTested {
+            admitted: false,
+            status: Some(429),
+            code: Some("rate_limited".into()),
+            detail: Some("`key-1` has 0 left".into()),
+            route: Some("orders".into()),
+            upstream: Some("api".into()),
+            path: Some(request.path.clone()),
+            version: key.current().map(|version| version.number),
+            limits: vec![LimitLeft {
+                name: "key-1".into(),
+                rate: "10/second".into(),
+                burst: 20,
+                remaining: 0,
+                whole_in_ms: 2_000,
+                enforced: true,
+            }],
+        }
     }
 }

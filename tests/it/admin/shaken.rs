@@ -14,12 +14,13 @@ use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
+use portcullis::domain::rules::RuleSet;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store,
-    StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore,
+    Store, StoreError, TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -188,6 +189,13 @@ impl AuditStore for Shaken {
 
     async fn verify_audit(&self) -> Result<Verdict, StoreError> {
         self.inner.verify_audit().await
+    }
+}
+
+#[async_trait]
+impl RuleStore for Shaken {
+    async fn rules(&self) -> Result<RuleSet, StoreError> {
+        self.inner.rules().await
     }
 }
 

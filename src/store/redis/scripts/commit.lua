@@ -6,7 +6,8 @@
 -- KEYS  meta, feed, audit, veils, then where each write goes
 -- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
 --       about how many entries the feed keeps, where the audit chain ends, where it ends then, number of writes,
---       then for each write: kind (k key, o owner, t token, r receipt, e event, c checkpoint, x erasure), id,
+--       then for each write: kind (k key, o owner, t token, r receipt, e event, p product, l policy, a rule of
+--       automatic rotation, x one of the last three is gone, c checkpoint, v erasure), id,
 --       record (of an erasure: the numbers of the audit entries, with a space after each),
 --       seconds to live (0: for ever; of an event, about how many the outbox keeps),
 --       then for each audit entry: its number, itself with its veil, itself without, its veil
@@ -60,7 +61,7 @@ for i = 1, writes do
     if is_ahead(KEYS[4 + i]) then
       return {'DAMAGED', 'the outbox is ahead of the revision'}
     end
-  elseif ARGV[at] ~= 'r' and ARGV[at] ~= 'x' then
+  elseif ARGV[at] ~= 'r' and ARGV[at] ~= 'x' and ARGV[at] ~= 'v' then
     local held = redis.call('HGET', KEYS[4 + i], ARGV[at + 1])
     if held and string.sub(held, 2, 2) == 'R' and string.sub(ARGV[at + 2], 2, 2) ~= 'R' then
       return {'REVIVE', ARGV[at + 1]}
@@ -72,7 +73,7 @@ local entry = {feed, 'MAXLEN', '~', ARGV[6], revision .. '-0', 'c', change, 'p',
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   entry[#entry + 1] = ARGV[at] .. ':' .. ARGV[at + 1]
-  entry[#entry + 1] = ARGV[at] == 'x' and '' or ARGV[at + 2]
+  entry[#entry + 1] = ARGV[at] == 'v' and '' or ARGV[at + 2]
 end
 for i = first_entry, #ARGV, 4 do
   entry[#entry + 1] = 'a'
@@ -84,12 +85,14 @@ for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   if ARGV[at] == 'r' then
     redis.call('SET', KEYS[4 + i], ARGV[at + 2], 'EX', ARGV[at + 3])
-  elseif ARGV[at] == 'x' then
+  elseif ARGV[at] == 'v' then
     for number in string.gmatch(ARGV[at + 2], '%d+') do
       redis.call('HDEL', veils, number)
     end
   elseif ARGV[at] == 'e' then
     redis.call('XADD', KEYS[4 + i], 'MAXLEN', '~', ARGV[at + 3], revision .. '-' .. (i - 1), 'e', ARGV[at + 2])
+  elseif ARGV[at] == 'x' then
+    redis.call('HDEL', KEYS[4 + i], ARGV[at + 1])
   else
     redis.call('HSET', KEYS[4 + i], ARGV[at + 1], ARGV[at + 2])
   end
