@@ -29,6 +29,7 @@ use crate::proxy::plane::Stage;
 use crate::proxy::record::Record;
 use crate::proxy::respond;
 use crate::proxy::stream::{Outflow, Stream, Watched};
+use crate::proxy::target::LastHost;
 use crate::proxy::tls::CertificateNames;
 use crate::proxy::wire::{Exchange, Fault, Gate, Limits, Phase, WireState};
 use crate::proxy::worker::Worker;
@@ -46,8 +47,10 @@ pub(crate) struct Peer {
     pub(crate) sni: Option<(String, CertificateNames)>,
     /// Its address as `X-Forwarded-For` has it, made once.
     pub(crate) address_field: HeaderValue,
-    /// The last `Forwarded` that was made, and for which host: most connections ask for one.
-    pub(crate) forwarded: RefCell<Option<(String, HeaderValue)>>,
+    /// The host that was named last.
+    pub(crate) last_host: LastHost,
+    /// The last `Forwarded` that was made, and for which host.
+    pub(crate) forwarded: RefCell<Option<(Rc<str>, HeaderValue)>>,
 }
 
 impl Peer {
@@ -254,6 +257,7 @@ pub(crate) async fn serve(
         sni,
         address_field: HeaderValue::from_str(&ip.to_string())
             .unwrap_or(HeaderValue::from_static("unknown")),
+        last_host: LastHost::default(),
         forwarded: RefCell::new(None),
     });
     if is_http2 {
@@ -299,11 +303,15 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
             async move { Ok::<_, Infallible>(handle(request, record).await) }
         })
     };
-    let mut connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    builder
         .half_close(false)
-        .max_buf_size(bounds.head_max.max(8_192))
-        .max_headers(bounds.fields_max)
-        .serve_connection(gate, service);
+        .max_buf_size(bounds.head_max.max(8_192));
+    if bounds.fields_max != HYPERS_FIELDS_MAX {
+        // For a bound that it is told hyper makes room anew with every head.
+        builder.max_headers(bounds.fields_max);
+    }
+    let mut connection = builder.serve_connection(gate, service);
     let mut is_late = false;
     let outcome = poll_fn(|cx| {
         if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
@@ -456,6 +464,8 @@ where
     }
 }
 
+/// How many fields hyper takes unless it is told otherwise.
+const HYPERS_FIELDS_MAX: usize = 100;
 /// How long until the rest of a preface is looked for again.
 const PEEK: Duration = Duration::from_millis(10);
 /// For how long a connection must have been idle to be closed without lingering.

@@ -221,6 +221,7 @@ fn take_query(target: &mut Target, name: &str, found: &mut Found) -> Result<(), 
 mod tests {
     use super::*;
     use crate::domain::permission::Method;
+    use crate::proxy::target::Host;
 
     const OURS: &str = "pk_live_x";
 
@@ -239,7 +240,10 @@ mod tests {
         }
         let mut target = Target {
             method: Method::Get,
-            host: "h".into(),
+            host: Host {
+                field: HeaderValue::from_static("h"),
+                name: "h".into(),
+            },
             path: "/".into(),
             has_escaped_slash: false,
             query: query.map(str::to_owned),

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -70,21 +70,20 @@ impl Deadlines {
         span: Duration,
         future: F,
     ) -> Result<F::Output, Elapsed> {
-        self.within_unless(span, || false, future).await
+        self.within_unless(span, || false, pin!(future)).await
     }
 
     /// The same, but a deadline that passes while `is_excused` starts anew.
-    pub(crate) async fn within_unless<F: Future>(
+    pub(crate) fn within_unless<F: Future + Unpin>(
         &self,
         span: Duration,
         is_excused: impl Fn() -> bool,
-        future: F,
-    ) -> Result<F::Output, Elapsed> {
-        let mut future = pin!(future);
+        mut future: F,
+    ) -> impl Future<Output = Result<F::Output, Elapsed>> {
         let mut place = Place::new(self);
         let mut due = self.now().after(span);
         poll_fn(move |cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            if let Poll::Ready(output) = Pin::new(&mut future).poll(cx) {
                 return Poll::Ready(Ok(output));
             }
             if self.now() >= due {
@@ -96,7 +95,6 @@ impl Deadlines {
             place.wait(due, cx);
             Poll::Pending
         })
-        .await
     }
 }
 

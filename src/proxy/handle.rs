@@ -21,8 +21,10 @@ use crate::proxy::tls::may_serve;
 use crate::state::routes::{Miss, RouteState};
 
 /// Answers one request. Every path out of here closes the record, and only there.
-pub(crate) async fn handle(request: Request<Incoming>, record: Record) -> Response<Outgoing> {
-    let mut record = Box::new(record);
+pub(crate) async fn handle(
+    request: Request<Incoming>,
+    mut record: Box<Record>,
+) -> Response<Outgoing> {
     let is_grpc = is_grpc(&request);
     if request.uri().path() == "/.portcullis/ready" {
         return ready(record);
@@ -56,7 +58,11 @@ async fn pass(
     record: &mut Record,
 ) -> Result<(Response<()>, Download), Stop> {
     let worker = Rc::clone(record.worker());
-    let mut target = Target::of(&request, worker.plane.bounds.target_max)?;
+    let mut target = Target::of(
+        &request,
+        worker.plane.bounds.target_max,
+        &record.peer().last_host,
+    )?;
     let dropped = headers::inspect(request.headers(), record.peer().is_trusted)?;
     describe(&request, &target, record);
     ensure_directed(&target, record)?;
@@ -77,16 +83,16 @@ async fn pass(
     spend(&route, record)?;
     record.admit();
 
-    let authority = request.uri().authority().cloned();
-    headers::for_upstream(request.headers_mut(), dropped, authority.as_ref(), record);
     let (head, body) = request.into_parts();
     let upload = upload(body, &route, record);
     let outbound = Outbound {
         method: &head.method,
         target: &target.path_and_query(),
+        host: &target.host.field,
         headers: &head.headers,
+        dropped: &dropped,
     };
-    Ok(forward::send(&worker, &route, outbound, upload, record).await?)
+    Ok(forward::send(&worker, &route, &outbound, upload, record).await?)
 }
 
 /// Why a request stops here.
@@ -113,8 +119,8 @@ impl From<RefusalCode> for Stop {
 /// Writes down what the request is, for the log.
 fn describe(request: &Request<Incoming>, target: &Target, record: &mut Record) {
     record.method = Some(target.method);
-    record.host.clone_from(&target.host);
-    record.path.clone_from(&target.path);
+    record.host = Some(Rc::clone(&target.host.name));
+    record.path = Some(Rc::clone(&target.path));
     record.client = headers::client(request.headers(), record);
     if record.peer().is_trusted
         && let Some(id) = request.headers().get(headers::X_REQUEST_ID)
@@ -131,7 +137,7 @@ fn describe(request: &Request<Incoming>, target: &Target, record: &mut Record) {
 /// A connection that was made for one name does not carry requests for another (RFC 9110 §15.5.20).
 fn ensure_directed(target: &Target, record: &Record) -> Result<(), Refusal> {
     match &record.peer().sni {
-        Some((sni, names)) if !may_serve(names, sni, &target.host) => {
+        Some((sni, names)) if !may_serve(names, sni, &target.host.name) => {
             Err(RefusalCode::Misdirected.into())
         }
         _ => Ok(()),
@@ -140,11 +146,11 @@ fn ensure_directed(target: &Target, record: &Record) -> Result<(), Refusal> {
 
 fn find(target: &Target, record: &mut Record) -> Result<Arc<RouteState>, Stop> {
     // The gate's own paths are nobody's route.
-    if target.path.starts_with("/.portcullis/") || target.path == "/.portcullis" {
+    if target.path.starts_with("/.portcullis/") || &*target.path == "/.portcullis" {
         return Err(RefusalCode::NoRoute.into());
     }
     let routes = &record.worker().plane.routes;
-    match routes.find(&target.host, &target.path, target.method) {
+    match routes.find(&target.host.name, &target.path, target.method) {
         Ok(route) => {
             let route = Arc::clone(route);
             record.route = Some(Arc::clone(&route));

@@ -26,6 +26,7 @@ mod carrier;
 mod connection;
 mod credential;
 mod deadlines;
+mod digits;
 mod forward;
 mod handle;
 mod headers;
