@@ -81,20 +81,26 @@ async fn authenticate(
     let now = shared.clock.read();
     // Where the address is not known, all share one: better too strict than not at all.
     let address = peer(extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if let Some(wait) = shared.throttle.wait(address, now) {
-        return Err(Problem::too_many(
-            wait,
-            "too many wrong tokens from this address",
-        ));
-    }
     let Some(secret) = bearer(headers) else {
         return Err(Problem::new(
             Code::Unauthenticated,
             "this needs one admin token, as `Authorization: Bearer …`",
         ));
     };
+    // A right token is never refused for its neighbours; where many were wrong, it waits its turn.
+    let wait = shared.throttle.wait(address, now);
+    let _turn = match wait {
+        Some(_) => shared.throttle.turn().await,
+        None => None,
+    };
     if let Some(caller) = shared.tokens.recognise(secret).await? {
         return Ok(caller);
+    }
+    if let Some(wait) = wait {
+        return Err(Problem::too_many(
+            wait,
+            "too many wrong tokens from this address",
+        ));
     }
     shared.throttle.failed(address, now);
     Err(Problem::new(

@@ -1,25 +1,44 @@
-//! Too many wrong tokens from one address: the next ones are not looked at.
+//! Too many wrong tokens from one address: the next wrong ones are told to wait.
 //!
-//! A token made here cannot be guessed at any rate; one that someone wrote into the configuration might
-//! be. So a wrong one costs its address (v6: its /64) a wait, right ones included, and never for long.
+//! A token made here cannot be guessed at any rate, and a short one in the configuration is warned of. So
+//! what an address (v6: its /64) loses by wrong tokens is the gate's attention, not its right to enter:
+//! its tokens are looked at a few at a time, however many come, and a right one still opens the door.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::time::Reading;
 
 /// The wrong tokens of late, by address. Bounded: the address that is next to be forgotten anyway goes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Throttle {
     /// When each address will have nothing held against it (GCRA), in monotonic nanoseconds.
     clean_at: Mutex<HashMap<IpAddr, u64>>,
+    turns: Semaphore,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self {
+            clean_at: Mutex::default(),
+            turns: Semaphore::new(TURNS),
+        }
+    }
 }
 
 impl Throttle {
-    /// How long an address has to wait; `None` if it may try.
+    /// One of the few turns that all addresses share which have to wait; held while a token of theirs is
+    /// looked at.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
+    /// How long an address has to wait before a wrong token is held against it again, not refused at once;
+    /// `None` if it need not.
     pub(crate) fn wait(&self, address: IpAddr, now: Reading) -> Option<Duration> {
         let clean_at = *self.clean_at.lock().get(&network(address))?;
         let free_at = clean_at.saturating_sub(EACH_NS * (FAILURES_MAX - 1));
@@ -57,6 +76,8 @@ fn network(address: IpAddr) -> IpAddr {
 const FAILURES_MAX: u64 = 10;
 /// How long each is held against it.
 const EACH_NS: u64 = 6_000_000_000;
+/// How many tokens are looked at at once of addresses that have to wait.
+const TURNS: usize = 2;
 /// How many addresses are remembered.
 const ADDRESSES_MAX: usize = 4_096;
 

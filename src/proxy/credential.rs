@@ -1,5 +1,8 @@
 //! Finds the credential in a request and takes it out, so that no upstream ever sees it.
 
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, Entry, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
@@ -53,7 +56,7 @@ pub(crate) fn take(
 ) -> Result<Option<Credential>, Refusal> {
     let mut usual = Found::default();
     take_field(headers, &X_API_KEY, &mut usual)?;
-    take_bearer(headers, prefix, *source == KeySource::Default, &mut usual)?;
+    take_authorization(headers, prefix, *source == KeySource::Default, &mut usual)?;
     let mut own = Found::default();
     match source {
         KeySource::Default | KeySource::None => own = usual,
@@ -91,6 +94,8 @@ pub(crate) fn take(
 #[derive(Default)]
 struct Found {
     credential: Option<Credential>,
+    /// A key of ours was shown where none is read from: it is not used, and goes no further.
+    has_stray: bool,
 }
 
 impl Found {
@@ -101,9 +106,18 @@ impl Found {
         }
     }
 
+    fn stray(&mut self) -> Result<(), Refusal> {
+        self.has_stray = true;
+        match self.credential {
+            None => Ok(()),
+            Some(_) => Err(RefusalCode::AmbiguousCredential.into()),
+        }
+    }
+
     /// Whether nothing was found elsewhere besides.
     fn alone(&self, elsewhere: Self) -> Result<(), Refusal> {
-        if self.credential.is_some() && elsewhere.credential.is_some() {
+        let is_elsewhere = elsewhere.credential.is_some() || elsewhere.has_stray;
+        if self.credential.is_some() && is_elsewhere {
             return Err(RefusalCode::AmbiguousCredential.into());
         }
         Ok(())
@@ -124,9 +138,10 @@ fn take_field(
     found.add(Credential::Field(field.remove()))
 }
 
-/// A Bearer token (RFC 6750 §2.1). One that does not begin with our prefix is the API's own where the
-/// key is read from elsewhere or none is asked for, and also beside `X-API-Key`; it is left.
-fn take_bearer(
+/// What `Authorization` shows. A Bearer token (RFC 6750 §2.1) is a credential; one that is not of our
+/// form is the API's own where the key is read from elsewhere or none is asked for, and also beside
+/// `X-API-Key`: it is left. A key of ours that stands there in another way goes no further either.
+fn take_authorization(
     headers: &mut HeaderMap,
     prefix: &str,
     may_be_any: bool,
@@ -138,26 +153,59 @@ fn take_bearer(
     if field.iter().nth(1).is_some() {
         return Err(RefusalCode::AmbiguousCredential.into());
     }
-    let Some(token) = bearer(field.get().as_bytes()) else {
-        return Ok(());
-    };
-    let is_ours = token
-        .strip_prefix(prefix.as_bytes())
-        .is_some_and(|rest| rest.starts_with(b"_"));
-    if is_ours || may_be_any && found.credential.is_none() {
-        let token = Zeroizing::new(token.to_vec());
+    let value = field.get().as_bytes();
+    let (scheme, rest) = scheme(value);
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");
+    if is_bearer && (is_ours(rest, prefix) || may_be_any && found.credential.is_none()) {
+        let token = Zeroizing::new(rest.to_vec());
         field.remove();
-        found.add(Credential::Part(token))?;
+        return found.add(Credential::Part(token));
+    }
+    if shows_ours(value, prefix) || has_basic_ours(scheme, rest, prefix) {
+        field.remove();
+        return found.stray();
     }
     Ok(())
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| token.trim_ascii())
+/// The scheme and what follows it; clients have been seen to put a tab between them.
+fn scheme(value: &[u8]) -> (&[u8], &[u8]) {
+    let end = value.iter().position(|byte| matches!(byte, b' ' | b'\t'));
+    let (scheme, rest) = value
+        .split_at_checked(end.unwrap_or(value.len()))
+        .unwrap_or_default();
+    (scheme, rest.trim_ascii())
 }
+
+/// Whether something begins as our secrets do.
+fn is_ours(text: &[u8], prefix: &str) -> bool {
+    text.strip_prefix(prefix.as_bytes())
+        .is_some_and(|rest| rest.starts_with(b"_"))
+}
+
+/// Whether any word of a field does: a token after whatever scheme, a parameter's value.
+fn shows_ours(value: &[u8], prefix: &str) -> bool {
+    let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b',' | b';' | b'=' | b'"' | b'\'');
+    value.split(between).any(|word| is_ours(word, prefix))
+}
+
+/// Whether the user or the password of `Basic` does (RFC 7617 §2).
+fn has_basic_ours(scheme: &[u8], rest: &[u8], prefix: &str) -> bool {
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return false;
+    }
+    let pair = LENIENT.decode(rest).map(Zeroizing::new).unwrap_or_default();
+    let mut parts = pair.splitn(2, |byte| *byte == b':');
+    parts.any(|part| is_ours(part, prefix))
+}
+
+/// Base64 with its padding or without, as servers take it.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 fn take_cookie(headers: &mut HeaderMap, name: &str, found: &mut Found) -> Result<(), Refusal> {
     let mut left = Vec::new();
@@ -343,6 +391,59 @@ mod tests {
             Ok(Some(OURS)),
             &["authorization: Bearer eyJ"],
         );
+    }
+
+    #[test]
+    fn a_key_in_authorization_is_ours_whatever_stands_before_it() {
+        let missing = Err(RefusalCode::MissingKey);
+        let ambiguous = Err(RefusalCode::AmbiguousCredential);
+        for value in [
+            "Bearer\tpk_live_x",
+            "bearer \t pk_live_x",
+            "BEARER   pk_live_x",
+        ] {
+            let fields = [("authorization", value)];
+            check(&fields, &KeySource::Default, Ok(Some(OURS)), &[]);
+        }
+        for value in [
+            "Token pk_live_x",
+            "ApiKey\tpk_live_x",
+            "pk_live_x",
+            "Token token=\"pk_live_x\", v=1",
+            "Digest username=pk_live_x",
+            // `pk_live_x:` and `user:pk_live_x`.
+            "Basic cGtfbGl2ZV94Og==",
+            "basic dXNlcjpwa19saXZlX3g",
+        ] {
+            let alone = [("authorization", value)];
+            let (taken, left, _) = take_from(&alone, None, &KeySource::Default);
+            assert_eq!(
+                (taken.map(|_| ()), left.len()),
+                (missing.map(|_: ()| ()), 0),
+                "{value}"
+            );
+            check(&alone, &KeySource::None, Ok(None), &[]);
+            let beside = [("x-api-key", OURS), ("authorization", value)];
+            check(&beside, &KeySource::Default, ambiguous, &[]);
+            let elsewhere = [("x-token", OURS), ("authorization", value)];
+            let source = KeySource::Header("x-token".into());
+            check(&elsewhere, &source, ambiguous, &[]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_in_authorization_is_left() {
+        for value in [
+            "Bearer eyJ.pk_.x",
+            "Basic dXNlcjpwYXNz",
+            "Basic not/base-64",
+            "Digest username=\"a\", realm=\"spk_x\"",
+            "Token xpk_live_x",
+        ] {
+            let fields = [("x-api-key", OURS), ("authorization", value)];
+            let left = format!("authorization: {value}");
+            check(&fields, &KeySource::Default, Ok(Some(OURS)), &[&left]);
+        }
     }
 
     #[test]

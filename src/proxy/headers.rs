@@ -39,7 +39,7 @@ pub(crate) fn inspect(headers: &HeaderMap, is_trusted: bool) -> Result<Dropped, 
             Fate::DropsUnlessTrusted if is_trusted => {}
             Fate::DropsUnlessTrusted => dropped.push(name.clone()),
             Fate::Refused => {
-                return Err(BAD.because("a field's name has `_` in place of `-`"));
+                return Err(BAD.because("a field's name could be taken for one of the gate's own"));
             }
         }
     }
@@ -80,13 +80,15 @@ enum Fate {
     Drops,
     /// Says where a request came from: believed from trusted proxies only.
     DropsUnlessTrusted,
-    /// Could be taken for a field of ours by a server that reads `_` as `-`, as CGI does.
+    /// Could be taken for a field of ours by a server that reads `_` as `-`, as CGI does, or whatever is
+    /// no letter and no digit, as some of its heirs do.
     Refused,
 }
 
 fn fate(name: &str) -> Fate {
-    if name.contains('_') {
-        let meant = name.replace('_', "-");
+    let is_odd = |byte: u8| byte != b'-' && !byte.is_ascii_alphanumeric();
+    if name.bytes().any(is_odd) {
+        let meant = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
         let is_twin = meant == "x-api-key" || fate(&meant) != Fate::Passes;
         return if is_twin { Fate::Refused } else { Fate::Passes };
     }
@@ -337,7 +339,10 @@ mod tests {
             );
         }
         assert_eq!(
-            dropped(&[("accept", "x"), ("x-custom_field", "x")], false),
+            dropped(
+                &[("accept", "x"), ("x-custom_field", "x"), ("a.b", "x")],
+                false
+            ),
             Ok(vec![])
         );
     }
@@ -350,6 +355,12 @@ mod tests {
             "x_portcullis_owner",
             "x_forwarded_for",
             "x-portcullis_env",
+            "x.portcullis.owner",
+            "x-portcullis!key-id",
+            "x-http.method-override",
+            "x~api^key",
+            "x|forwarded`for",
+            "transfer+encoding",
         ] {
             assert_eq!(
                 dropped(&[(name, "x")], true),

@@ -19,7 +19,7 @@ use crate::domain::key::{Facts, Key, Standing};
 use crate::domain::refusal::RefusalCode;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
-use crate::state::grants::Grants;
+use crate::state::grants::{Grants, Regrants};
 use crate::state::limiter::Slot;
 
 /// Half of a digest finds an entry; the other half is compared in constant time.
@@ -74,6 +74,34 @@ impl KeyCache {
     /// Forgets the keys that `keep` does not want, as after a snapshot that lacks them.
     pub fn retain(&self, keep: impl Fn(KeyId) -> bool) {
         self.by_hash.retain(|_, entry| keep(entry.id));
+    }
+
+    /// Gives keys the grants that take the place of theirs. The rest of them stays, their slots too.
+    pub fn regrant(&self, regrants: &Regrants) {
+        if regrants.is_empty() {
+            return;
+        }
+        // Found first, changed then: no shard is kept from requests for longer than one key takes.
+        let affected: Vec<Half> = self
+            .by_hash
+            .iter()
+            .filter(|entry| regrants.instead_of(&entry.grants).is_some())
+            .map(|entry| *entry.key())
+            .collect();
+        for half in affected {
+            let Some(mut entry) = self.by_hash.get_mut(&half) else {
+                continue;
+            };
+            let Some(grants) = regrants.instead_of(&entry.grants) else {
+                continue;
+            };
+            match Arc::get_mut(&mut entry) {
+                // Nobody sees an entry that only the map has, so this one is as good as another; and an
+                // idle key is not given the slot that a second entry would have to share with it.
+                Some(unseen) => unseen.grants = grants,
+                None => *entry = Arc::new(entry.granted(grants)),
+            }
+        }
     }
 
     fn entry(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
@@ -141,6 +169,22 @@ impl KeyEntry {
             expires_at: key.settings.expires_at.unwrap_or(Timestamp::NEVER),
             slot,
             versions: versions.collect(),
+        }
+    }
+
+    /// The same key with other grants.
+    fn granted(&self, grants: Arc<Grants>) -> Self {
+        let slot = OnceLock::new();
+        // A set cell keeps its value, and this one is new.
+        let _ = slot.set(Arc::clone(self.slot()));
+        Self {
+            id: self.id,
+            owner: self.owner,
+            grants,
+            standing: self.standing,
+            expires_at: self.expires_at,
+            slot,
+            versions: self.versions.clone(),
         }
     }
 
@@ -254,6 +298,41 @@ mod tests {
             Err(RefusalCode::KeyRevoked)
         );
         assert_eq!(before.admits(&version, at(2_000)), Ok(()));
+    }
+
+    #[test]
+    fn other_grants_change_nothing_else_of_a_key() {
+        use crate::domain::product::Product;
+        use crate::state::grants::GrantBook;
+
+        let product = |scope: &str| Product {
+            name: "starter".into(),
+            scopes: vec![scope.parse().unwrap()],
+            ..Product::default()
+        };
+        let mut book = GrantBook::new(vec![product("a")], Arc::default());
+        let cache = KeyCache::default();
+        let [idle, busy, other] = [1, 2, 3].map(|byte| {
+            let mut key = key(byte);
+            if byte < 3 {
+                key.settings.products = vec!["starter".into()];
+            }
+            cache.put(&key, book.grants(&key));
+            key.versions[0].hash
+        });
+        let (before, _) = cache.find(&busy).unwrap();
+
+        cache.regrant(&book.set_products(vec![product("b")]));
+
+        let scopes = |hash| cache.find(hash).unwrap().0.grants.scopes_line.clone();
+        assert_eq!(
+            [scopes(&idle), scopes(&busy), scopes(&other)],
+            ["b", "b", ""]
+        );
+        assert_eq!(before.grants.scopes_line, "a");
+        let (after, _) = cache.find(&busy).unwrap();
+        assert!(Arc::ptr_eq(before.slot(), after.slot()));
+        assert!(cache.find(&idle).unwrap().0.slot.get().is_none());
     }
 
     #[test]

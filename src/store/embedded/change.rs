@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::tables::{millis, revision, set_revision, strange};
-use super::{feed, tables};
+use super::{feed, rules, tables};
 use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::id::KeyId;
@@ -117,6 +117,9 @@ pub(super) fn put_other(
         Write::Owner(owner) => put_owner(transaction, owner),
         Write::Token(token) => put_token(transaction, token),
         Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
+        Write::Product(_) | Write::Policy(_) | Write::RotationRule(_) | Write::Gone(_) => {
+            rules::put(transaction, write)
+        }
         Write::Key(_) => Ok(()),
     }
 }

@@ -7,7 +7,7 @@
 //! | `tables` | its tables, and how older ones become them |
 //! | `writer` | the one thread that writes: what waits is put into one transaction (group commit) |
 //! | `readers` | a few read-only connections, off the async threads |
-//! | `change` | puts a change into the tables · `feed` keeps it for those who follow |
+//! | `change` | puts a change into the tables · `rules` those of its rules · `feed` keeps it for those who follow |
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
 //! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
 //!
@@ -24,6 +24,7 @@ mod file;
 mod lists;
 mod readers;
 mod replace;
+mod rules;
 mod snapshot;
 mod store;
 mod tables;

@@ -77,7 +77,7 @@ fn drop_indexes(transaction: &Connection) -> Result<Vec<String>, Fault> {
 }
 
 /// What a mirror takes from its store.
-const CONTROL_TABLES: [&str; 9] = [
+const CONTROL_TABLES: [&str; 10] = [
     "keys",
     "key_list",
     "key_hash",
@@ -86,5 +86,6 @@ const CONTROL_TABLES: [&str; 9] = [
     "owners",
     "tokens",
     "receipts",
+    "rules",
     "feed",
 ];

@@ -192,7 +192,12 @@ async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError
                     });
                 }
             }
-            Write::Token(_) | Write::Receipt(_) => {}
+            Write::Token(_)
+            | Write::Receipt(_)
+            | Write::Product(_)
+            | Write::Policy(_)
+            | Write::RotationRule(_)
+            | Write::Gone(_) => {}
         }
     }
     Ok(())

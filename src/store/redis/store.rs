@@ -16,11 +16,13 @@ use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rules::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore, UsageStore,
+    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError, TokenStore,
+    UsageStore,
 };
 
 use super::commit;
@@ -215,6 +217,13 @@ impl TokenStore for RedisStore {
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError> {
         self.shared.mirror.tables().tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl RuleStore for RedisStore {
+    async fn rules(&self) -> Result<RuleSet, StoreError> {
+        self.shared.mirror.tables().rules().await
     }
 }
 

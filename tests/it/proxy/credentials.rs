@@ -1,5 +1,8 @@
 //! Where a key is read from, and that no upstream ever sees it.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+
 use crate::support::admin::Key;
 use crate::support::upstream::Seen;
 use crate::support::{Ask, Gateway, Upstream};
@@ -128,6 +131,34 @@ async fn a_keyless_route_asks_for_no_key_and_passes_none_on() {
     assert_eq!(own.await.status, 200);
     let seen = upstream.last();
     assert_eq!(seen.header("authorization"), Some("Bearer eyJ"));
+}
+
+#[tokio::test]
+async fn a_key_under_another_scheme_is_neither_used_nor_passed_on() {
+    let (upstream, gateway, key) = keyed("none").await;
+    let values = [
+        format!("Token {}", key.secret),
+        format!("ApiKey\t{}", key.secret),
+        key.secret.clone(),
+        format!("Basic {}", STANDARD.encode(format!("{}:", key.secret))),
+    ];
+    for value in &values {
+        let reply = gateway.get("/").header("authorization", value).await;
+        assert_eq!(reply.status, 200);
+        let seen = upstream.last();
+        assert_eq!(seen.header("authorization"), None, "{}", seen.head);
+    }
+    let (upstream, gateway, key) = keyed("default").await;
+    let tab = format!("Bearer\t{}", key.secret);
+    let reply = gateway.get("/").header("authorization", &tab).await;
+    assert_eq!((reply.status, upstream.requests()), (200, 1));
+    assert_eq!(upstream.last().header("authorization"), None);
+    let token = format!("Token {}", key.secret);
+    let reply = gateway.get("/").header("authorization", &token).await;
+    assert_eq!(reply.refusal(), "missing_key");
+    let both = gateway.get("/").with(&key).header("authorization", &token);
+    assert_eq!(both.await.refusal(), "ambiguous_credential");
+    assert_eq!(upstream.requests(), 1);
 }
 
 #[tokio::test]

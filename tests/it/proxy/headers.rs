@@ -78,6 +78,9 @@ async fn a_twin_of_a_field_of_ours_is_refused() {
         "X-Portcullis_Scopes",
         "X_API_Key",
         "X_Forwarded_For",
+        "X.Portcullis.Owner",
+        "X-Portcullis!Key-Id",
+        "X-HTTP.Method-Override",
     ] {
         let reply = gateway.get("/").with(&key).header(name, "x").await;
         assert_eq!(reply.refusal(), "bad_request", "{name}");

@@ -6,7 +6,8 @@
 -- KEYS  meta, feed, audit, then where each write goes
 -- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
 --       about how many entries the feed keeps, number of writes,
---       then for each write: kind (k key, o owner, t token, r receipt), id, record, seconds to live (0: for ever),
+--       then for each write: kind (k key, o owner, t token, r receipt, p product, l policy, a rule of automatic
+--       rotation, x one of the last three is gone), id, record, seconds to live (0: for ever),
 --       then the audit entries
 -- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
 --       | {'REVIVE', id} | {'DAMAGED', why}
@@ -73,6 +74,8 @@ for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   if ARGV[at] == 'r' then
     redis.call('SET', KEYS[3 + i], ARGV[at + 2], 'EX', ARGV[at + 3])
+  elseif ARGV[at] == 'x' then
+    redis.call('HDEL', KEYS[3 + i], ARGV[at + 1])
   else
     redis.call('HSET', KEYS[3 + i], ARGV[at + 1], ARGV[at + 2])
   end
