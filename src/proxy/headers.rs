@@ -43,6 +43,9 @@ pub(crate) fn inspect(headers: &HeaderMap, is_trusted: bool) -> Result<Dropped, 
             }
         }
     }
+    if !dropped.contains(&CONNECTION) {
+        return Ok(dropped);
+    }
     for line in headers.get_all(CONNECTION) {
         for name in line
             .as_bytes()

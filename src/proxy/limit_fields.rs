@@ -1,8 +1,10 @@
 //! What a client is told of its limits: `RateLimit` and `RateLimit-Policy`, and the older fields.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::proxy::admit::Tightest;
+use crate::proxy::digits;
 use crate::proxy::headers::{
     LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET, RATE_LIMIT, RATE_LIMIT_POLICY,
 };
@@ -32,13 +34,19 @@ impl LimitFields {
             (one, other) => one.or(other).cloned(),
         };
         // Rounded up: after these seconds the bucket is whole, not a little before.
-        let whole_in = tightest.level.whole_in.as_nanos().div_ceil(1_000_000_000);
-        let whole_in_s = u64::try_from(whole_in).unwrap_or(u64::MAX);
+        let whole_in = tightest.level.whole_in;
+        let whole_in_s = whole_in.as_secs() + u64::from(whole_in.subsec_nanos() > 0);
         let remaining = tightest.level.remaining;
-        let level = format!("\"{}\";r={remaining};t={whole_in_s}", tightest.limit.name);
+        let mut level = Vec::with_capacity(tightest.limit.name.len() + LEVEL_BYTES);
+        level.push(b'"');
+        level.extend_from_slice(tightest.limit.name.as_bytes());
+        level.extend_from_slice(b"\";r=");
+        digits::write::<10>(&mut level, remaining.into());
+        level.extend_from_slice(b";t=");
+        digits::write::<10>(&mut level, whole_in_s);
         Self {
             policy,
-            level: HeaderValue::from_str(&level).ok(),
+            level: HeaderValue::from_maybe_shared(Bytes::from(level)).ok(),
             burst: tightest.limit.limit.burst.get(),
             remaining,
             whole_in_s,
@@ -59,3 +67,6 @@ impl LimitFields {
         }
     }
 }
+
+/// The most that a level has besides a limit's name: quotes, parameters, two numbers.
+const LEVEL_BYTES: usize = 8 + 10 + 20;
