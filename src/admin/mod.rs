@@ -13,6 +13,7 @@ mod auth;
 mod cursor;
 mod etag;
 pub mod gate;
+pub(crate) mod holder;
 mod keys;
 mod live;
 mod problem;

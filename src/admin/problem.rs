@@ -59,6 +59,8 @@ codes! {
     KeyRevoked = "key_revoked" CONFLICT "Key revoked";
     /// An expired key is given new life by a rotation only.
     KeyExpired = "key_expired" CONFLICT "Key expired";
+    /// Five versions of the key are live.
+    TooManyVersions = "too_many_versions" CONFLICT "Too many live versions";
     /// The secret belongs to another key.
     DuplicateSecret = "duplicate_secret" CONFLICT "Secret already known";
     /// The key must be unprotected first.
@@ -212,11 +214,17 @@ impl From<ControlError> for Problem {
                 "a token that is bound to one owner may not do this",
             ),
             ControlError::Invalid(faults) => Self::faults(Code::Invalid, faults),
+            ControlError::Lifecycle(LifecycleError::NoSuchVersion) => Self::not_found(),
             ControlError::Lifecycle(step) => Self::new(
                 match step {
                     LifecycleError::Revoked => Code::KeyRevoked,
                     LifecycleError::Protected => Code::Protected,
                     LifecycleError::Expired => Code::KeyExpired,
+                    LifecycleError::TooManyVersions => Code::TooManyVersions,
+                    LifecycleError::PendingVersion
+                    | LifecycleError::CurrentVersion
+                    | LifecycleError::VersionRevoked => Code::Conflict,
+                    LifecycleError::NoSuchVersion => Code::NotFound,
                 },
                 step.to_string(),
             ),

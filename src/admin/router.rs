@@ -26,7 +26,7 @@ use crate::state::tap::Tap;
 /// What the admin API is made of.
 pub struct Services {
     /// Keys.
-    pub keys: KeyService,
+    pub keys: Arc<KeyService>,
     /// Their owners.
     pub owners: OwnerService,
     /// Who may call.

@@ -7,6 +7,7 @@ use crate::admin::gate::{
 };
 use crate::control::flush::Flush;
 use crate::control::sync::AppliedRevision;
+use crate::control::writer::Writer;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::time::{Clock, Timestamp};
 use crate::proxy::Plane;
@@ -20,6 +21,7 @@ pub(crate) struct Description {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) applied: AppliedRevision,
     pub(crate) flush: Arc<Flush>,
+    pub(crate) writer: Arc<Writer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -234,6 +236,9 @@ impl Description {
             if contact.is_up { 0.0 } else { silent_for },
         );
         out.one(metrics::QUARANTINED, contact.quarantined as f64);
+        let events = self.writer.told().counts();
+        let events = events.map(|(kind, count)| (vec![("kind", kind.as_str())], count as f64));
+        out.add(metrics::EVENTS, events);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
         out.one(
             metrics::READY,

@@ -18,15 +18,15 @@ use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
-use crate::control::rules::RuleBook;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
-use crate::proxy::{self, Connections, Door, LogWriter, Plane, Socket, Stage};
+use crate::proxy::{self, Connections, Door, LogWriter, OwnLimits, Plane, Socket, Stage};
 use crate::state::counters::Counters;
+use crate::state::desk::Desk;
 use crate::state::failures::Failures;
 use crate::state::grants::GrantBook;
 use crate::state::keys::KeyCache;
@@ -91,12 +91,10 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let routes = Arc::new(route_table(&config, &limits)?);
     let cache = Arc::<KeyCache>::default();
     let readiness = Arc::<Readiness>::default();
-    let rule_book = Arc::new(RuleBook::new(config.products.clone()));
     let sync = Arc::new(Sync::new(
         Arc::clone(&store),
         Arc::clone(&cache),
         GrantBook::new(config.products.clone(), Arc::clone(&limits)),
-        Arc::clone(&rule_book),
         Arc::clone(&readiness),
         Arc::clone(&clock),
         config.fleet.max_staleness,
@@ -126,6 +124,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     getrandom::fill(&mut boot).map_err(StartError::Random)?;
     let (log_writer, log) = access_log(&config.access_log)?;
     let recorder = UsageRecorder::new(cores);
+    let desk = Arc::<Desk>::default();
     let plane = Arc::new(Plane {
         clock: Arc::clone(&clock),
         keys: Arc::clone(&cache),
@@ -135,6 +134,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         counters: Counters::new(cores, routes.routes().len()),
         tap: Arc::new(Tap::default()),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
+        desk: Arc::clone(&desk),
+        own_limits: OwnLimits::new(&limits),
         readiness: Arc::clone(&readiness),
         log: log_writer,
         bounds: config.bounds.clone(),
@@ -186,17 +187,21 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         store: Arc::clone(&store),
         applied,
         flush: Arc::clone(&flush),
+        writer: Arc::clone(&writer),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
     };
+    let keys = Arc::new(KeyService::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&writer),
+        rules,
+    ));
+    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), desk);
+    tasks.spawn("holders", holders);
     let services = admin::Services {
-        keys: KeyService::new(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            Arc::clone(&writer),
-            rules,
-        ),
+        keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),

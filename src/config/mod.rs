@@ -7,6 +7,7 @@
 //! come from it.
 
 mod admin;
+mod audit;
 mod bounds;
 mod environment;
 mod fault;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+use crate::domain::audit::Action;
 use crate::domain::product::Product;
 use crate::domain::route::Route;
 use crate::domain::secret::Hasher;
@@ -69,6 +71,8 @@ pub struct Config {
     pub keys: Keys,
     /// Where a line per request goes.
     pub access_log: AccessLog,
+    /// What the audit log asks for.
+    pub audit: Audit,
     /// Behaviour among several gates.
     pub fleet: Fleet,
     /// Proxies whose forwarding headers are believed.
@@ -169,6 +173,13 @@ pub struct Keys {
     pub envs: Vec<String>,
     /// How secrets are hashed.
     pub hasher: Hasher,
+}
+
+/// What the audit log asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// What is refused without a reason.
+    pub require_reason: Vec<Action>,
 }
 
 /// Where a line per request goes.

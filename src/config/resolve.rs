@@ -13,7 +13,8 @@ use super::table::{Absent, Field, Kind, List, Many, Nested, Table};
 use super::units::{HOUR, Unit};
 use super::walk::Walk;
 use super::{
-    AccessLog, Config, admin, bounds, fleet, keys, listeners, products, routes, store, upstreams,
+    AccessLog, Config, admin, audit, bounds, fleet, keys, listeners, products, routes, store,
+    upstreams,
 };
 
 /// The whole file.
@@ -29,6 +30,7 @@ pub(super) static CONFIGURATION: Table = Table {
         &routes::ROUTES,
         &products::PRODUCTS,
         &keys::KEYS,
+        &audit::AUDIT,
         &ACCESS_LOG,
         &RATE_LIMIT_HEADERS,
         &TRUSTED_PROXIES,
@@ -191,6 +193,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         node: root.read(walk, &NODE).map(|read| read.value),
         data_dir,
         access_log: access_log(root, walk),
+        audit: audit::read(root, walk),
         fleet: fleet::read(root, walk),
         trusted_proxies: root
             .list(walk, &TRUSTED_PROXIES)

@@ -12,7 +12,7 @@ use crate::control::usage::Minutes;
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Tally, UsageBatch, UsageBucket, UsageRow};
-use crate::state::usage::{UsageKey, UsageRecorder};
+use crate::state::usage::{OWN_PATHS, UsageKey, UsageRecorder};
 use crate::store::{Store, StoreError};
 
 /// Carries counts to the store.
@@ -132,10 +132,11 @@ impl Flush {
 }
 
 fn route(routes: &[Arc<str>], index: u16) -> Arc<str> {
-    routes
-        .get(usize::from(index))
-        .cloned()
-        .unwrap_or_else(|| "unknown".into())
+    match routes.get(usize::from(index)) {
+        Some(name) => Arc::clone(name),
+        None if index == OWN_PATHS => "/.portcullis".into(),
+        None => "unknown".into(),
+    }
 }
 
 /// Counts of one minute, by key, version and route.

@@ -18,9 +18,9 @@ mod error;
 pub(crate) mod flush;
 pub mod keys;
 pub mod owners;
-pub mod rules;
 pub(crate) mod sync;
 pub mod tokens;
+pub mod told;
 pub mod usage;
 pub mod writer;
 

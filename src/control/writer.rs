@@ -8,8 +8,11 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::control::ControlError;
+use crate::control::told::Told;
 use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::event::Event;
+use crate::domain::id::EventId;
 use crate::store::{Store, StoreError};
 
 /// What this gate's cache has taken in.
@@ -59,6 +62,7 @@ pub struct Writer {
     store: Arc<dyn Store>,
     applied: Arc<dyn Applied>,
     turn: tokio::sync::Mutex<()>,
+    told: Told,
 }
 
 impl Writer {
@@ -69,6 +73,7 @@ impl Writer {
             store,
             applied,
             turn: tokio::sync::Mutex::new(()),
+            told: Told::default(),
         }
     }
 
@@ -94,6 +99,12 @@ impl Writer {
         }
     }
 
+    /// What this gate has told those outside.
+    #[must_use]
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
     async fn land<'a, T: Send>(
         &self,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
@@ -105,7 +116,7 @@ impl Writer {
             // Read before anything else: whatever the draft reads is at least as new as this.
             let expect = self.store.revision().await?;
             let Draft {
-                writes,
+                mut writes,
                 audit,
                 value,
             } = draft().await?;
@@ -115,6 +126,8 @@ impl Writer {
                     value,
                 });
             }
+            tell(&mut writes, &audit)?;
+            let events = events_of(&writes);
             let change = Change {
                 id: ChangeId(draw()?),
                 expect,
@@ -122,7 +135,10 @@ impl Writer {
                 audit,
             };
             match self.store.commit(change).await {
-                Ok(revision) => return Ok(Done { revision, value }),
+                Ok(revision) => {
+                    self.told.tell(&events);
+                    return Ok(Done { revision, value });
+                }
                 Err(StoreError::Conflict { .. }) => self.step_back(expect, attempt).await?,
                 Err(error) => return Err(error.into()),
             }
@@ -141,6 +157,25 @@ impl Writer {
         tokio::time::sleep(Duration::from_micros(most_us * u64::from(random) / 256)).await;
         Ok(())
     }
+}
+
+/// Adds the events that the audit entries are to those outside.
+fn tell(writes: &mut Vec<Write>, audit: &[AuditEntry]) -> Result<(), ControlError> {
+    for entry in audit {
+        let id = EventId::from_random(draw()?);
+        if let Some(event) = Event::telling(id, entry, writes) {
+            writes.push(Write::Event(event));
+        }
+    }
+    Ok(())
+}
+
+fn events_of(writes: &[Write]) -> Vec<Event> {
+    let events = writes.iter().filter_map(|write| match write {
+        Write::Event(event) => Some(event.clone()),
+        _ => None,
+    });
+    events.collect()
 }
 
 /// Random bytes from the system.

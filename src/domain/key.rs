@@ -233,7 +233,23 @@ impl VersionState {
     }
 }
 
+impl KeyVersion {
+    /// Whether it will never be admitted again, whatever becomes of its key.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_some() || self.retires_at.is_some_and(|end| end <= now)
+    }
+}
+
 impl Key {
+    /// The version that waits to become the current one.
+    #[must_use]
+    pub fn pending(&self, now: Timestamp) -> Option<&KeyVersion> {
+        self.versions
+            .iter()
+            .find(|version| version.activated_at.is_none() && !version.has_ended(now))
+    }
+
     /// The newest version that was ever activated; what the key's fingerprint is taken from.
     #[must_use]
     pub fn current(&self) -> Option<&KeyVersion> {

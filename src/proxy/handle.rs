@@ -14,6 +14,7 @@ use crate::proxy::body::{Outgoing, Pace, Upload, UploadMeter};
 use crate::proxy::credential::{self, Credential};
 use crate::proxy::forward::{self, Download, Outbound};
 use crate::proxy::headers;
+use crate::proxy::own;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
@@ -28,8 +29,8 @@ pub(crate) async fn handle(
     let (head, body) = request.into_parts();
     let mut request = Request::from_parts(head, ());
     let is_grpc = is_grpc(&request);
-    if request.uri().path() == "/.portcullis/ready" {
-        return ready(record);
+    if own::is_own(request.uri().path()) {
+        return Box::pin(own::answer(request, record)).await;
     }
     match pass(&mut request, body, &mut record).await {
         Ok((head, download)) => {
@@ -43,14 +44,7 @@ pub(crate) async fn handle(
             let body = Outgoing::download(download, idle.unwrap_or_default(), record);
             Response::from_parts(head, body)
         }
-        Err(Stop { refusal, allow }) => respond::local_reply(
-            &Halt {
-                refusal,
-                allow,
-                is_grpc,
-            },
-            record,
-        ),
+        Err(stop) => respond::local_reply(&stop.halt(is_grpc), record),
     }
 }
 
@@ -98,9 +92,20 @@ async fn pass(
 }
 
 /// Why a request stops here.
-struct Stop {
-    refusal: Refusal,
-    allow: Option<crate::domain::permission::Methods>,
+pub(crate) struct Stop {
+    pub(crate) refusal: Refusal,
+    pub(crate) allow: Option<crate::domain::permission::Methods>,
+}
+
+impl Stop {
+    /// The same, as the client is told.
+    pub(crate) fn halt(self, is_grpc: bool) -> Halt {
+        Halt {
+            refusal: self.refusal,
+            allow: self.allow,
+            is_grpc,
+        }
+    }
 }
 
 impl From<Refusal> for Stop {
@@ -119,7 +124,7 @@ impl From<RefusalCode> for Stop {
 }
 
 /// Writes down what the request is, for the log.
-fn describe(request: &Request<()>, target: &Target, record: &mut Record) {
+pub(crate) fn describe(request: &Request<()>, target: &Target, record: &mut Record) {
     record.method = Some(target.method);
     record.host = Some(Rc::clone(&target.host.name));
     record.path = Some(Rc::clone(&target.path));
@@ -137,7 +142,7 @@ fn describe(request: &Request<()>, target: &Target, record: &mut Record) {
 }
 
 /// A connection that was made for one name does not carry requests for another (RFC 9110 §15.5.20).
-fn ensure_directed(target: &Target, record: &Record) -> Result<(), Refusal> {
+pub(crate) fn ensure_directed(target: &Target, record: &Record) -> Result<(), Refusal> {
     match &record.peer().sni {
         Some((sni, names)) if !may_serve(names, sni, &target.host.name) => {
             Err(RefusalCode::Misdirected.into())
@@ -147,8 +152,8 @@ fn ensure_directed(target: &Target, record: &Record) -> Result<(), Refusal> {
 }
 
 fn find(target: &Target, record: &mut Record) -> Result<Arc<RouteState>, Stop> {
-    // The gate's own paths are nobody's route.
-    if target.path.starts_with("/.portcullis/") || &*target.path == "/.portcullis" {
+    // The gate's own paths are nobody's route, however they are spelt.
+    if own::is_own(&target.path) {
         return Err(RefusalCode::NoRoute.into());
     }
     let routes = &record.worker().plane.routes;
@@ -173,7 +178,7 @@ fn find(target: &Target, record: &mut Record) -> Result<Arc<RouteState>, Stop> {
 /// Whose credential it is, and whether that key may pass now.
 ///
 /// Wrong credentials are counted by address; a right one never is, whatever its neighbours did.
-fn authenticate(credential: &Credential, record: &mut Record) -> Result<(), Refusal> {
+pub(crate) fn authenticate(credential: &Credential, record: &mut Record) -> Result<(), Refusal> {
     let plane = Arc::clone(&record.worker().plane);
     if let Some(code) = plane.readiness.refusal() {
         return Err(code.into());
@@ -251,23 +256,6 @@ fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
 fn is_grpc(request: &Request<()>) -> bool {
     let kind = request.headers().get(CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// `GET /.portcullis/ready`, for load balancers.
-fn ready(record: Box<Record>) -> Response<Outgoing> {
-    let readiness = &record.worker().plane.readiness;
-    if readiness.is_ready() {
-        return respond::own("{\"ready\":true}", record);
-    }
-    let refusal = readiness.refusal().unwrap_or(RefusalCode::NotReady).into();
-    respond::local_reply(
-        &Halt {
-            refusal,
-            allow: None,
-            is_grpc: false,
-        },
-        record,
-    )
 }
 
 #[cfg(test)]

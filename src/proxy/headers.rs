@@ -278,13 +278,19 @@ pub(crate) fn client(headers: &HeaderMap, record: &Record) -> std::net::IpAddr {
     nearest
 }
 
-/// Takes out of an upstream's answer what was meant for this hop alone.
+/// Takes out of an upstream's answer what was meant for this hop alone, and what is ours to say of this
+/// request's key: one that echoes another's would mislead.
 pub(crate) fn for_client(headers: &mut HeaderMap) {
     let mut dropped = Dropped::new();
     for name in headers.keys() {
         if matches!(
             name.as_str(),
-            "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "transfer-encoding"
+                | "upgrade"
+                | "x-portcullis-key-retires"
         ) {
             dropped.push(name.clone());
         }
@@ -413,12 +419,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_loses_what_its_connection_names() {
+    fn an_answer_loses_what_its_connection_names_and_what_is_ours_to_say() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("connection", "x-hop, keep-alive"),
             ("keep-alive", "t"),
             ("x-hop", "1"),
+            ("x-portcullis-key-retires", "2026-01-01T00:00:00.000Z"),
             ("etag", "e"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));

@@ -13,6 +13,7 @@
 //! 6. [`headers`] makes the request what the upstream is to see; [`forward`] sends it over a connection
 //!    of the [`pool`] and brings the answer back; [`body`] carries both bodies and counts them.
 //!    [`limit_fields`] tells the client where its limits stand.
+//!    Paths of the gate's own, [`own`], go another way from step 3 on, and never this far.
 //! 7. Any step may halt: [`respond`] then writes the reply, which is the only place with status codes.
 //! 8. [`record`] closes exactly once, when the last byte is gone or nobody wants it any more: usage,
 //!    counters, [`access_log`], tap.
@@ -33,6 +34,7 @@ mod headers;
 mod health;
 mod limit_fields;
 mod listener;
+mod own;
 mod plane;
 mod pool;
 mod record;
@@ -46,6 +48,7 @@ mod worker;
 pub(crate) use access_log::LogWriter;
 pub(crate) use health::probe_all;
 pub(crate) use listener::{Socket, bind};
+pub(crate) use own::OwnLimits;
 pub(crate) use plane::{Connections, Plane, Stage};
 pub(crate) use tls::{CertificateNames, TlsError, server_config, upstream_config};
 pub(crate) use worker::{Door, run};

@@ -11,7 +11,9 @@ use crate::config::{Bounds, Deadlines};
 use crate::domain::secret::Hasher;
 use crate::domain::time::Clock;
 use crate::proxy::access_log::LogWriter;
+use crate::proxy::own::OwnLimits;
 use crate::state::counters::Counters;
+use crate::state::desk::Desk;
 use crate::state::failures::{Failures, neighbourhood};
 use crate::state::keys::KeyCache;
 use crate::state::readiness::Readiness;
@@ -31,6 +33,9 @@ pub(crate) struct Plane {
     pub(crate) counters: Counters,
     pub(crate) tap: Arc<Tap>,
     pub(crate) failures: Arc<Failures>,
+    /// Where requests leave what only the control plane can do.
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) own_limits: OwnLimits,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) log: LogWriter,
     pub(crate) bounds: Bounds,

@@ -21,7 +21,7 @@ use crate::state::keys::{CachedVersion, KeyEntry};
 use crate::state::routes::RouteState;
 use crate::state::tap::Finished;
 use crate::state::upstreams::EndpointState;
-use crate::state::usage::{Spent, UsageKey};
+use crate::state::usage::{OWN_PATHS, Spent, UsageKey};
 
 /// What is known of one request.
 #[derive(Debug)]
@@ -103,9 +103,15 @@ impl Record {
         self.opened_at
     }
 
-    /// The key passed and its limits were charged.
+    /// The key passed and its limits were charged. A pending version that gets here is confirmed.
     pub(crate) fn admit(&mut self) {
         self.is_admitted = true;
+        if let Some((entry, version)) = &self.key
+            && version.is_pending
+        {
+            let desk = &self.worker.plane.desk;
+            desk.first_uses.leave(entry.id, version.number);
+        }
     }
 
     /// Takes down where the limits stand now.
@@ -185,21 +191,25 @@ impl Record {
 
     /// Counts for the key; nothing for a request that showed none that is known.
     fn count_usage(&self, status: u16) {
-        let (Some((entry, version)), Some(route)) = (&self.key, &self.route) else {
+        let Some((entry, version)) = &self.key else {
             return;
+        };
+        let (route, cost) = match &self.route {
+            Some(route) => (route.index, route.route.cost),
+            None => (OWN_PATHS, 0),
         };
         let minutes = self.opened_at.wall.as_millis() / 60_000;
         let what = UsageKey {
             key: entry.id,
             version: version.number,
-            route: route.index,
+            route,
             minute: u32::try_from(minutes).unwrap_or(u32::MAX),
         };
         let usage = &self.worker.plane.usage;
         if self.is_admitted {
             let spent = Spent {
                 status,
-                cost: route.route.cost,
+                cost,
                 bytes_in: self.bytes_in(),
                 bytes_out: self.bytes_out,
             };

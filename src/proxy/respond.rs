@@ -127,13 +127,23 @@ fn grpc(halt: &Halt, mut response: Response<()>, record: Box<Record>) -> Respons
     response.map(|()| Outgoing::whole(Bytes::new(), record))
 }
 
-/// An answer of the gate's own that is no refusal.
-pub(crate) fn own(body: &'static str, mut record: Box<Record>) -> Response<Outgoing> {
-    record.reply(200, None);
-    let mut response = Response::new(Outgoing::whole(Bytes::from_static(body.as_bytes()), record));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, body.len().into());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+/// A 200 with this JSON.
+pub(crate) fn json(body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer on a path of the gate's own, which nobody is to keep.
+pub(crate) fn own(mut answer: Response<Bytes>, mut record: Box<Record>) -> Response<Outgoing> {
+    record.reply(answer.status().as_u16(), None);
+    let length = answer.body().len();
+    let headers = answer.headers_mut();
+    record.limit_fields(headers);
+    headers.insert(X_REQUEST_ID, record.request_id.clone());
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.map(|body| Outgoing::whole(body, record))
 }

@@ -8,6 +8,7 @@
 //! is never lost, and no change of a key refills its limits.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
@@ -19,7 +20,7 @@ use crate::domain::key::{Facts, Key, Standing};
 use crate::domain::refusal::RefusalCode;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
-use crate::state::grants::{Grants, Regrants};
+use crate::state::grants::Grants;
 use crate::state::limiter::Slot;
 
 /// Half of a digest finds an entry; the other half is compared in constant time.
@@ -29,13 +30,19 @@ type Half = [u8; 16];
 #[derive(Debug, Default)]
 pub struct KeyCache {
     by_hash: DashMap<Half, Arc<KeyEntry>, BuildHasherDefault<DigestHasher>>,
+    /// How many entries were replaced by one that lacks a secret of theirs.
+    forgotten: AtomicUsize,
 }
 
 impl KeyCache {
     /// Puts a key in, in place of what was known of it.
     pub fn put(&self, key: &Key, grants: Arc<Grants>) {
         let slot = OnceLock::new();
-        if let Some(known) = key.versions.iter().find_map(|v| self.entry(&v.hash)) {
+        let known = key.versions.iter().find_map(|version| {
+            // A secret that was forgotten may come again as another key's.
+            self.entry(&version.hash).filter(|held| held.id == key.id)
+        });
+        if let Some(known) = &known {
             // A set cell keeps its value, and this one is new.
             let _ = slot.set(Arc::clone(known.slot()));
         }
@@ -43,6 +50,30 @@ impl KeyCache {
         for version in &key.versions {
             self.by_hash
                 .insert(halves(&version.hash).0, Arc::clone(&entry));
+        }
+        if let Some(known) = known
+            && known.versions.iter().any(|v| !entry.has(v))
+        {
+            known.is_forgotten.store(true, Ordering::Release);
+            self.forgotten.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Lets go of the secrets that keys no longer have, whose tombstones were forgotten. Until then they
+    /// are refused as what they were. Nobody who looks a key up waits for this.
+    pub fn sweep(&self) {
+        if self.forgotten.swap(0, Ordering::AcqRel) == 0 {
+            return;
+        }
+        let is_gone = |entry: &KeyEntry| entry.is_forgotten.load(Ordering::Acquire);
+        let gone: Vec<Half> = self
+            .by_hash
+            .iter()
+            .filter(|held| is_gone(held))
+            .map(|held| *held.key())
+            .collect();
+        for half in gone {
+            self.by_hash.remove_if(&half, |_, held| is_gone(held));
         }
     }
 
@@ -76,34 +107,6 @@ impl KeyCache {
         self.by_hash.retain(|_, entry| keep(entry.id));
     }
 
-    /// Gives keys the grants that take the place of theirs. The rest of them stays, their slots too.
-    pub fn regrant(&self, regrants: &Regrants) {
-        if regrants.is_empty() {
-            return;
-        }
-        // Found first, changed then: no shard is kept from requests for longer than one key takes.
-        let affected: Vec<Half> = self
-            .by_hash
-            .iter()
-            .filter(|entry| regrants.instead_of(&entry.grants).is_some())
-            .map(|entry| *entry.key())
-            .collect();
-        for half in affected {
-            let Some(mut entry) = self.by_hash.get_mut(&half) else {
-                continue;
-            };
-            let Some(grants) = regrants.instead_of(&entry.grants) else {
-                continue;
-            };
-            match Arc::get_mut(&mut entry) {
-                // Nobody sees an entry that only the map has, so this one is as good as another; and an
-                // idle key is not given the slot that a second entry would have to share with it.
-                Some(unseen) => unseen.grants = grants,
-                None => *entry = Arc::new(entry.granted(grants)),
-            }
-        }
-    }
-
     fn entry(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
         self.by_hash
             .get(&halves(hash).0)
@@ -125,6 +128,8 @@ pub struct KeyEntry {
     /// Made at first use: most of a million keys are idle.
     slot: OnceLock<Arc<Slot>>,
     versions: SmallVec<[CachedVersion; 1]>,
+    /// Set when the entry that replaced this one lacks one of its secrets.
+    is_forgotten: AtomicBool,
 }
 
 /// [`Standing`] without its times.
@@ -139,12 +144,14 @@ enum EntryStanding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CachedVersion {
     rest: Half,
-    /// When its grace ends; never, while it is the newest.
+    /// When its grace ends; never, while nothing has set its end.
     pub retires_at: Timestamp,
     /// What may be shown of it.
     pub fingerprint: Fingerprint,
     /// Which version.
     pub number: u16,
+    /// Whether it waits to become the current one, which its first use makes it.
+    pub is_pending: bool,
     is_revoked: bool,
 }
 
@@ -155,6 +162,7 @@ impl KeyEntry {
             retires_at: version.retires_at.unwrap_or(Timestamp::NEVER),
             fingerprint: version.fingerprint,
             number: version.number,
+            is_pending: version.activated_at.is_none(),
             is_revoked: version.revoked_at.is_some(),
         });
         Self {
@@ -169,23 +177,12 @@ impl KeyEntry {
             expires_at: key.settings.expires_at.unwrap_or(Timestamp::NEVER),
             slot,
             versions: versions.collect(),
+            is_forgotten: AtomicBool::new(false),
         }
     }
 
-    /// The same key with other grants.
-    fn granted(&self, grants: Arc<Grants>) -> Self {
-        let slot = OnceLock::new();
-        // A set cell keeps its value, and this one is new.
-        let _ = slot.set(Arc::clone(self.slot()));
-        Self {
-            id: self.id,
-            owner: self.owner,
-            grants,
-            standing: self.standing,
-            expires_at: self.expires_at,
-            slot,
-            versions: self.versions.clone(),
-        }
+    fn has(&self, version: &CachedVersion) -> bool {
+        self.versions.iter().any(|own| own.rest == version.rest)
     }
 
     /// Whether `version` of this key may pass at `now`.
@@ -301,38 +298,38 @@ mod tests {
     }
 
     #[test]
-    fn other_grants_change_nothing_else_of_a_key() {
-        use crate::domain::product::Product;
-        use crate::state::grants::GrantBook;
-
-        let product = |scope: &str| Product {
-            name: "starter".into(),
-            scopes: vec![scope.parse().unwrap()],
-            ..Product::default()
-        };
-        let mut book = GrantBook::new(vec![product("a")], Arc::default());
+    fn a_forgotten_secret_is_unknown_and_the_others_keep_their_slot() {
         let cache = KeyCache::default();
-        let [idle, busy, other] = [1, 2, 3].map(|byte| {
-            let mut key = key(byte);
-            if byte < 3 {
-                key.settings.products = vec!["starter".into()];
-            }
-            cache.put(&key, book.grants(&key));
-            key.versions[0].hash
-        });
-        let (before, _) = cache.find(&busy).unwrap();
+        let first = key(7);
+        let new = lifecycle::NewVersion {
+            hash: KeyHash {
+                pepper: 0,
+                digest: [8; 32],
+            },
+            fingerprint: Fingerprint::from_bytes([8; 6]),
+        };
+        let terms = lifecycle::RotationTerms {
+            earlier: lifecycle::Earlier::Retire(lifecycle::Grace::NONE),
+            expires_at: None,
+        };
+        let rotated = lifecycle::rotate(first.clone(), new, terms, at(2_000)).unwrap();
+        cache.put(&rotated, Arc::default());
+        let slot = |hash| cache.find(hash).map(|(entry, _)| Arc::clone(entry.slot()));
+        let before = slot(&new.hash).unwrap();
 
-        cache.regrant(&book.set_products(vec![product("b")]));
-
-        let scopes = |hash| cache.find(hash).unwrap().0.grants.scopes_line.clone();
-        assert_eq!(
-            [scopes(&idle), scopes(&busy), scopes(&other)],
-            ["b", "b", ""]
+        cache.put(
+            &lifecycle::forget_tombstones(rotated, at(2_001)),
+            Arc::default(),
         );
-        assert_eq!(before.grants.scopes_line, "a");
-        let (after, _) = cache.find(&busy).unwrap();
-        assert!(Arc::ptr_eq(before.slot(), after.slot()));
-        assert!(cache.find(&idle).unwrap().0.slot.get().is_none());
+        let (tombstone, version) = cache.find(&first.versions[0].hash).unwrap();
+        assert_eq!(
+            tombstone.admits(&version, at(3_000)),
+            Err(RefusalCode::KeyRetired)
+        );
+        cache.sweep();
+        assert!(cache.find(&first.versions[0].hash).is_none());
+        assert!(Arc::ptr_eq(&before, &slot(&new.hash).unwrap()));
+        assert_eq!(cache.len(), 1);
     }
 
     #[test]

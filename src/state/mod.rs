@@ -6,14 +6,18 @@
 //! | [`limiter`] limits and their state | every request | every request |
 //! | [`routes`] [`upstreams`] where requests go | `app`, at start; health checks | every request |
 //! | [`usage`] [`counters`] what happened | every request | `control::flush`; `/metrics` |
+//! | [`desk`] what requests want of the control plane | a request that does | `control`, `admin` |
 //! | [`tap`] requests as they finish | every request, while someone watches | `/admin/live` |
 //!
 //! Nothing here outlives the process, and nothing that matters is lost with it: keys come back from the
 //! store, a limit starts whole, and usage is flushed every second and at the end.
 
 pub(crate) mod counters;
+pub mod desk;
 pub(crate) mod failures;
+pub mod first_uses;
 pub mod grants;
+pub mod holders;
 pub mod keys;
 pub mod limiter;
 pub(crate) mod readiness;

@@ -20,11 +20,14 @@ pub struct UsageKey {
     pub key: KeyId,
     /// By which version.
     pub version: u16,
-    /// On which route, by its number in the table.
+    /// On which route, by its number in the table, or [`OWN_PATHS`].
     pub route: u16,
     /// In which minute since 1970.
     pub minute: u32,
 }
+
+/// The number of what is no route: the gate's own paths.
+pub const OWN_PATHS: u16 = u16::MAX;
 
 /// The counts of one core.
 #[derive(Debug, Default)]

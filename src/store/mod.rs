@@ -20,11 +20,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::change::{Change, Receipt, Revision};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
-use crate::domain::rules::RuleSet;
 use crate::domain::time::Timestamp;
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
@@ -32,7 +32,7 @@ use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
-pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + RuleStore + UsageStore {
+pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + UsageStore + EventStore {
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
 
@@ -192,14 +192,19 @@ pub trait TokenStore: Send + Sync {
     ) -> Result<Page<AdminToken>, StoreError>;
 }
 
-/// Products, policies and rules of automatic rotation.
+/// The outbox: what is to be told to those outside.
 #[async_trait]
-pub trait RuleStore: Send + Sync {
-    /// All of them, as of one revision: there are few. One that cannot be read is set aside and counted.
+pub trait EventStore: Send + Sync {
+    /// The events that lie after `after`, in the order of their changes, at most `most`. About the last
+    /// 100,000 are kept.
     ///
     /// # Errors
-    /// If the store cannot be read at all.
-    async fn rules(&self) -> Result<RuleSet, StoreError>;
+    /// If the store cannot be read.
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError>;
 }
 
 /// Counts.

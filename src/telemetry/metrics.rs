@@ -63,6 +63,7 @@ metrics! {
     STALENESS = Gauge "portcullis_store_staleness_seconds" "How long ago the store last answered.";
     QUARANTINED = Gauge "portcullis_store_quarantined_records" "Records that could not be read and were set aside.";
     USAGE_WAITING = Gauge "portcullis_usage_rows_waiting" "Rows of usage the store has not taken yet.";
+    EVENTS = Counter "portcullis_events_total" "Events that landed in the outbox by this gate, by kind.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";
     READY = Gauge "portcullis_ready" "Whether the gate may take traffic (1) or not (0).";
     BUILD = Gauge "portcullis_build_info" "Always 1; the version is a label.";

@@ -4,6 +4,7 @@
 mod admin;
 mod cli;
 mod config;
+mod keys;
 mod process;
 mod proxy;
 mod store;

@@ -14,6 +14,7 @@ use crate::domain::permission::{Method, Methods};
 use crate::domain::route::{HostMatch, PathMatch, Route};
 use crate::state::limiter::{LimitBook, NamedLimit, Slot, policy};
 use crate::state::upstreams::UpstreamState;
+use crate::state::usage::OWN_PATHS;
 
 /// A route as a request meets it.
 #[derive(Debug)]
@@ -80,7 +81,10 @@ impl RouteTable {
             any: Node::default(),
         };
         for (route, index) in routes.iter().zip(0_usize..) {
-            let index = u16::try_from(index).map_err(|_| TableError::TooMany)?;
+            let index = u16::try_from(index)
+                .ok()
+                .filter(|index| *index != OWN_PATHS);
+            let index = index.ok_or(TableError::TooMany)?;
             let upstream = table
                 .upstreams
                 .iter()

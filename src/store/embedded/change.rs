@@ -4,9 +4,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::tables::{millis, revision, set_revision, strange};
-use super::{feed, rules, tables};
+use super::{feed, outbox, tables};
 use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::event::EventPlace;
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, KeyVersion, Standing};
 use crate::domain::owner::Owner;
@@ -93,11 +94,19 @@ fn write_all(
     claim: Claim,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    for write in &change.writes {
+    let mut tells = false;
+    for (index, write) in (0..).zip(&change.writes) {
         match write {
             Write::Key(key) => put_key(transaction, key, claim)?,
+            Write::Event(event) => {
+                outbox::put(transaction, EventPlace { revision, index }, event)?;
+                tells = true;
+            }
             other => put_other(transaction, other, now)?,
         }
+    }
+    if tells {
+        outbox::trim(transaction, outbox::EVENTS_MAX)?;
     }
     for entry in &change.audit {
         put_audit(transaction, revision, entry)?;
@@ -117,10 +126,8 @@ pub(super) fn put_other(
         Write::Owner(owner) => put_owner(transaction, owner),
         Write::Token(token) => put_token(transaction, token),
         Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
-        Write::Product(_) | Write::Policy(_) | Write::RotationRule(_) | Write::Gone(_) => {
-            rules::put(transaction, write)
-        }
-        Write::Key(_) => Ok(()),
+        // Keys and events lie in places of their own.
+        Write::Key(_) | Write::Event(_) => Ok(()),
     }
 }
 

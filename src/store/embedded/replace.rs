@@ -86,6 +86,6 @@ const CONTROL_TABLES: [&str; 10] = [
     "owners",
     "tokens",
     "receipts",
-    "rules",
+    "events",
     "feed",
 ];

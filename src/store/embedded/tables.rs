@@ -89,12 +89,6 @@ CREATE TABLE receipts (
     record BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX receipts_by_time ON receipts (at);
-CREATE TABLE rules (
-    kind TEXT NOT NULL,
-    id TEXT NOT NULL,
-    record BLOB NOT NULL,
-    PRIMARY KEY (kind, id)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
@@ -107,6 +101,15 @@ CREATE TABLE audit (
     owner TEXT,
     record BLOB NOT NULL
 ) STRICT;
+CREATE TABLE events (
+    revision INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (revision, at)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE feed (
     revision INTEGER PRIMARY KEY,
     change BLOB NOT NULL UNIQUE,

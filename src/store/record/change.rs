@@ -5,14 +5,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{decode_audit, encode_audit};
+use super::event::{decode_event, encode_event};
 use super::form::{Blob, Bytes, DecodeError, decode, encode};
 use super::key::{decode_key, encode_key};
 use super::owner::{
     decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
-};
-use super::rules::{
-    decode_gone, decode_policy, decode_product, decode_rotation_rule, encode_gone, encode_policy,
-    encode_product, encode_rotation_rule,
 };
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 
@@ -77,10 +74,7 @@ impl From<&Write> for StoredWrite<'_> {
             Write::Owner(owner) => (OWNER, encode_owner(owner)),
             Write::Token(token) => (TOKEN, encode_token(token)),
             Write::Receipt(receipt) => (RECEIPT, encode_receipt(receipt)),
-            Write::Product(product) => (PRODUCT, encode_product(product)),
-            Write::Policy(policy) => (POLICY, encode_policy(policy)),
-            Write::RotationRule(rule) => (ROTATION_RULE, encode_rotation_rule(rule)),
-            Write::Gone(gone) => (GONE, encode_gone(gone)),
+            Write::Event(event) => (EVENT, encode_event(event)),
         };
         Self {
             what,
@@ -97,10 +91,7 @@ impl StoredWrite<'_> {
             OWNER => decode_owner(record).map(Write::Owner),
             TOKEN => decode_token(record).map(Write::Token),
             RECEIPT => decode_receipt(record).map(Write::Receipt),
-            PRODUCT => decode_product(record).map(Write::Product),
-            POLICY => decode_policy(record).map(Write::Policy),
-            ROTATION_RULE => decode_rotation_rule(record).map(Write::RotationRule),
-            GONE => decode_gone(record).map(Write::Gone),
+            EVENT => decode_event(record).map(Write::Event),
             _ => Err(DecodeError::Value("what")),
         }
     }
@@ -110,7 +101,4 @@ const KEY: &str = "key";
 const OWNER: &str = "owner";
 const TOKEN: &str = "token";
 const RECEIPT: &str = "receipt";
-const PRODUCT: &str = "product";
-const POLICY: &str = "policy";
-const ROTATION_RULE: &str = "rotation_rule";
-const GONE: &str = "gone";
+const EVENT: &str = "event";

@@ -10,21 +10,18 @@
 
 mod audit;
 mod change;
+mod event;
 mod form;
 mod key;
 mod owner;
-mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use audit::{decode_audit, encode_audit};
 pub use change::{decode_change, encode_change};
+pub use event::{decode_event, encode_event};
 pub use form::DecodeError;
 pub use key::{decode_key, encode_key};
 pub use owner::{
     decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
-};
-pub use rules::{
-    decode_gone, decode_policy, decode_product, decode_rotation_rule, encode_gone, encode_policy,
-    encode_product, encode_rotation_rule,
 };

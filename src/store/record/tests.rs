@@ -13,7 +13,8 @@ use super::form::{FORMAT, encode};
 use super::*;
 use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome, RotationNote};
 use crate::domain::change::{Change, ChangeId, Receipt, Revision, Write};
-use crate::domain::id::{AuditId, KeyId, OwnerId, TokenId};
+use crate::domain::event::{Event, EventKind};
+use crate::domain::id::{AuditId, EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Risk, Standing};
 use crate::domain::limit::{Enforce, LimitMode, Period, Quota, Rate, RateLimit, Unit};
 use crate::domain::owner::{Owner, OwnerKind};
@@ -262,6 +263,15 @@ fn receipt(key: KeyId) -> Receipt {
     }
 }
 
+/// A rotation, told of with whatever there is to tell.
+fn event(key: &Key, entry: &AuditEntry) -> Event {
+    let id = EventId::from_random([3; 10]);
+    let mut event = Event::about_key(id, EventKind::KeyRotated, key, entry.timestamp);
+    event.new_key = key.versions.first().map(|version| version.fingerprint);
+    event.say("metadata", key.settings.metadata.clone());
+    event
+}
+
 fn change(key: Key, entry: AuditEntry) -> Change {
     let (owner, token) = (owner(key.owner, None), token(Some(key.owner), None));
     Change {
@@ -269,6 +279,7 @@ fn change(key: Key, entry: AuditEntry) -> Change {
         expect: Revision(u64::MAX),
         writes: vec![
             Write::Receipt(receipt(key.id)),
+            Write::Event(event(&key, &entry)),
             Write::Key(key),
             Write::Owner(owner),
             Write::Token(token),

@@ -116,7 +116,7 @@ fn call(shared: &Shared, change: &Change, stand: Stand) -> Result<Call, Fault> {
         call.bytes(write.kind.letter())
             .bytes(write.id)
             .bytes(write.record)
-            .number(write.kind.lives_s());
+            .number(write.kind.kept());
     }
     for entry in audit {
         call.bytes(entry);
@@ -192,12 +192,7 @@ async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError
                     });
                 }
             }
-            Write::Token(_)
-            | Write::Receipt(_)
-            | Write::Product(_)
-            | Write::Policy(_)
-            | Write::RotationRule(_)
-            | Write::Gone(_) => {}
+            Write::Token(_) | Write::Receipt(_) | Write::Event(_) => {}
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! Byte 0 is the frame's format, byte 1 the state (`A` active, `S` suspended, `R` revoked; all that scripts
 //! look at), bytes 2 to 9 the revision of its last write, big-endian. The body is [`crate::store::record`]'s.
 
-use crate::domain::change::{Gone, Revision, Write};
+use crate::domain::change::{Revision, Write};
 use crate::domain::key::{Key, Standing};
 use crate::domain::owner::Owner;
 use crate::domain::token::AdminToken;
@@ -35,14 +35,8 @@ pub(super) enum Kind {
     Token,
     /// A receipt.
     Receipt,
-    /// A product.
-    Product,
-    /// A policy.
-    Policy,
-    /// A rule of automatic rotation.
-    RotationRule,
-    /// That one of these three is gone: the script takes it out of its place.
-    Gone,
+    /// An event.
+    Event,
 }
 
 /// A record cannot be read; it is set aside.
@@ -58,15 +52,12 @@ pub(super) enum Unreadable {
 
 impl Kind {
     /// All there are.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 5] = [
         Self::Key,
         Self::Owner,
         Self::Token,
         Self::Receipt,
-        Self::Product,
-        Self::Policy,
-        Self::RotationRule,
-        Self::Gone,
+        Self::Event,
     ];
 
     /// Its letter.
@@ -76,10 +67,7 @@ impl Kind {
             Self::Owner => "o",
             Self::Token => "t",
             Self::Receipt => "r",
-            Self::Product => "p",
-            Self::Policy => "l",
-            Self::RotationRule => "a",
-            Self::Gone => "x",
+            Self::Event => "e",
         }
     }
 
@@ -88,17 +76,12 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.letter() == letter)
     }
 
-    /// How long it is kept, in seconds; 0 for ever.
-    pub(super) const fn lives_s(self) -> u64 {
+    /// How long it is kept, in seconds, 0 for ever; of events, about how many.
+    pub(super) const fn kept(self) -> u64 {
         match self {
             Self::Receipt => RECEIPT_LIVES_S,
-            Self::Key
-            | Self::Owner
-            | Self::Token
-            | Self::Product
-            | Self::Policy
-            | Self::RotationRule
-            | Self::Gone => 0,
+            Self::Event => EVENTS_KEPT,
+            Self::Key | Self::Owner | Self::Token => 0,
         }
     }
 }
@@ -130,37 +113,12 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
             id: hex(&receipt.digest),
             record: frame(b'A', revision, record::encode_receipt(receipt)),
         },
-        Write::Product(kept) => Placed {
-            place: names.table(Table::Products),
-            kind: Kind::Product,
-            id: kept.id.chars().to_owned(),
-            record: frame(b'A', revision, record::encode_product(kept)),
+        Write::Event(event) => Placed {
+            place: names.events(),
+            kind: Kind::Event,
+            id: event.id.chars().to_owned(),
+            record: frame(b'A', revision, record::encode_event(event)),
         },
-        Write::Policy(policy) => Placed {
-            place: names.table(Table::Policies),
-            kind: Kind::Policy,
-            id: policy.id.chars().to_owned(),
-            record: frame(b'A', revision, record::encode_policy(policy)),
-        },
-        Write::RotationRule(rule) => Placed {
-            place: names.table(Table::Rotation),
-            kind: Kind::RotationRule,
-            id: rule.id.chars().to_owned(),
-            record: frame(b'A', revision, record::encode_rotation_rule(rule)),
-        },
-        Write::Gone(gone) => {
-            let (table, id) = match gone {
-                Gone::Product(id) => (Table::Products, id.chars()),
-                Gone::Policy(id) => (Table::Policies, id.chars()),
-                Gone::RotationRule(id) => (Table::Rotation, id.chars()),
-            };
-            Placed {
-                place: names.table(table),
-                kind: Kind::Gone,
-                id: id.to_owned(),
-                record: frame(b'A', revision, record::encode_gone(gone)),
-            }
-        }
     }
 }
 
@@ -175,10 +133,7 @@ pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unrea
         Kind::Owner => record::decode_owner(body).map(Write::Owner),
         Kind::Token => record::decode_token(body).map(Write::Token),
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
-        Kind::Product => record::decode_product(body).map(Write::Product),
-        Kind::Policy => record::decode_policy(body).map(Write::Policy),
-        Kind::RotationRule => record::decode_rotation_rule(body).map(Write::RotationRule),
-        Kind::Gone => record::decode_gone(body).map(Write::Gone),
+        Kind::Event => record::decode_event(body).map(Write::Event),
     }
     .map_err(Unreadable::Body)?;
     Ok((revision, write))
@@ -227,6 +182,7 @@ const fn state_of_token(token: &AdminToken) -> u8 {
 const FORMAT: u8 = 1;
 const HEAD: usize = 10;
 const RECEIPT_LIVES_S: u64 = 24 * 3_600;
+const EVENTS_KEPT: u64 = 100_000;
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +234,6 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_letter(kind.letter()), Some(kind));
         }
-        assert_eq!(Kind::from_letter("z"), None);
+        assert_eq!(Kind::from_letter("x"), None);
     }
 }

@@ -18,6 +18,7 @@
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
+//! | `outbox` | events |
 //! | `store` | the contract, by all of these |
 
 mod commit;
@@ -28,6 +29,7 @@ mod follow;
 mod frame;
 mod mirror;
 mod names;
+mod outbox;
 mod period;
 mod reload;
 mod scripts;

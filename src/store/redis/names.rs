@@ -31,12 +31,6 @@ pub(super) enum Table {
     Owners,
     /// Admin tokens.
     Tokens,
-    /// Products.
-    Products,
-    /// Policies.
-    Policies,
-    /// Rules of automatic rotation.
-    Rotation,
 }
 
 impl Bucket {
@@ -65,9 +59,6 @@ impl Table {
         match self {
             Self::Owners => "owners",
             Self::Tokens => "tokens",
-            Self::Products => "products",
-            Self::Policies => "policies",
-            Self::Rotation => "rotation",
         }
     }
 }
@@ -93,6 +84,11 @@ impl Names {
     /// The audit log.
     pub(super) fn audit(&self) -> String {
         self.control("audit")
+    }
+
+    /// The outbox.
+    pub(super) fn events(&self) -> String {
+        self.control("events")
     }
 
     /// One of the hashes that keys lie in.

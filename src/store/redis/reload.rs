@@ -92,13 +92,7 @@ impl Reading<'_> {
                 self.pass(Kind::Key, &record).await?;
             }
         }
-        for (table, kind) in [
-            (Table::Owners, Kind::Owner),
-            (Table::Tokens, Kind::Token),
-            (Table::Products, Kind::Product),
-            (Table::Policies, Kind::Policy),
-            (Table::Rotation, Kind::RotationRule),
-        ] {
+        for (table, kind) in [(Table::Owners, Kind::Owner), (Table::Tokens, Kind::Token)] {
             self.table(&names.table(table), kind).await?;
         }
         self.changes_since(begun).await

@@ -12,16 +12,16 @@ use tracing::warn;
 
 use crate::config::RedisChoice;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
-use crate::domain::rules::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError, TokenStore,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
     UsageStore,
 };
 
@@ -32,6 +32,7 @@ use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
 use super::mirror::Mirror;
 use super::names::Names;
+use super::outbox;
 
 /// A store in Redis, shared by many gates.
 pub struct RedisStore {
@@ -221,9 +222,19 @@ impl TokenStore for RedisStore {
 }
 
 #[async_trait]
-impl RuleStore for RedisStore {
-    async fn rules(&self) -> Result<RuleSet, StoreError> {
-        self.shared.mirror.tables().rules().await
+impl EventStore for RedisStore {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        let ask = outbox::ask(&self.shared.names, after, most);
+        let events = outbox::read(self.shared.link.ask(&ask).await?);
+        events.map_err(|outbox::NotAnOutbox| StoreError::Corrupt {
+            table: "events",
+            key: self.shared.names.events(),
+            source: "it does not look like an outbox".into(),
+        })
     }
 }
 

@@ -95,7 +95,7 @@ impl Admin {
         let tap = Arc::new(Tap::default());
         let (closing, closed) = watch::channel(false);
         let services = Services {
-            keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()),
+            keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
             owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
             tokens: tokens(),
             usage: UsageService::new(store.clone(), minutes.clone()),
@@ -280,7 +280,7 @@ fn rules() -> Rules {
             name: "starter".into(),
             scopes: vec!["orders:read".parse().unwrap()],
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
-            ..Product::default()
+            quotas: Vec::new(),
         }],
     }
 }

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
+use portcullis::domain::event::{Event, EventPlace};
 use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
-use portcullis::domain::rules::RuleSet;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError, TokenStore,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
     UsageStore,
 };
 
@@ -164,13 +164,6 @@ impl TokenStore for Shaken {
 }
 
 #[async_trait]
-impl RuleStore for Shaken {
-    async fn rules(&self) -> Result<RuleSet, StoreError> {
-        self.inner.rules().await
-    }
-}
-
-#[async_trait]
 impl UsageStore for Shaken {
     async fn begin_epoch(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
         self.inner.begin_epoch(node, now).await
@@ -192,6 +185,17 @@ impl UsageStore for Shaken {
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
         self.inner.last_used(key).await
+    }
+}
+
+#[async_trait]
+impl EventStore for Shaken {
+    async fn events(
+        &self,
+        after: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+        self.inner.events(after, most).await
     }
 }
 

@@ -8,6 +8,7 @@ mod http1;
 mod http2;
 mod limits;
 mod observed;
+mod own;
 mod permissions;
 mod refusals;
 mod revocation;

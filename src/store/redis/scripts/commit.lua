@@ -6,8 +6,8 @@
 -- KEYS  meta, feed, audit, then where each write goes
 -- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
 --       about how many entries the feed keeps, number of writes,
---       then for each write: kind (k key, o owner, t token, r receipt, p product, l policy, a rule of automatic
---       rotation, x one of the last three is gone), id, record, seconds to live (0: for ever),
+--       then for each write: kind (k key, o owner, t token, r receipt, e event), id, record,
+--       seconds to live (0: for ever; of an event, about how many the outbox keeps),
 --       then the audit entries
 -- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
 --       | {'REVIVE', id} | {'DAMAGED', why}
@@ -50,7 +50,11 @@ end
 -- What was revoked stays so, whatever an older binary or a mistake asks for. The second byte is the state.
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
-  if ARGV[at] ~= 'r' then
+  if ARGV[at] == 'e' then
+    if is_ahead(KEYS[3 + i]) then
+      return {'DAMAGED', 'the outbox is ahead of the revision'}
+    end
+  elseif ARGV[at] ~= 'r' then
     local held = redis.call('HGET', KEYS[3 + i], ARGV[at + 1])
     if held and string.sub(held, 2, 2) == 'R' and string.sub(ARGV[at + 2], 2, 2) ~= 'R' then
       return {'REVIVE', ARGV[at + 1]}
@@ -74,8 +78,8 @@ for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   if ARGV[at] == 'r' then
     redis.call('SET', KEYS[3 + i], ARGV[at + 2], 'EX', ARGV[at + 3])
-  elseif ARGV[at] == 'x' then
-    redis.call('HDEL', KEYS[3 + i], ARGV[at + 1])
+  elseif ARGV[at] == 'e' then
+    redis.call('XADD', KEYS[3 + i], 'MAXLEN', '~', ARGV[at + 3], revision .. '-' .. (i - 1), 'e', ARGV[at + 2])
   else
     redis.call('HSET', KEYS[3 + i], ARGV[at + 1], ARGV[at + 2])
   end

@@ -1,13 +1,13 @@
-//! What may happen to a key: each step takes a key and gives back the key it becomes, or says why not.
+//! The steps of a key as a whole, and what its settings may be.
 
 use std::net::IpAddr;
 
-use super::id::{KeyId, OwnerId};
-use super::key::{Key, KeySettings, KeyVersion, Standing};
-use super::limit::RATE_MAX;
-use super::product::Product;
-use super::secret::{Fingerprint, KeyHash};
-use super::time::Timestamp;
+use crate::domain::id::{KeyId, OwnerId};
+use crate::domain::key::{Key, KeySettings, KeyVersion, Standing};
+use crate::domain::limit::RATE_MAX;
+use crate::domain::product::Product;
+use crate::domain::secret::{Fingerprint, KeyHash};
+use crate::domain::time::Timestamp;
 
 /// Why a step cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,9 +18,24 @@ pub enum LifecycleError {
     /// A protected key must be unprotected first.
     #[error("the key is protected; patch `protected` to false first")]
     Protected,
-    /// Resuming what is not suspended, or suspending what is expired.
-    #[error("the key has expired")]
+    /// An expired key is left as it is, but for a rotation that gives it a new end.
+    #[error("the key has expired; only a rotation with a new `expires_at` gives it a new life")]
     Expired,
+    /// Another version would be one too many to be live at once.
+    #[error("the key has five live versions; revoke one of them, or wait until one retires")]
+    TooManyVersions,
+    /// A version that was made before still waits to be used or confirmed.
+    #[error("a version of the key is pending already")]
+    PendingVersion,
+    /// The current version is ended by replacing it.
+    #[error("this is the current version; rotate the key with a grace of `0s` to end it")]
+    CurrentVersion,
+    /// A revoked version never comes back.
+    #[error("this version is revoked, which is final")]
+    VersionRevoked,
+    /// The key has no version of this number.
+    #[error("the key has no version of this number")]
+    NoSuchVersion,
 }
 
 /// One field of what was asked for that cannot be.
@@ -140,7 +155,16 @@ pub fn revoke(mut key: Key, now: Timestamp) -> Result<Key, LifecycleError> {
     Ok(key)
 }
 
-fn ensure_not_revoked(key: &Key) -> Result<(), LifecycleError> {
+/// Ends a key because its owner is switched off, protected or not.
+#[must_use]
+pub fn end_with_owner(mut key: Key, now: Timestamp) -> Key {
+    if !matches!(key.standing, Standing::Revoked { .. }) {
+        key.standing = Standing::Revoked { at: now };
+    }
+    key
+}
+
+pub(super) fn ensure_not_revoked(key: &Key) -> Result<(), LifecycleError> {
     if let Standing::Revoked { .. } = key.standing {
         Err(LifecycleError::Revoked)
     } else {
@@ -344,10 +368,17 @@ mod tests {
     }
 
     #[test]
-    fn a_protected_key_is_not_revoked() {
+    fn a_protected_key_ends_with_its_owner_only() {
         let mut protected = key();
         protected.settings.protected = true;
-        assert_eq!(revoke(protected, at(2_000)), Err(LifecycleError::Protected));
+        assert_eq!(
+            revoke(protected.clone(), at(2_000)),
+            Err(LifecycleError::Protected)
+        );
+        let ended = end_with_owner(protected, at(2_000));
+        assert_eq!(ended.status(at(2_000)), KeyStatus::Revoked);
+        let again = end_with_owner(ended.clone(), at(3_000));
+        assert_eq!(again, ended, "the time of its end stays");
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! The whole life of a key: versions and their ends, by every way there is to change them.
+
+mod interleavings;
