@@ -18,6 +18,7 @@ use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
+use crate::control::rules::RuleBook;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -91,10 +92,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let routes = Arc::new(route_table(&config, &limits)?);
     let cache = Arc::<KeyCache>::default();
     let readiness = Arc::<Readiness>::default();
+    let rule_book = Arc::new(RuleBook::new(config.products.clone()));
     let sync = Arc::new(Sync::new(
         Arc::clone(&store),
         Arc::clone(&cache),
         GrantBook::new(config.products.clone(), Arc::clone(&limits)),
+        Arc::clone(&rule_book),
         Arc::clone(&readiness),
         Arc::clone(&clock),
         config.fleet.max_staleness,

@@ -1,7 +1,7 @@
 //! `products`: bundles of permissions and limits that keys are given by name.
 
 use crate::domain::permission::Scope;
-use crate::domain::product::Product;
+use crate::domain::product::{Product, is_product_name};
 
 use super::fault::quoted;
 use super::limits::{QUOTAS, RATE_LIMITS, read_quotas, read_rates};
@@ -51,11 +51,7 @@ pub(super) fn read(root: &Section, walk: &mut Walk) -> Vec<Product> {
 
 fn product(named: &Named, walk: &mut Walk) -> Product {
     let section = &named.section;
-    let is_name = (1..=64).contains(&named.name.len())
-        && named.name.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
-        });
-    if !is_name {
+    if !is_product_name(&named.name) {
         walk.fault(
             section.path.clone(),
             named.name_at,
@@ -64,6 +60,8 @@ fn product(named: &Named, walk: &mut Walk) -> Product {
     }
     Product {
         name: named.name.clone(),
+        description: None,
+        routes: Vec::new(),
         scopes: section
             .list(walk, &SCOPES)
             .into_iter()

@@ -18,6 +18,7 @@ mod error;
 pub(crate) mod flush;
 pub mod keys;
 pub mod owners;
+pub mod rules;
 pub(crate) mod sync;
 pub mod tokens;
 pub mod told;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::control::rules::RuleBook;
 use crate::control::writer::Applied;
 use crate::domain::change::{Revision, Write};
 use crate::domain::id::KeyId;
@@ -25,6 +26,7 @@ pub(crate) struct Sync {
     store: Arc<dyn Store>,
     cache: Arc<KeyCache>,
     grants: Arc<Mutex<GrantBook>>,
+    rules: Arc<RuleBook>,
     readiness: Arc<Readiness>,
     clock: Arc<dyn Clock>,
     max_staleness: Duration,
@@ -59,6 +61,7 @@ impl Sync {
         store: Arc<dyn Store>,
         cache: Arc<KeyCache>,
         grants: GrantBook,
+        rules: Arc<RuleBook>,
         readiness: Arc<Readiness>,
         clock: Arc<dyn Clock>,
         max_staleness: Duration,
@@ -67,6 +70,7 @@ impl Sync {
             store,
             cache,
             grants: Arc::new(Mutex::new(grants)),
+            rules,
             readiness,
             clock,
             max_staleness,
@@ -84,6 +88,7 @@ impl Sync {
     /// # Errors
     /// If the store cannot be read; the cache has then what it had.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        self.load_rules().await?;
         let seen = Arc::new(Mutex::new(HashSet::<KeyId>::new()));
         let take = {
             let (cache, grants) = (Arc::clone(&self.cache), Arc::clone(&self.grants));
@@ -102,9 +107,23 @@ impl Sync {
             let seen = seen.lock();
             self.cache.retain(|id| seen.contains(&id));
         }
+        // Once more: what was changed before the snapshot ended is not in the feed after it.
+        self.load_rules().await?;
         self.applied.send_replace(revision);
         self.readiness.set_ready();
         Ok(())
+    }
+
+    async fn load_rules(&self) -> Result<(), StoreError> {
+        self.rules.replace(self.store.rules().await?);
+        self.regrant();
+        Ok(())
+    }
+
+    /// Has the keys do what their products say now.
+    fn regrant(&self) {
+        let regrants = self.grants.lock().set_products(self.rules.products());
+        self.cache.regrant(&regrants);
     }
 
     /// Follows the feed for as long as it is polled.
@@ -140,6 +159,10 @@ impl Sync {
             News::Changes(changes) => {
                 let mut last = None;
                 for (revision, change) in changes {
+                    // Before the keys of the change, which may name what it makes.
+                    if self.rules.apply(&change.writes) {
+                        self.regrant();
+                    }
                     for write in &change.writes {
                         if let Write::Key(key) = write {
                             self.cache.put(key, self.grants.lock().grants(key));

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use super::audit::AuditEntry;
 use super::event::Event;
-use super::id::KeyId;
+use super::id::{KeyId, PolicyId, ProductId, RotationRuleId};
 use super::key::Key;
 use super::owner::Owner;
+use super::policy::Policy;
+use super::product::KeptProduct;
+use super::rotation::RotationRule;
 use super::time::Timestamp;
 use super::token::AdminToken;
 
@@ -47,10 +50,6 @@ pub struct Change {
 
 /// One record, whole, as it is to be.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most writes are keys: a box would cost each of them an allocation"
-)]
 pub enum Write {
     /// A key with all its versions.
     Key(Key),
@@ -62,6 +61,25 @@ pub enum Write {
     Receipt(Receipt),
     /// Something to tell those outside: a row of the outbox, which nothing replaces.
     Event(Event),
+    /// A product.
+    Product(KeptProduct),
+    /// A policy.
+    Policy(Policy),
+    /// A rule of automatic rotation.
+    RotationRule(RotationRule),
+    /// That there is no such rule any more. Keys, owners and tokens never go: they end.
+    Gone(Gone),
+}
+
+/// Which rule is gone. Taking away what is not there changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gone {
+    /// A product.
+    Product(ProductId),
+    /// A policy.
+    Policy(PolicyId),
+    /// A rule of automatic rotation.
+    RotationRule(RotationRuleId),
 }
 
 /// What a call with an `Idempotency-Key` did, so that its repetition does it no second time.

@@ -83,6 +83,12 @@ ids! {
     OwnerId = "usr_";
     /// A token of the admin API.
     TokenId = "tok_";
+    /// A product that was made over the admin API.
+    ProductId = "prd_";
+    /// A policy.
+    PolicyId = "pol_";
+    /// A rule of automatic rotation.
+    RotationRuleId = "rot_";
     /// An entry of the audit log.
     AuditId = "aud_";
     /// An event in the outbox.

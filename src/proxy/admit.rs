@@ -54,6 +54,9 @@ pub fn authorise(entry: &KeyEntry, route: &Route, asked: &Asked<'_>) -> Result<(
     if !grants.methods.allows(asked.method) {
         return Err(RefusalCode::MethodNotAllowedForKey);
     }
+    if !grants.reach.covers(&route.name) {
+        return Err(RefusalCode::PathNotAllowed);
+    }
     if !grants.paths.is_empty()
         && !grants
             .paths

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::domain::key::{Key, KeySettings};
 use crate::domain::limit::RateLimit;
 use crate::domain::permission::{Methods, Scope};
-use crate::domain::product::Product;
+use crate::domain::product::{Product, Reach};
 use crate::state::limiter::{LimitBook, NamedLimit, policy};
 
 /// What a key may do and how much of it.
@@ -26,6 +26,8 @@ pub struct Grants {
     pub methods: Methods,
     /// Paths it may reach; none named: all.
     pub paths: Vec<String>,
+    /// Routes it reaches by its products.
+    pub reach: Reach,
     /// Addresses it may be used from; none named: all.
     pub ips: Vec<IpNet>,
     /// Its limits, then its products'.
@@ -45,6 +47,7 @@ impl Default for Grants {
             scopes_line: HeaderValue::from_static(""),
             methods: Methods::default(),
             paths: Vec::new(),
+            reach: Reach::default(),
             ips: Vec::new(),
             limits: Vec::new(),
             policy: None,
@@ -85,6 +88,30 @@ impl GrantBook {
         }
     }
 
+    /// Reads product names by `products` from now on; what keys that name one that is now another may do.
+    #[must_use = "the cache still has the grants of before"]
+    pub fn set_products(&mut self, products: Vec<Product>) -> Regrants {
+        let before = std::mem::replace(&mut self.products, products);
+        let named = |products: &[Product], name: &str| {
+            let found = products.iter().find(|product| product.name == name);
+            found.cloned()
+        };
+        let is_other = |name: &String| named(&before, name) != named(&self.products, name);
+        let affected: Vec<(Terms, Arc<Grants>)> = self
+            .known
+            .iter()
+            .filter(|(terms, _)| terms.products.iter().any(is_other))
+            .filter_map(|(terms, grants)| Some((terms.clone(), grants.upgrade()?)))
+            .collect();
+        let mut regrants = Regrants::default();
+        for (terms, old) in affected {
+            let new = Arc::new(self.make(&terms));
+            self.known.insert(terms, Arc::downgrade(&new));
+            regrants.0.insert(Arc::as_ptr(&old).addr(), (old, new));
+        }
+        regrants
+    }
+
     /// What `key` may do. A product that is gone grants nothing, and takes no limit away.
     pub fn grants(&mut self, key: &Key) -> Arc<Grants> {
         let terms = Terms::of(key);
@@ -101,14 +128,15 @@ impl GrantBook {
     }
 
     fn make(&self, terms: &Terms) -> Grants {
-        let products: Vec<&Product> = terms
+        let products: Vec<Option<&Product>> = terms
             .products
             .iter()
-            .filter_map(|name| self.products.iter().find(|product| product.name == *name))
+            .map(|name| self.products.iter().find(|product| product.name == *name))
             .collect();
+        let reach = Reach::of(products.iter().copied());
         let mut scopes = terms.scopes.clone();
         let mut limits = self.limits.named("key", &terms.rate_limits);
-        for product in products {
+        for product in products.into_iter().flatten() {
             scopes.extend(product.scopes.iter().cloned());
             limits.extend(
                 self.limits
@@ -129,11 +157,32 @@ impl GrantBook {
             scopes,
             methods: terms.methods,
             paths: terms.paths.clone(),
+            reach,
             ips: terms.ips.clone(),
             policy: policy(&limits),
             limits,
             concurrency: terms.concurrency,
         }
+    }
+}
+
+/// Grants that others take the place of, since a product changed.
+#[derive(Debug, Default)]
+pub struct Regrants(HashMap<usize, (Arc<Grants>, Arc<Grants>)>);
+
+impl Regrants {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What takes the place of `grants`, if anything does. The old ones are held here, so that an address
+    /// names them alone.
+    #[must_use]
+    pub fn instead_of(&self, grants: &Arc<Grants>) -> Option<Arc<Grants>> {
+        let (_, new) = self.0.get(&Arc::as_ptr(grants).addr())?;
+        Some(Arc::clone(new))
     }
 }
 
@@ -218,7 +267,7 @@ mod tests {
             name: "starter".into(),
             scopes: vec!["orders:read".parse().unwrap()],
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
-            quotas: vec![],
+            ..Product::default()
         };
         let mut book = GrantBook::new(vec![product], Arc::default());
         let settings = KeySettings {
@@ -241,5 +290,33 @@ mod tests {
             &first,
             &book.grants(&key(3, KeySettings::named("a")))
         ));
+    }
+
+    #[test]
+    fn a_product_that_changes_gives_other_grants_to_those_that_name_it_and_to_no_others() {
+        let product = |name: &str, scope: &str| Product {
+            name: name.into(),
+            scopes: vec![scope.parse().unwrap()],
+            ..Product::default()
+        };
+        let given = |name: &str| KeySettings {
+            products: vec![name.into()],
+            ..KeySettings::named("k")
+        };
+        let (a, b) = (product("a", "a:1"), product("b", "b:1"));
+        let mut book = GrantBook::new(vec![a, b.clone()], Arc::default());
+        let of_a = book.grants(&key(1, given("a")));
+        let of_b = book.grants(&key(2, given("b")));
+
+        let regrants = book.set_products(vec![product("a", "a:2"), b.clone()]);
+
+        let new = regrants.instead_of(&of_a).unwrap();
+        assert_eq!(new.scopes_line, "a:2");
+        assert!(regrants.instead_of(&of_b).is_none());
+        assert!(Arc::ptr_eq(&new, &book.grants(&key(3, given("a")))));
+        let regrants = book.set_products(vec![b]);
+        let gone = regrants.instead_of(&new).unwrap();
+        assert_eq!(gone.scopes_line, "");
+        assert!(!gone.reach.covers("orders"));
     }
 }

@@ -7,6 +7,7 @@
 //! **Invariant:** the entry that replaces another has its [`Slot`], so a spend that races with a change
 //! is never lost, and no change of a key refills its limits.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,7 +21,7 @@ use crate::domain::key::{Facts, Key, Standing};
 use crate::domain::refusal::RefusalCode;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
-use crate::state::grants::Grants;
+use crate::state::grants::{Grants, Regrants};
 use crate::state::limiter::Slot;
 
 /// Half of a digest finds an entry; the other half is compared in constant time.
@@ -107,6 +108,42 @@ impl KeyCache {
         self.by_hash.retain(|_, entry| keep(entry.id));
     }
 
+    /// Gives keys the grants that take the place of theirs. The rest of them stays, their slots too.
+    pub fn regrant(&self, regrants: &Regrants) {
+        if regrants.is_empty() {
+            return;
+        }
+        // Found first, changed then: no shard is kept from requests for longer than one key takes.
+        let affected: Vec<Half> = self
+            .by_hash
+            .iter()
+            .filter(|entry| regrants.instead_of(&entry.grants).is_some())
+            .map(|entry| *entry.key())
+            .collect();
+        // One entry for all secrets of a key, as before; the old ones are held, so that an address names one.
+        let mut several: HashMap<usize, (Arc<KeyEntry>, Arc<KeyEntry>)> = HashMap::new();
+        for half in affected {
+            let Some(mut entry) = self.by_hash.get_mut(&half) else {
+                continue;
+            };
+            let Some(grants) = regrants.instead_of(&entry.grants) else {
+                continue;
+            };
+            // Nobody sees an entry that only the map has, so this one is as good as another; and an idle
+            // key is not given the slot that a second entry would have to share with it.
+            if let Some(unseen) = Arc::get_mut(&mut entry) {
+                unseen.grants = grants;
+                continue;
+            }
+            let old = Arc::clone(&entry);
+            let (_, new) = several.entry(Arc::as_ptr(&old).addr()).or_insert_with(|| {
+                let new = Arc::new(old.granted(grants));
+                (old, new)
+            });
+            *entry = Arc::clone(new);
+        }
+    }
+
     fn entry(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
         self.by_hash
             .get(&halves(hash).0)
@@ -183,6 +220,23 @@ impl KeyEntry {
 
     fn has(&self, version: &CachedVersion) -> bool {
         self.versions.iter().any(|own| own.rest == version.rest)
+    }
+
+    /// The same key with other grants.
+    fn granted(&self, grants: Arc<Grants>) -> Self {
+        let slot = OnceLock::new();
+        // A set cell keeps its value, and this one is new.
+        let _ = slot.set(Arc::clone(self.slot()));
+        Self {
+            id: self.id,
+            owner: self.owner,
+            grants,
+            standing: self.standing,
+            is_forgotten: AtomicBool::new(self.is_forgotten.load(Ordering::Acquire)),
+            expires_at: self.expires_at,
+            slot,
+            versions: self.versions.clone(),
+        }
     }
 
     /// Whether `version` of this key may pass at `now`.
@@ -330,6 +384,42 @@ mod tests {
         assert!(cache.find(&first.versions[0].hash).is_none());
         assert!(Arc::ptr_eq(&before, &slot(&new.hash).unwrap()));
         assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn other_grants_change_nothing_else_of_a_key() {
+        use crate::domain::product::Product;
+        use crate::state::grants::GrantBook;
+
+        let product = |scope: &str| Product {
+            name: "starter".into(),
+            scopes: vec![scope.parse().unwrap()],
+            ..Product::default()
+        };
+        let mut book = GrantBook::new(vec![product("a")], Arc::default());
+        let cache = KeyCache::default();
+        let [idle, busy, other] = [1, 2, 3].map(|byte| {
+            let mut key = key(byte);
+            if byte < 3 {
+                key.settings.products = vec!["starter".into()];
+            }
+            cache.put(&key, book.grants(&key));
+            key.versions[0].hash
+        });
+        let (before, _) = cache.find(&busy).unwrap();
+
+        cache.regrant(&book.set_products(vec![product("b")]));
+
+        let scopes = |hash| cache.find(hash).unwrap().0.grants.scopes_line.clone();
+        assert_eq!(
+            [scopes(&idle), scopes(&busy), scopes(&other)],
+            ["b", "b", ""]
+        );
+        assert_eq!(before.grants.scopes_line, "a");
+        let (after, _) = cache.find(&busy).unwrap();
+        assert!(Arc::ptr_eq(before.slot(), after.slot()));
+        assert!(!Arc::ptr_eq(&before, &after));
+        assert!(cache.find(&idle).unwrap().0.slot.get().is_none());
     }
 
     #[test]

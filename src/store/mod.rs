@@ -25,6 +25,7 @@ use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rules::RuleSet;
 use crate::domain::time::Timestamp;
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
@@ -32,7 +33,9 @@ use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
-pub trait Store: Feed + KeyStore + OwnerStore + TokenStore + UsageStore + EventStore {
+pub trait Store:
+    Feed + KeyStore + OwnerStore + TokenStore + RuleStore + UsageStore + EventStore
+{
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
 
@@ -205,6 +208,16 @@ pub trait EventStore: Send + Sync {
         after: EventPlace,
         most: usize,
     ) -> Result<Vec<(EventPlace, Event)>, StoreError>;
+}
+
+/// Products, policies and rules of automatic rotation.
+#[async_trait]
+pub trait RuleStore: Send + Sync {
+    /// All of them, as of one revision: there are few. One that cannot be read is set aside and counted.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    async fn rules(&self) -> Result<RuleSet, StoreError>;
 }
 
 /// Counts.

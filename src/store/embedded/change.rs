@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::tables::{millis, revision, set_revision, strange};
-use super::{feed, outbox, tables};
+use super::{feed, outbox, rules, tables};
 use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::event::EventPlace;
@@ -126,6 +126,9 @@ pub(super) fn put_other(
         Write::Owner(owner) => put_owner(transaction, owner),
         Write::Token(token) => put_token(transaction, token),
         Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
+        Write::Product(_) | Write::Policy(_) | Write::RotationRule(_) | Write::Gone(_) => {
+            rules::put(transaction, write)
+        }
         // Keys and events lie in places of their own.
         Write::Key(_) | Write::Event(_) => Ok(()),
     }

@@ -152,6 +152,7 @@ fn look_inside(connection: &Connection, length: u64) -> rusqlite::Result<Inside>
             "PRAGMA quick_check(meta)",
             "PRAGMA quick_check(owners)",
             "PRAGMA quick_check(tokens)",
+            "PRAGMA quick_check(rules)",
         ]
     };
     for check in checks {

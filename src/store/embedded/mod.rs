@@ -7,7 +7,7 @@
 //! | `tables` | its tables, and how older ones become them |
 //! | `writer` | the one thread that writes: what waits is put into one transaction (group commit) |
 //! | `readers` | a few read-only connections, off the async threads |
-//! | `change` | puts a change into the tables · `feed` keeps it for those who follow |
+//! | `change` | puts a change into the tables · `rules` those of its rules · `feed` keeps it for those who follow |
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
 //! | `outbox` | keeps events until they are too old |
 //! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
@@ -26,6 +26,7 @@ mod lists;
 mod outbox;
 mod readers;
 mod replace;
+mod rules;
 mod snapshot;
 mod store;
 mod tables;

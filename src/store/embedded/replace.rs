@@ -77,7 +77,7 @@ fn drop_indexes(transaction: &Connection) -> Result<Vec<String>, Fault> {
 }
 
 /// What a mirror takes from its store.
-const CONTROL_TABLES: [&str; 10] = [
+const CONTROL_TABLES: [&str; 11] = [
     "keys",
     "key_list",
     "key_hash",
@@ -87,5 +87,6 @@ const CONTROL_TABLES: [&str; 10] = [
     "tokens",
     "receipts",
     "events",
+    "rules",
     "feed",
 ];

@@ -13,20 +13,21 @@ use tokio::sync::watch;
 use super::fault::{Fault, Quarantine, corrupt};
 use super::readers::Readers;
 use super::writer::{Seed, Shared, Work, Writer};
-use super::{change, feed, file, lists, outbox, snapshot, tables, usage};
+use super::{change, feed, file, lists, outbox, rules, snapshot, tables, usage};
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
-    UsageStore, record,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
+    TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -338,6 +339,15 @@ impl EventStore for EmbeddedStore {
     ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
         let shared = Arc::clone(&self.shared);
         self.ask(move |connection| outbox::after(connection, after, most, &shared.quarantine))
+            .await
+    }
+}
+
+#[async_trait]
+impl RuleStore for EmbeddedStore {
+    async fn rules(&self) -> Result<RuleSet, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| rules::all(connection, &shared.quarantine))
             .await
     }
 }

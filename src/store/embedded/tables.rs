@@ -89,6 +89,12 @@ CREATE TABLE receipts (
     record BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX receipts_by_time ON receipts (at);
+CREATE TABLE rules (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,

@@ -11,6 +11,10 @@ use super::key::{decode_key, encode_key};
 use super::owner::{
     decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
 };
+use super::rules::{
+    decode_gone, decode_policy, decode_product, decode_rotation_rule, encode_gone, encode_policy,
+    encode_product, encode_rotation_rule,
+};
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 
 /// Writes a change.
@@ -75,6 +79,10 @@ impl From<&Write> for StoredWrite<'_> {
             Write::Token(token) => (TOKEN, encode_token(token)),
             Write::Receipt(receipt) => (RECEIPT, encode_receipt(receipt)),
             Write::Event(event) => (EVENT, encode_event(event)),
+            Write::Product(product) => (PRODUCT, encode_product(product)),
+            Write::Policy(policy) => (POLICY, encode_policy(policy)),
+            Write::RotationRule(rule) => (ROTATION_RULE, encode_rotation_rule(rule)),
+            Write::Gone(gone) => (GONE, encode_gone(gone)),
         };
         Self {
             what,
@@ -92,6 +100,10 @@ impl StoredWrite<'_> {
             TOKEN => decode_token(record).map(Write::Token),
             RECEIPT => decode_receipt(record).map(Write::Receipt),
             EVENT => decode_event(record).map(Write::Event),
+            PRODUCT => decode_product(record).map(Write::Product),
+            POLICY => decode_policy(record).map(Write::Policy),
+            ROTATION_RULE => decode_rotation_rule(record).map(Write::RotationRule),
+            GONE => decode_gone(record).map(Write::Gone),
             _ => Err(DecodeError::Value("what")),
         }
     }
@@ -102,3 +114,7 @@ const OWNER: &str = "owner";
 const TOKEN: &str = "token";
 const RECEIPT: &str = "receipt";
 const EVENT: &str = "event";
+const PRODUCT: &str = "product";
+const POLICY: &str = "policy";
+const ROTATION_RULE: &str = "rotation_rule";
+const GONE: &str = "gone";

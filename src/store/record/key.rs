@@ -76,7 +76,7 @@ struct StoredKey<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredLimit<'a> {
+pub(super) struct StoredLimit<'a> {
     count: u32,
     per: &'a str,
     burst: u32,
@@ -85,7 +85,7 @@ struct StoredLimit<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredQuota<'a> {
+pub(super) struct StoredQuota<'a> {
     limit: u64,
     per: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,7 +223,7 @@ impl<'a> From<&'a RateLimit> for StoredLimit<'a> {
 }
 
 impl StoredLimit<'_> {
-    fn read(self) -> Option<RateLimit> {
+    pub(super) fn read(self) -> Option<RateLimit> {
         Some(RateLimit {
             rate: Rate {
                 count: NonZeroU32::new(self.count)?,
@@ -248,7 +248,7 @@ impl<'a> From<&'a Quota> for StoredQuota<'a> {
 }
 
 impl StoredQuota<'_> {
-    fn read(self) -> Option<Quota> {
+    pub(super) fn read(self) -> Option<Quota> {
         Some(Quota {
             limit: self.limit,
             per: Period::from_word(self.per)?,
@@ -292,7 +292,7 @@ impl From<StoredVersion> for KeyVersion {
 
 /// Reads each of a list, or names the field that one is unknown in: a restriction that is not
 /// understood must not be dropped.
-fn each<S, T>(
+pub(super) fn each<S, T>(
     field: &'static str,
     stored: Vec<S>,
     read: impl FnMut(S) -> Option<T>,
@@ -300,7 +300,7 @@ fn each<S, T>(
     known(field, stored.into_iter().map(read).collect())
 }
 
-fn owned(texts: Vec<&str>) -> Vec<String> {
+pub(super) fn owned(texts: Vec<&str>) -> Vec<String> {
     texts.into_iter().map(str::to_owned).collect()
 }
 

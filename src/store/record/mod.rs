@@ -14,6 +14,7 @@ mod event;
 mod form;
 mod key;
 mod owner;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -24,4 +25,8 @@ pub use form::DecodeError;
 pub use key::{decode_key, encode_key};
 pub use owner::{
     decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
+};
+pub use rules::{
+    decode_gone, decode_policy, decode_product, decode_rotation_rule, encode_gone, encode_policy,
+    encode_product, encode_rotation_rule,
 };

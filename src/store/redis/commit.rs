@@ -192,7 +192,13 @@ async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError
                     });
                 }
             }
-            Write::Token(_) | Write::Receipt(_) | Write::Event(_) => {}
+            Write::Token(_)
+            | Write::Receipt(_)
+            | Write::Event(_)
+            | Write::Product(_)
+            | Write::Policy(_)
+            | Write::RotationRule(_)
+            | Write::Gone(_) => {}
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! Byte 0 is the frame's format, byte 1 the state (`A` active, `S` suspended, `R` revoked; all that scripts
 //! look at), bytes 2 to 9 the revision of its last write, big-endian. The body is [`crate::store::record`]'s.
 
-use crate::domain::change::{Revision, Write};
+use crate::domain::change::{Gone, Revision, Write};
 use crate::domain::key::{Key, Standing};
 use crate::domain::owner::Owner;
 use crate::domain::token::AdminToken;
@@ -37,6 +37,14 @@ pub(super) enum Kind {
     Receipt,
     /// An event.
     Event,
+    /// A product.
+    Product,
+    /// A policy.
+    Policy,
+    /// A rule of automatic rotation.
+    RotationRule,
+    /// That one of these three is gone: the script takes it out of its place.
+    Gone,
 }
 
 /// A record cannot be read; it is set aside.
@@ -52,12 +60,16 @@ pub(super) enum Unreadable {
 
 impl Kind {
     /// All there are.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 9] = [
         Self::Key,
         Self::Owner,
         Self::Token,
         Self::Receipt,
         Self::Event,
+        Self::Product,
+        Self::Policy,
+        Self::RotationRule,
+        Self::Gone,
     ];
 
     /// Its letter.
@@ -68,6 +80,10 @@ impl Kind {
             Self::Token => "t",
             Self::Receipt => "r",
             Self::Event => "e",
+            Self::Product => "p",
+            Self::Policy => "l",
+            Self::RotationRule => "a",
+            Self::Gone => "x",
         }
     }
 
@@ -81,7 +97,13 @@ impl Kind {
         match self {
             Self::Receipt => RECEIPT_LIVES_S,
             Self::Event => EVENTS_KEPT,
-            Self::Key | Self::Owner | Self::Token => 0,
+            Self::Key
+            | Self::Owner
+            | Self::Token
+            | Self::Product
+            | Self::Policy
+            | Self::RotationRule
+            | Self::Gone => 0,
         }
     }
 }
@@ -119,6 +141,37 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
             id: event.id.chars().to_owned(),
             record: frame(b'A', revision, record::encode_event(event)),
         },
+        Write::Product(kept) => Placed {
+            place: names.table(Table::Products),
+            kind: Kind::Product,
+            id: kept.id.chars().to_owned(),
+            record: frame(b'A', revision, record::encode_product(kept)),
+        },
+        Write::Policy(policy) => Placed {
+            place: names.table(Table::Policies),
+            kind: Kind::Policy,
+            id: policy.id.chars().to_owned(),
+            record: frame(b'A', revision, record::encode_policy(policy)),
+        },
+        Write::RotationRule(rule) => Placed {
+            place: names.table(Table::Rotation),
+            kind: Kind::RotationRule,
+            id: rule.id.chars().to_owned(),
+            record: frame(b'A', revision, record::encode_rotation_rule(rule)),
+        },
+        Write::Gone(gone) => {
+            let (table, id) = match gone {
+                Gone::Product(id) => (Table::Products, id.chars()),
+                Gone::Policy(id) => (Table::Policies, id.chars()),
+                Gone::RotationRule(id) => (Table::Rotation, id.chars()),
+            };
+            Placed {
+                place: names.table(table),
+                kind: Kind::Gone,
+                id: id.to_owned(),
+                record: frame(b'A', revision, record::encode_gone(gone)),
+            }
+        }
     }
 }
 
@@ -134,6 +187,10 @@ pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unrea
         Kind::Token => record::decode_token(body).map(Write::Token),
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
         Kind::Event => record::decode_event(body).map(Write::Event),
+        Kind::Product => record::decode_product(body).map(Write::Product),
+        Kind::Policy => record::decode_policy(body).map(Write::Policy),
+        Kind::RotationRule => record::decode_rotation_rule(body).map(Write::RotationRule),
+        Kind::Gone => record::decode_gone(body).map(Write::Gone),
     }
     .map_err(Unreadable::Body)?;
     Ok((revision, write))
@@ -234,6 +291,6 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_letter(kind.letter()), Some(kind));
         }
-        assert_eq!(Kind::from_letter("x"), None);
+        assert_eq!(Kind::from_letter("z"), None);
     }
 }

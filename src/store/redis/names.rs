@@ -31,6 +31,12 @@ pub(super) enum Table {
     Owners,
     /// Admin tokens.
     Tokens,
+    /// Products.
+    Products,
+    /// Policies.
+    Policies,
+    /// Rules of automatic rotation.
+    Rotation,
 }
 
 impl Bucket {
@@ -59,6 +65,9 @@ impl Table {
         match self {
             Self::Owners => "owners",
             Self::Tokens => "tokens",
+            Self::Products => "products",
+            Self::Policies => "policies",
+            Self::Rotation => "rotation",
         }
     }
 }

@@ -92,7 +92,13 @@ impl Reading<'_> {
                 self.pass(Kind::Key, &record).await?;
             }
         }
-        for (table, kind) in [(Table::Owners, Kind::Owner), (Table::Tokens, Kind::Token)] {
+        for (table, kind) in [
+            (Table::Owners, Kind::Owner),
+            (Table::Tokens, Kind::Token),
+            (Table::Products, Kind::Product),
+            (Table::Policies, Kind::Policy),
+            (Table::Rotation, Kind::RotationRule),
+        ] {
             self.table(&names.table(table), kind).await?;
         }
         self.changes_since(begun).await

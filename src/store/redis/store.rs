@@ -17,12 +17,13 @@ use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rules::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
-    UsageStore,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
+    TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -235,6 +236,13 @@ impl EventStore for RedisStore {
             key: self.shared.names.events(),
             source: "it does not look like an outbox".into(),
         })
+    }
+}
+
+#[async_trait]
+impl RuleStore for RedisStore {
+    async fn rules(&self) -> Result<RuleSet, StoreError> {
+        self.shared.mirror.tables().rules().await
     }
 }
 

@@ -280,7 +280,7 @@ fn rules() -> Rules {
             name: "starter".into(),
             scopes: vec!["orders:read".parse().unwrap()],
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
-            quotas: Vec::new(),
+            ..Product::default()
         }],
     }
 }

@@ -10,12 +10,13 @@ use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
+use portcullis::domain::rules::RuleSet;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, Store, StoreError, TokenStore,
-    UsageStore,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
+    TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -160,6 +161,13 @@ impl TokenStore for Shaken {
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError> {
         self.inner.tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl RuleStore for Shaken {
+    async fn rules(&self) -> Result<RuleSet, StoreError> {
+        self.inner.rules().await
     }
 }
 

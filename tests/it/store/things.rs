@@ -7,10 +7,17 @@ use std::time::Duration;
 use portcullis::domain::audit::{Action, Actor, AuditEntry, Outcome};
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
 use portcullis::domain::event::{Event, EventKind};
-use portcullis::domain::id::{AuditId, EventId, KeyId, OwnerId, TokenId};
+use portcullis::domain::id::{
+    AuditId, EventId, KeyId, OwnerId, PolicyId, ProductId, RotationRuleId, TokenId,
+};
 use portcullis::domain::key::{Key, KeySettings, KeyVersion, Standing};
+use portcullis::domain::limit::{Period, Quota, RateLimit};
 use portcullis::domain::owner::{Owner, OwnerKind};
+use portcullis::domain::policy::{Policy, PolicyTerms};
+use portcullis::domain::product::{KeptProduct, Product};
+use portcullis::domain::rotation::{RotationPlan, RotationRule};
 use portcullis::domain::secret::{Fingerprint, KeyHash};
+use portcullis::domain::selector::Selector;
 use portcullis::domain::time::{Clock, Reading, Timestamp};
 use portcullis::domain::token::{AdminToken, Role};
 use portcullis::store::{Store, StoreError};
@@ -123,6 +130,68 @@ pub(crate) fn receipt(number: u32, at: Timestamp) -> Receipt {
         request: [2; 32],
         key: key_id(number),
         at,
+    }
+}
+
+/// A product that opens one route, for a scope of its name.
+pub(crate) fn product(number: u32, name: &str) -> KeptProduct {
+    KeptProduct {
+        id: ProductId::from_chars(format!("{number:010}").as_bytes()).unwrap(),
+        product: Product {
+            name: name.into(),
+            description: Some("for those who begin".into()),
+            scopes: vec![format!("{name}:read").parse().unwrap()],
+            routes: vec!["orders".into()],
+            rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
+            quotas: vec![Quota {
+                limit: 1_000,
+                per: Period::Month,
+                on_day: Some(31),
+                hard: true,
+            }],
+        },
+        created_at: at(number.into()),
+    }
+}
+
+/// A policy that names everything a policy can.
+pub(crate) fn policy(number: u32) -> Policy {
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    Policy {
+        id: PolicyId::from_chars(format!("{number:010}").as_bytes()).unwrap(),
+        name: format!("policy {number}"),
+        description: None,
+        enabled: true,
+        selector: Selector::Label {
+            name: "team".into(),
+            value: Some("billing".into()),
+        },
+        terms: PolicyTerms {
+            max_age: days(365),
+            require_expiry: true,
+            require_description: true,
+            require_reason: true,
+            owner_kinds: vec![OwnerKind::Team, OwnerKind::System],
+            allowed_scopes: Some(vec!["orders:read".parse().unwrap()]),
+            unused_alert_after: days(7),
+            stale_after: days(30),
+            revoke_unused_after: days(180),
+            revoke_warning: days(14),
+        },
+        created_at: at(number.into()),
+    }
+}
+
+pub(crate) fn rotation_rule(number: u32, selector: Selector) -> RotationRule {
+    RotationRule {
+        id: RotationRuleId::from_chars(format!("{number:010}").as_bytes()).unwrap(),
+        selector,
+        plan: RotationPlan {
+            interval_days: 90,
+            keep_previous: true,
+            grace: Duration::from_secs(60),
+        },
+        created_at: at(number.into()),
     }
 }
 

@@ -6,7 +6,8 @@
 -- KEYS  meta, feed, audit, then where each write goes
 -- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
 --       about how many entries the feed keeps, number of writes,
---       then for each write: kind (k key, o owner, t token, r receipt, e event), id, record,
+--       then for each write: kind (k key, o owner, t token, r receipt, e event, p product, l policy, a rule of
+--       automatic rotation, x one of the last three is gone), id, record,
 --       seconds to live (0: for ever; of an event, about how many the outbox keeps),
 --       then the audit entries
 -- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
@@ -80,6 +81,8 @@ for i = 1, writes do
     redis.call('SET', KEYS[3 + i], ARGV[at + 2], 'EX', ARGV[at + 3])
   elseif ARGV[at] == 'e' then
     redis.call('XADD', KEYS[3 + i], 'MAXLEN', '~', ARGV[at + 3], revision .. '-' .. (i - 1), 'e', ARGV[at + 2])
+  elseif ARGV[at] == 'x' then
+    redis.call('HDEL', KEYS[3 + i], ARGV[at + 1])
   else
     redis.call('HSET', KEYS[3 + i], ARGV[at + 1], ARGV[at + 2])
   end

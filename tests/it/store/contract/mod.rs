@@ -5,6 +5,7 @@ mod counts;
 mod events;
 mod feed;
 mod lists;
+mod rules;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub(crate) use counts::*;
 pub(crate) use events::*;
 pub(crate) use feed::*;
 pub(crate) use lists::*;
+pub(crate) use rules::*;
 
 /// One place where a store keeps things, empty when it is made.
 #[async_trait]
@@ -57,6 +59,8 @@ macro_rules! keeps_the_contract {
             owners_are_found_by_kind_and_name_in_any_case,
             tokens_are_found_by_their_digest,
             receipts_are_found_by_their_digest,
+            rules_are_kept_whole_and_in_order,
+            what_is_gone_is_gone_for_those_who_follow_too,
             a_batch_counts_once_however_often_it_is_sent,
             each_run_and_each_node_counts_for_itself,
             counts_are_kept_by_hour_and_by_day,

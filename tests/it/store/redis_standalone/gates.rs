@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use portcullis::domain::change::{Revision, Write};
+use portcullis::domain::change::{Gone, Revision, Write};
+use portcullis::domain::selector::Selector;
 use portcullis::domain::time::Clock;
 use portcullis::store::redis::RedisStore;
-use portcullis::store::{Feed, KeyStore, News, Store, StoreError};
+use portcullis::store::{Feed, KeyStore, News, RuleStore, Store, StoreError};
 use tokio::time::Instant;
 
 use super::{Gate, chain, choice, is_revoked, making, open, revoking};
-use crate::store::things::{HandClock, change, key, key_id, keys, receipt, revoked};
+use crate::store::things::{
+    HandClock, change, key, key_id, keys, policy, product, receipt, revoked, rotation_rule,
+};
 use crate::support::redis::RedisServer;
 
 /// A change by one gate is at another in the order it was made, whoever made it.
@@ -105,6 +108,40 @@ async fn a_receipt_is_found_at_another_gate_with_its_key() {
     }
     let lives: i64 = server.ask(&["TTL", &server.ask::<Vec<String>>(&["KEYS", "*idem*"])[0]]);
     assert!((86_300..=86_400).contains(&lives), "{lives}");
+}
+
+/// Rules made at one gate are at the others, also at one that reads the store from the start; and
+/// what was taken away is nowhere, nor left lying in the server.
+#[tokio::test]
+async fn rules_are_at_every_gate_and_gone_at_every_gate() {
+    let server = RedisServer::start();
+    let (a, b) = (Gate::at(&server).await, Gate::at(&server).await);
+    let writes = vec![
+        Write::Product(product(1, "starter")),
+        Write::Product(product(2, "pro")),
+        Write::Policy(policy(1)),
+        Write::RotationRule(rotation_rule(1, Selector::All)),
+    ];
+    a.commits(change(Revision(0), writes)).await;
+    b.reaches(1).await;
+    let all = a.store.rules().await.unwrap();
+    assert_eq!((all.products.len(), all.policies.len()), (2, 1));
+    assert_eq!(b.store.rules().await.unwrap(), all);
+    assert_eq!(Gate::at(&server).await.store.rules().await.unwrap(), all);
+
+    let gone = vec![
+        Write::Gone(Gone::Product(product(1, "starter").id)),
+        Write::Gone(Gone::Policy(policy(1).id)),
+    ];
+    b.commits(change(Revision(1), gone)).await;
+    a.reaches(2).await;
+    let left = b.store.rules().await.unwrap();
+    assert_eq!(left.products, [product(2, "pro")]);
+    assert!(left.policies.is_empty());
+    assert_eq!(a.store.rules().await.unwrap(), left);
+    assert_eq!(Gate::at(&server).await.store.rules().await.unwrap(), left);
+    let kept: u64 = server.ask(&["HLEN", "{pc}:t:products"]);
+    assert_eq!(kept, 1);
 }
 
 /// A revoked key stays revoked, whatever an older binary or a mistake writes over it.
