@@ -22,7 +22,7 @@ pub(crate) const LEGACY_RESET: HeaderName = HeaderName::from_static("x-ratelimit
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Names of fields that go no further.
-pub(crate) type Dropped = SmallVec<[HeaderName; 8]>;
+pub(crate) type Dropped = SmallVec<[HeaderName; 2]>;
 
 /// Looks through a request's fields once: which of them go no further.
 ///

@@ -63,7 +63,7 @@ impl Target {
         Ok(Self {
             method,
             host,
-            has_escaped_slash: path.contains(ESCAPED_SLASH),
+            has_escaped_slash: path.contains('%') && path.contains(ESCAPED_SLASH),
             path,
             query: uri.query().map(str::to_owned),
         })
