@@ -269,7 +269,6 @@ fn take_query(target: &mut Target, name: &str, found: &mut Found) -> Result<(), 
 mod tests {
     use super::*;
     use crate::domain::permission::Method;
-    use crate::proxy::target::Host;
 
     const OURS: &str = "pk_live_x";
 
@@ -288,10 +287,7 @@ mod tests {
         }
         let mut target = Target {
             method: Method::Get,
-            host: Host {
-                field: HeaderValue::from_static("h"),
-                name: "h".into(),
-            },
+            host: crate::proxy::target::Host::named("h"),
             path: "/".into(),
             has_escaped_slash: false,
             query: query.map(str::to_owned),

@@ -39,6 +39,17 @@ pub(crate) struct Host {
     pub(crate) name: Rc<str>,
 }
 
+#[cfg(test)]
+impl Host {
+    /// A host as the client wrote it, in lower case and without a port.
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self {
+            field: HeaderValue::from_static(name),
+            name: name.into(),
+        }
+    }
+}
+
 /// The host a connection named last: most connections name one.
 pub(crate) type LastHost = RefCell<Option<Host>>;
 
