@@ -184,6 +184,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         envs: config.keys.envs.clone(),
         hasher: config.keys.hasher.clone(),
         products: config.products.clone(),
+        require_reason: config.audit.require_reason.clone(),
     };
     let description = Description {
         plane: Arc::clone(&plane),

@@ -105,6 +105,42 @@ impl Writer {
         &self.told
     }
 
+    /// Writes down that something was refused to someone who is known. They are refused all the same
+    /// where that cannot be written; the log says so then.
+    pub async fn note_refusal(&self, entry: AuditEntry) {
+        let error = match tokio::time::timeout(NOTED_WITHIN, self.note(entry)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        tracing::warn!(
+            error,
+            "a refused attempt could not be written to the audit log"
+        );
+    }
+
+    async fn note(&self, entry: AuditEntry) -> Result<(), ControlError> {
+        let _turn = self.turn.lock().await;
+        let id = ChangeId(draw()?);
+        for attempt in 0..ATTEMPTS_MAX {
+            let expect = self.store.revision().await?;
+            let change = Change {
+                id,
+                expect,
+                writes: Vec::new(),
+                audit: vec![entry.clone()],
+            };
+            match self.store.commit(change).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Conflict { .. }) => self.step_back(expect, attempt).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControlError::Contended {
+            attempts: ATTEMPTS_MAX,
+        })
+    }
+
     async fn land<'a, T: Send>(
         &self,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
@@ -188,6 +224,8 @@ pub fn draw<const N: usize>() -> Result<[u8; N], ControlError> {
     Ok(bytes)
 }
 
+/// How long writing a refused attempt down may keep its answer waiting.
+const NOTED_WITHIN: Duration = Duration::from_secs(2);
 /// How often a change is tried.
 const ATTEMPTS_MAX: u32 = 8;
 /// How long a stored change may take to be acted on here. Beyond this something is broken, and the

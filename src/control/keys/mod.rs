@@ -4,8 +4,11 @@
 //! with its audit entry through [`Writer`](super::writer::Writer). Nothing else writes a key.
 
 mod create;
+mod refused;
+mod rotate;
 mod service;
 
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
+pub use rotate::{Rotated, Rotation};
 pub(in crate::control) use service::visible;
 pub use service::{KeyService, KeyView, Rules, Step, Terms};

@@ -7,6 +7,7 @@ mod idempotency;
 mod keys;
 mod live;
 mod owners;
+mod refused;
 mod requests;
 mod roles;
 mod shaken;
