@@ -82,7 +82,7 @@ impl Target {
 
     /// Whether the path is below `/.portcullis/`, which is never forwarded.
     pub(crate) fn is_the_gates_own(&self) -> bool {
-        self.path == "/.portcullis" || self.path.starts_with("/.portcullis/")
+        &*self.path == "/.portcullis" || self.path.starts_with("/.portcullis/")
     }
 
     /// Path and query as the upstream is asked for them.
