@@ -213,6 +213,10 @@ impl From<ControlError> for Problem {
                 Code::Forbidden,
                 "a token that is bound to one owner may not do this",
             ),
+            ControlError::NotForHolder => Self::new(
+                Code::Forbidden,
+                "the holder of this version may not do this to the key",
+            ),
             ControlError::Invalid(faults) => Self::faults(Code::Invalid, faults),
             ControlError::Lifecycle(LifecycleError::NoSuchVersion) => Self::not_found(),
             ControlError::Lifecycle(step) => Self::new(

@@ -1,5 +1,6 @@
 //! The only place that knows everyone: from a configuration to a running gate, and back to nothing.
 
+mod admin_server;
 mod clock;
 mod echo;
 mod error;

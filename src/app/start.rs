@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::app::admin_server;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
+use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
-use crate::control::keys::{KeyService, Rules};
+use crate::control::keys::{KeyService, Rules, confirm_all};
 use crate::control::owners::OwnerService;
 use crate::control::rules::RuleBook;
 use crate::control::sync::Sync;
@@ -202,8 +203,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&writer),
         rules,
     ));
-    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), desk);
+    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
+    tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
     let services = admin::Services {
         keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
@@ -218,7 +220,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             open_metrics: config.admin.open_metrics,
         },
     };
-    spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
+    spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
@@ -448,18 +450,16 @@ fn spawn_admin(
     tasks: &Tasks,
     socket: StdListener,
     services: admin::Services,
+    limits: &Deadlines,
 ) -> std::io::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let mut stopping = tasks.stopping();
-    let service = admin::router(services).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(socket, service).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    tasks.spawn("admin", async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the admin API serves no more");
-        }
-    });
+    let server = admin_server::serve(
+        socket,
+        admin::router(services),
+        limits.clone(),
+        tasks.stopping(),
+    );
+    tasks.spawn_ending("admin", server);
     Ok(())
 }
 

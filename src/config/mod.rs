@@ -225,6 +225,8 @@ pub struct Bounds {
     pub requests_per_connection_max: u32,
     /// Streams at once on one HTTP/2 connection.
     pub streams_max: u32,
+    /// Bytes a second that a body must bring at least; 0 for no such rule.
+    pub body_rate_min: u64,
     /// Wrong credentials a minute from one address (v6: one /64), before it is answered 429.
     pub failures_per_minute: u32,
 }
@@ -234,6 +236,8 @@ pub struct Bounds {
 pub struct Deadlines {
     /// For the TLS handshake.
     pub handshake: Duration,
+    /// For HTTP/2's preface and settings.
+    pub preface: Duration,
     /// For a whole head, from its first byte.
     pub head: Duration,
     /// Between the bytes of a body.

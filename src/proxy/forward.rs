@@ -111,10 +111,7 @@ pub(crate) async fn send(
 ) -> Result<(Response<()>, Download), Refusal> {
     let upstream = &route.upstream;
     let may_repeat = matches!(upload, Upload::Empty) && outbound.method.is_idempotent();
-    let is_uploading = {
-        let meter = record.upload().cloned();
-        move || meter.as_ref().is_some_and(|meter| meter.is_under_way())
-    };
+    let meter = record.upload().cloned();
     let mut unreachable = None;
     for attempt in 1.. {
         let now_ns = if attempt == 1 {
@@ -154,13 +151,17 @@ pub(crate) async fn send(
             },
         };
         let fields = headers::ForUpstream::new(outbound, record);
-        let exchange = carrier.exchange(outbound.method, outbound.target, &fields, upload);
+        let mut exchange = carrier.exchange(outbound.method, outbound.target, &fields, upload);
         let limit = route.route.timeouts.request;
-        match worker
-            .deadlines
-            .within_unless(limit, &is_uploading, exchange)
-            .await
-        {
+        // The limit is the upstream's: it does not run while the client is waited for, and an upstream
+        // that takes some of a body has moved.
+        let began = worker.deadlines.now();
+        let since = || match &meter {
+            Some(meter) => began.max(meter.upstream_since(worker.deadlines.now())),
+            None => began,
+        };
+        let deadlines = &worker.deadlines;
+        match deadlines.within_since(limit, since, &mut exchange).await {
             Err(Elapsed) => return Err(RefusalCode::UpstreamTimeout.into()),
             Ok(Ok((head, body))) => {
                 record.answered();

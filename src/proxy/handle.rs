@@ -10,11 +10,12 @@ use hyper::body::{Body, Incoming};
 
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::proxy::admit::{self, Asked, Permit};
-use crate::proxy::body::{Outgoing, Pace, Upload, UploadMeter};
+use crate::proxy::body::{Outgoing, Upload, UploadMeter};
 use crate::proxy::credential::{self, Credential};
 use crate::proxy::forward::{self, Download, Outbound};
 use crate::proxy::headers;
 use crate::proxy::own;
+use crate::proxy::pace::Pace;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
@@ -26,12 +27,13 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
     mut record: Box<Record>,
 ) -> Response<Outgoing> {
+    if own::is_own(request.uri().path()) {
+        // Boxed, because it is seldom: every request's future would have room for it.
+        return Box::pin(own::answer(request, record)).await;
+    }
     let (head, body) = request.into_parts();
     let mut request = Request::from_parts(head, ());
     let is_grpc = is_grpc(&request);
-    if own::is_own(request.uri().path()) {
-        return Box::pin(own::answer(request, record)).await;
-    }
     match pass(&mut request, body, &mut record).await {
         Ok((head, download)) => {
             record.reply(head.status().as_u16(), None);
@@ -80,7 +82,7 @@ async fn pass(
     spend(&route, record)?;
     record.admit();
 
-    let upload = upload(body, &route, record);
+    let upload = upload(body, route.route.body_max, record);
     let outbound = Outbound {
         method: request.method(),
         target: &target.path_and_query(),
@@ -124,7 +126,7 @@ impl From<RefusalCode> for Stop {
 }
 
 /// Writes down what the request is, for the log.
-pub(crate) fn describe(request: &Request<()>, target: &Target, record: &mut Record) {
+pub(crate) fn describe<B>(request: &Request<B>, target: &Target, record: &mut Record) {
     record.method = Some(target.method);
     record.host = Some(Rc::clone(&target.host.name));
     record.path = Some(Rc::clone(&target.path));
@@ -238,16 +240,17 @@ fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
     spending.refusal.map_or(Ok(()), Err)
 }
 
-fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
+/// A request's body on its way, counted, of which there may be so much.
+pub(crate) fn upload(body: Incoming, most: u64, record: &mut Record) -> Upload {
     if body.is_end_stream() {
         return Upload::Empty;
     }
-    let meter = Rc::<UploadMeter>::default();
+    let meter = Rc::new(UploadMeter::new(record.worker().deadlines.now()));
     record.meter(&meter);
     Upload::Stream {
         incoming: body,
         meter,
-        most: route.route.body_max,
+        most,
         pace: Pace::new(record.worker()),
         first: Bytes::new(),
     }

@@ -14,15 +14,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 
 use crate::domain::limit::{Rate, RateLimit, Unit};
 use crate::domain::permission::{Method, address_allowed};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::KeySource;
-use crate::proxy::body::Outgoing;
+use crate::proxy::body::{Outgoing, UploadError};
 use crate::proxy::credential;
-use crate::proxy::handle::{Stop, authenticate, describe, ensure_directed};
+use crate::proxy::handle::{Stop, authenticate, describe, ensure_directed, upload};
 use crate::proxy::headers;
 use crate::proxy::record::Record;
 use crate::proxy::respond;
@@ -37,14 +40,17 @@ pub(crate) fn is_own(path: &str) -> bool {
 }
 
 /// Answers a request for a path of the gate's own.
-pub(crate) async fn answer(request: Request<()>, mut record: Box<Record>) -> Response<Outgoing> {
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+    mut record: Box<Record>,
+) -> Response<Outgoing> {
     match serve(request, &mut record).await {
         Ok(answer) => respond::own(answer, record),
         Err(stop) => respond::local_reply(&stop.halt(false), record),
     }
 }
 
-async fn serve(request: Request<()>, record: &mut Record) -> Result<Response<Bytes>, Stop> {
+async fn serve(request: Request<Incoming>, record: &mut Record) -> Result<Response<Bytes>, Stop> {
     let worker = Rc::clone(record.worker());
     let bounds = &worker.plane.bounds;
     let target = Target::of(&request, bounds.target_max, &record.peer().last_host)?;
@@ -59,6 +65,10 @@ async fn serve(request: Request<()>, record: &mut Record) -> Result<Response<Byt
         "/.portcullis/me" => {
             ensure_method(&target, &[Method::Get, Method::Head])?;
             me(request, target, record).await
+        }
+        "/.portcullis/rotate" => {
+            ensure_method(&target, &[Method::Post])?;
+            rotate(request, target, record).await
         }
         _ => Err(RefusalCode::NoRoute.into()),
     }
@@ -85,7 +95,7 @@ fn ready(record: &Record) -> Result<Response<Bytes>, Stop> {
 
 /// `GET /.portcullis/me`: what a holder may know of its key.
 async fn me(
-    mut request: Request<()>,
+    mut request: Request<Incoming>,
     target: Target,
     record: &mut Record,
 ) -> Result<Response<Bytes>, Stop> {
@@ -95,9 +105,40 @@ async fn me(
     ask(Wish::Tell, record).await
 }
 
+/// `POST /.portcullis/rotate`: another secret for the key, if its holder may have one.
+async fn rotate(
+    mut request: Request<Incoming>,
+    target: Target,
+    record: &mut Record,
+) -> Result<Response<Bytes>, Stop> {
+    recognise(&mut request, target, record)?;
+    if request
+        .body()
+        .size_hint()
+        .exact()
+        .is_some_and(|length| length > BODY_MAX)
+    {
+        return Err(RefusalCode::BodyTooLarge.into());
+    }
+    spend(record, |limits| &limits.rotations)?;
+    let content_type = request.headers_mut().remove(CONTENT_TYPE);
+    let body = upload(request.into_body(), BODY_MAX, record);
+    let body = body.collect().await.map_err(|error| match error {
+        UploadError::Silent => RefusalCode::RequestTimeout,
+        UploadError::TooLarge => RefusalCode::BodyTooLarge,
+        UploadError::Broken(_) => RefusalCode::BadRequest,
+    })?;
+    record.admit();
+    let wish = Wish::Rotate {
+        body: body.to_bytes(),
+        content_type,
+    };
+    ask(wish, record).await
+}
+
 /// Whose key is shown, and that it may be, from here.
 fn recognise(
-    request: &mut Request<()>,
+    request: &mut Request<Incoming>,
     mut target: Target,
     record: &mut Record,
 ) -> Result<(), Refusal> {
@@ -117,12 +158,14 @@ fn recognise(
 #[derive(Debug)]
 pub(crate) struct OwnLimits {
     calls: Option<NamedLimit>,
+    rotations: Option<NamedLimit>,
 }
 
 impl OwnLimits {
     pub(crate) fn new(book: &LimitBook) -> Self {
         Self {
             calls: limit(book, "own-call", CALLS_PER_SECOND, Unit::Second),
+            rotations: limit(book, "own-rotation", ROTATIONS_PER_HOUR, Unit::Hour),
         }
     }
 }
@@ -181,3 +224,7 @@ async fn ask(wish: Wish, record: &Record) -> Result<Response<Bytes>, Stop> {
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How often a holder may ask, each second and at once.
 const CALLS_PER_SECOND: u32 = 10;
+/// How often a holder may rotate, each hour and at once: each time is a change of the store.
+const ROTATIONS_PER_HOUR: u32 = 10;
+/// The most a body may have; it says two short things.
+const BODY_MAX: u64 = 8 * 1_024;

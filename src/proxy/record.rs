@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::domain::permission::Method;
@@ -13,9 +14,11 @@ use crate::domain::time::{Reading, Timestamp};
 use crate::proxy::access_log;
 use crate::proxy::admit::{Permit, Spending};
 use crate::proxy::body::UploadMeter;
-use crate::proxy::connection::{Peer, Underway};
+use crate::proxy::connection::Peer;
+use crate::proxy::flow::Piece;
 use crate::proxy::headers;
 use crate::proxy::limit_fields::LimitFields;
+use crate::proxy::watch::Underway;
 use crate::proxy::worker::Worker;
 use crate::state::keys::{CachedVersion, KeyEntry};
 use crate::state::routes::RouteState;
@@ -54,10 +57,12 @@ pub(crate) struct Record {
     /// By the monotonic clock.
     sent_at_ns: Option<u64>,
     upstream_took: Option<Duration>,
+    /// Bytes of the answer's body that hyper took for the client: on HTTP/2 those that its stream sent or
+    /// will send, on HTTP/1 those that were written or stand in the connection's buffer.
     bytes_out: u64,
     upload: Option<Rc<UploadMeter>>,
     /// Counted by the connection as under way for as long as this lives.
-    _underway: Underway,
+    underway: Underway,
 }
 
 impl Record {
@@ -86,7 +91,7 @@ impl Record {
             upstream_took: None,
             bytes_out: 0,
             upload: None,
-            _underway: underway,
+            underway,
         })
     }
 
@@ -159,6 +164,9 @@ impl Record {
 
     /// The head of the answer is here.
     pub(crate) fn answered(&mut self) {
+        if let Some(meter) = &self.upload {
+            meter.answered();
+        }
         let now_ns = self.worker.plane.clock.mono_ns();
         let took = |sent_at_ns| Duration::from_nanos(now_ns.saturating_sub(sent_at_ns));
         self.upstream_took = self.sent_at_ns.map(took);
@@ -170,9 +178,15 @@ impl Record {
         self.code = code;
     }
 
-    /// Bytes of the answer's body that went out.
+    /// Bytes of the answer's body that go out.
     pub(crate) fn add_bytes_out(&mut self, count: usize) {
         self.bytes_out += count as u64;
+    }
+
+    /// A piece of the answer's body, for hyper.
+    pub(crate) fn piece(&mut self, bytes: Bytes) -> Piece {
+        self.add_bytes_out(bytes.len());
+        Piece::new(bytes, self.underway.flow.as_ref())
     }
 
     /// The answer could not be finished.
@@ -253,6 +267,10 @@ impl Drop for Record {
         };
         let now_ns = self.worker.plane.clock.mono_ns();
         let took = Duration::from_nanos(now_ns.saturating_sub(self.opened_at.mono_ns));
+        // What a stream's client did not take did not go out.
+        let lost = self.underway.flow.as_ref().map_or(0, |flow| flow.lost());
+        self.bytes_out = self.bytes_out.saturating_sub(lost);
+        self.is_cut |= lost > 0;
         self.count_usage(status);
         self.count(status, took);
 

@@ -158,6 +158,19 @@ impl KeyService {
         self.view(key).await
     }
 
+    /// One key and its owner, without when it was used: this much is known also while the store is away.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], or what the store returns.
+    pub async fn held(&self, id: KeyId) -> Result<KeyView, ControlError> {
+        let key = self.store.key(id).await?.ok_or(ControlError::NotFound)?;
+        Ok(KeyView {
+            owner: self.owner_of(&key).await?,
+            last_used: Vec::new(),
+            key,
+        })
+    }
+
     /// A page of the keys that `query` asks for and the caller sees.
     ///
     /// # Errors

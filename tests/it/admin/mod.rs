@@ -5,6 +5,7 @@ mod faults;
 mod harness;
 mod idempotency;
 mod keys;
+mod listener;
 mod live;
 mod owners;
 mod refused;
