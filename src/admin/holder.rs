@@ -115,7 +115,7 @@ async fn tell(keys: &KeyService, now: Reading, question: &Question) -> Result<Re
     let me = Me {
         key: held(&view, &question.entry, shown(&question.version), now.wall),
         limits: enforced.map(|limit| left(limit, question, now)).collect(),
-        quotas: quotas(keys, &view),
+        quotas: quotas(keys, &question.entry).await,
     };
     Ok(Json(me).into_response())
 }
@@ -173,7 +173,7 @@ fn shown(version: &CachedVersion) -> Shown {
 }
 
 fn held(view: &KeyView, entry: &KeyEntry, version: Shown, now: Timestamp) -> HeldKey {
-    let told = api::keys::Key::new(&view.key, (&view.owner).into(), &[], now);
+    let told = api::keys::Key::new(&view.key, (&view.owner).into(), &[], view.schedule, now);
     let (number, fingerprint, retires_at) = version;
     let scopes = entry.grants.scopes.iter();
     HeldKey {
@@ -210,17 +210,15 @@ fn left(named: &NamedLimit, question: &Question, now: Reading) -> HeldLimit {
     }
 }
 
-fn quotas(keys: &KeyService, view: &KeyView) -> Vec<api::keys::Quota> {
-    let settings = &view.key.settings;
-    let granted = settings.products.iter().filter_map(|name| {
-        let mut products = keys.products().iter();
-        products.find(|product| product.name == *name)
+/// Where the key's quotas stand, its products' included.
+async fn quotas(keys: &KeyService, entry: &KeyEntry) -> Vec<api::keys::Quota> {
+    let quotas = keys.quotas(entry).await.into_iter();
+    let told = quotas.map(|(quota, used, renews_at)| api::keys::Quota {
+        used,
+        renews_at: renews_at.map(Into::into),
+        ..(&quota).into()
     });
-    let quotas = settings
-        .quotas
-        .iter()
-        .chain(granted.flat_map(|product| &product.quotas));
-    quotas.map(Into::into).collect()
+    told.collect()
 }
 
 /// How many are answered at once.

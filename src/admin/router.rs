@@ -14,9 +14,11 @@ use crate::admin::gate::Gate;
 use crate::admin::live::Live;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
-use crate::admin::{keys, live, products, shell, status, tokens, users};
+use crate::admin::{keys, live, policies, products, rotation, shell, status, tokens, users};
 use crate::control::keys::KeyService;
 use crate::control::owners::OwnerService;
+use crate::control::policies::PolicyService;
+use crate::control::rotation::RotationService;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::domain::time::Clock;
@@ -31,6 +33,10 @@ pub struct Services {
     pub owners: OwnerService,
     /// Who may call.
     pub tokens: TokenService,
+    /// Automatic rotation.
+    pub rotation: RotationService,
+    /// What is asked of keys.
+    pub policies: PolicyService,
     /// What keys were used for.
     pub usage: UsageService,
     /// The gate itself.
@@ -93,6 +99,9 @@ pub fn calls() -> Vec<Call> {
     vec![
         call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call)),
         call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call)),
+        call(Method::GET,    "/admin/keys/rotation",     GATE_VIEWER,  get(rotation::list::call)),
+        call(Method::POST,   "/admin/keys/rotation/enable",  GATE_ADMIN, post(rotation::enable::call)),
+        call(Method::POST,   "/admin/keys/rotation/disable", GATE_ADMIN, post(rotation::disable::call)),
         call(Method::GET,    "/admin/keys/{key_id}",         VIEWER,   get(keys::get::call)),
         call(Method::PATCH,  "/admin/keys/{key_id}",         OPERATOR, patch(keys::update::call)),
         call(Method::DELETE, "/admin/keys/{key_id}",         OPERATOR, delete(keys::revoke::call)),
@@ -111,6 +120,12 @@ pub fn calls() -> Vec<Call> {
         call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call)),
         call(Method::DELETE, "/admin/tokens/{token_id}",  GATE_ADMIN,  delete(tokens::revoke::call)),
         call(Method::GET,    "/admin/products",              VIEWER,   get(products::list)),
+        call(Method::POST,   "/admin/policies",           GATE_ADMIN,  post(policies::create::call)),
+        call(Method::GET,    "/admin/policies",           GATE_VIEWER, get(policies::list::call)),
+        call(Method::POST,   "/admin/policies/preview",   GATE_VIEWER, post(policies::preview::call)),
+        call(Method::GET,    "/admin/policies/{policy_id}",    GATE_VIEWER, get(policies::get::call)),
+        call(Method::PATCH,  "/admin/policies/{policy_id}",    GATE_ADMIN,  patch(policies::update::call)),
+        call(Method::DELETE, "/admin/policies/{policy_id}",    GATE_ADMIN,  delete(policies::delete::call)),
         call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
         call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
         call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),

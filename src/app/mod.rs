@@ -5,6 +5,7 @@ mod clock;
 mod echo;
 mod error;
 mod gate;
+mod quotas;
 mod rehearsal;
 mod signals;
 mod start;

@@ -14,12 +14,18 @@ use crate::admin;
 use crate::app::admin_server;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
+use crate::app::quotas;
 use crate::app::tasks::Tasks;
 use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
+use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, Rules, confirm_all};
 use crate::control::owners::OwnerService;
+use crate::control::policies::PolicyService;
+use crate::control::quotas::Quotas;
+use crate::control::rotation::RotationService;
 use crate::control::rules::RuleBook;
+use crate::control::sinks::Sinks;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -33,6 +39,7 @@ use crate::state::failures::Failures;
 use crate::state::grants::GrantBook;
 use crate::state::keys::KeyCache;
 use crate::state::limiter::LimitBook;
+use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
@@ -58,6 +65,7 @@ pub struct Running {
     log: Option<JoinHandle<()>>,
     tasks: Tasks,
     flush: Arc<Flush>,
+    quotas: Arc<Quotas>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     drain: Duration,
@@ -128,7 +136,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     getrandom::fill(&mut boot).map_err(StartError::Random)?;
     let (log_writer, log) = access_log(&config.access_log)?;
     let recorder = UsageRecorder::new(cores);
-    let desk = Arc::<Desk>::default();
+    let boot = u64::from_le_bytes(boot);
+    let (desk, quota_link) = (Arc::<Desk>::default(), Arc::<QuotaLink>::default());
     let plane = Arc::new(Plane {
         clock: Arc::clone(&clock),
         keys: Arc::clone(&cache),
@@ -141,6 +150,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         desk: Arc::clone(&desk),
         own_limits: OwnLimits::new(&limits),
         readiness: Arc::clone(&readiness),
+        quota_link: Arc::clone(&quota_link),
+        lease_wait: quotas::lease_wait(&config),
         log: log_writer,
         bounds: config.bounds.clone(),
         deadlines: config.deadlines.clone(),
@@ -149,7 +160,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         node: Arc::clone(&node),
         upstream_tls: proxy::upstream_config()?,
         connections: Connections::new(&config.bounds),
-        boot: u64::from_le_bytes(boot),
+        boot,
         routes: Arc::clone(&routes),
     });
 
@@ -163,6 +174,14 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         recorder,
         names,
         Arc::clone(&node),
+    ));
+    let quotas = Arc::new(Quotas::new(
+        Arc::clone(&store),
+        Arc::clone(&desk),
+        quota_link,
+        Arc::clone(&clock),
+        Arc::clone(&node),
+        boot,
     ));
     let applied = sync.applied();
     let tasks = Tasks::new();
@@ -187,26 +206,44 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         products: config.products.clone(),
         require_reason: config.audit.require_reason.clone(),
     };
+    let jobs = Arc::new(Jobs::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&writer),
+        rules.clone(),
+        Sinks::configured(&config.sinks),
+        Arc::new(Alone),
+    ));
     let description = Description {
         plane: Arc::clone(&plane),
         store: Arc::clone(&store),
         applied,
         flush: Arc::clone(&flush),
+        quotas: Arc::clone(&quotas),
         writer: Arc::clone(&writer),
+        jobs: Arc::clone(&jobs),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
     };
-    let keys = Arc::new(KeyService::new(
+    let keys = KeyService::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         rules,
-    ));
+    );
+    let keys = Arc::new(keys.reading(Arc::clone(&cache)));
     let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
     tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
     let services = admin::Services {
+        rotation: RotationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        policies: PolicyService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            config.products.clone(),
+        ),
         keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
@@ -222,6 +259,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     };
     spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
+    quotas::spawn(&tasks, &quotas);
+    tasks.spawn("jobs", async move { jobs.run().await });
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -242,6 +281,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         log,
         tasks,
         flush,
+        quotas,
         store,
         clock,
         drain: config.drain,
@@ -273,6 +313,13 @@ impl Running {
         if let Err(error) = self.flush.flush(self.clock.now()).await {
             let error = chain(&error);
             tracing::error!(error, "the last usage counts could not be stored");
+        }
+        if let Err(error) = self.quotas.release().await {
+            let error = chain(&error);
+            tracing::error!(
+                error,
+                "what quotas hold could not be given back, it counts as spent"
+            );
         }
         self.tasks.stop().await;
         self.store.close().await;

@@ -26,6 +26,7 @@ mod resolve;
 mod routes;
 mod schema;
 mod section;
+mod sinks;
 mod store;
 mod table;
 mod tree;
@@ -51,6 +52,7 @@ pub use fault::{Fault, Faults, Place};
 pub use load::{endpoint, load, load_text};
 pub use reference::reference_markdown;
 pub use schema::schema;
+pub use sinks::{FileFormat, FileSink, NamePart, Sink, SinkKind};
 
 /// Everything that was decided before the gate starts.
 #[derive(Debug, Clone)]
@@ -91,6 +93,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Bundles of permissions and limits.
     pub products: Vec<Product>,
+    /// Where the secrets of keys that rotate by themselves go.
+    pub sinks: Vec<Sink>,
     /// The key that readable secrets are sealed with, where one is given.
     pub seal: Option<Seal>,
     /// SHA-256 of the file, hex: which configuration this is.

@@ -10,6 +10,7 @@ use hyper::body::{Body, Incoming};
 
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::proxy::admit::{self, Asked, Permit};
+use crate::proxy::allowance;
 use crate::proxy::body::{Outgoing, Upload, UploadMeter};
 use crate::proxy::credential::{self, Credential};
 use crate::proxy::forward::{self, Download, Outbound};
@@ -80,6 +81,9 @@ async fn pass(
     }
     ensure_body_fits(&body, &route)?;
     spend(&route, record)?;
+    if record.has_quotas() {
+        allowance::spend(&route, record).await?;
+    }
     record.admit();
 
     let upload = upload(body, route.route.body_max, record);

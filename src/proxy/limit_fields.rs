@@ -3,19 +3,21 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
+use crate::domain::time::Timestamp;
 use crate::proxy::admit::Tightest;
 use crate::proxy::digits;
 use crate::proxy::headers::{
     LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET, RATE_LIMIT, RATE_LIMIT_POLICY,
 };
+use crate::state::quotas::Nearest;
 
 /// Where a request's limits stand.
 #[derive(Debug, Default)]
 pub(crate) struct LimitFields {
     policy: Option<HeaderValue>,
     level: Option<HeaderValue>,
-    burst: u32,
-    remaining: u32,
+    most: u64,
+    remaining: u64,
     whole_in_s: u64,
 }
 
@@ -26,31 +28,42 @@ impl LimitFields {
         key: Option<&HeaderValue>,
         route: Option<&HeaderValue>,
     ) -> Self {
-        let policy = match (key, route) {
-            (Some(key), Some(route)) => {
-                let both = [key.as_bytes(), b", ", route.as_bytes()].concat();
-                HeaderValue::from_bytes(&both).ok()
-            }
-            (one, other) => one.or(other).cloned(),
-        };
         // Rounded up: after these seconds the bucket is whole, not a little before.
         let whole_in = tightest.level.whole_in;
         let whole_in_s = whole_in.as_secs() + u64::from(whole_in.subsec_nanos() > 0);
-        let remaining = tightest.level.remaining;
-        let mut level = Vec::with_capacity(tightest.limit.name.len() + LEVEL_BYTES);
-        level.push(b'"');
-        level.extend_from_slice(tightest.limit.name.as_bytes());
-        level.extend_from_slice(b"\";r=");
-        digits::write::<10>(&mut level, remaining.into());
-        level.extend_from_slice(b";t=");
-        digits::write::<10>(&mut level, whole_in_s);
+        let remaining = tightest.level.remaining.into();
         Self {
-            policy,
-            level: HeaderValue::from_maybe_shared(Bytes::from(level)).ok(),
-            burst: tightest.limit.limit.burst.get(),
+            policy: policy(key, route),
+            level: level(&tightest.limit.name, remaining, Some(whole_in_s)),
+            most: tightest.limit.limit.burst.get().into(),
             remaining,
             whole_in_s,
         }
+    }
+
+    /// A quota, if it is nearer its end than what is told already.
+    pub(crate) fn tighten(
+        &mut self,
+        nearest: &Nearest<'_>,
+        now: Timestamp,
+        key: Option<&HeaderValue>,
+        route: Option<&HeaderValue>,
+    ) {
+        if self.level.is_some() && self.remaining <= nearest.remaining {
+            return;
+        }
+        // Credits do not come back by waiting: without `t`, as the draft has it.
+        let renews_in_s = nearest
+            .renews_at
+            .map(|at| at.since(now).as_millis().div_ceil(1_000))
+            .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
+        *self = Self {
+            policy: policy(key, route),
+            level: level(&nearest.quota.name, nearest.remaining, renews_in_s),
+            most: nearest.quota.quota.limit,
+            remaining: nearest.remaining,
+            whole_in_s: renews_in_s.unwrap_or(0),
+        };
     }
 
     /// Sets the fields, if there is a limit at all.
@@ -61,12 +74,37 @@ impl LimitFields {
             headers.insert(RATE_LIMIT_POLICY, policy.clone());
         }
         if with_legacy {
-            headers.insert(LEGACY_LIMIT, self.burst.into());
+            headers.insert(LEGACY_LIMIT, self.most.into());
             headers.insert(LEGACY_REMAINING, self.remaining.into());
             headers.insert(LEGACY_RESET, self.whole_in_s.into());
         }
     }
 }
 
+/// What is left of a limit, as `RateLimit` has it.
+fn level(name: &str, remaining: u64, whole_in_s: Option<u64>) -> Option<HeaderValue> {
+    let mut text = Vec::with_capacity(name.len() + LEVEL_BYTES);
+    text.push(b'"');
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b"\";r=");
+    digits::write::<10>(&mut text, remaining);
+    if let Some(seconds) = whole_in_s {
+        text.extend_from_slice(b";t=");
+        digits::write::<10>(&mut text, seconds);
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}
+
+/// The policies of the key and of the route, one after the other.
+fn policy(key: Option<&HeaderValue>, route: Option<&HeaderValue>) -> Option<HeaderValue> {
+    match (key, route) {
+        (Some(key), Some(route)) => {
+            let both = [key.as_bytes(), b", ", route.as_bytes()].concat();
+            HeaderValue::from_bytes(&both).ok()
+        }
+        (one, other) => one.or(other).cloned(),
+    }
+}
+
 /// The most that a level has besides a limit's name: quotes, parameters, two numbers.
-const LEVEL_BYTES: usize = 8 + 10 + 20;
+const LEVEL_BYTES: usize = 8 + 20 + 20;

@@ -9,7 +9,7 @@
 //! 3. [`handle`] is the straight line through all that follows, and the page to read first.
 //! 4. [`target`] makes the one canonical reading of the request that everything else goes by.
 //! 5. [`credential`] takes the key out of the request; [`admit`] decides who it is, whether it may, and
-//!    whether it still can.
+//!    whether it still can. [`allowance`] spends from its quotas, and waits only where nothing is held.
 //! 6. [`headers`] makes the request what the upstream is to see; [`forward`] sends it over a connection
 //!    of the [`pool`] and brings the answer back; [`body`] carries both bodies and counts them.
 //!    [`limit_fields`] tells the client where its limits stand.
@@ -18,10 +18,12 @@
 //! 8. [`record`] closes exactly once, when the last byte is gone or nobody wants it any more: usage,
 //!    counters, [`access_log`], tap.
 //!
-//! Nothing here can wait for the store, because nothing here can name it.
+//! Nothing here can wait for the store, because nothing here can name it; [`allowance`] alone waits, within a
+//! bound, for what the control plane draws.
 
 mod access_log;
 pub mod admit;
+mod allowance;
 mod body;
 mod carrier;
 mod connection;

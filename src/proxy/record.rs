@@ -21,6 +21,7 @@ use crate::proxy::limit_fields::LimitFields;
 use crate::proxy::watch::Underway;
 use crate::proxy::worker::Worker;
 use crate::state::keys::{CachedVersion, KeyEntry};
+use crate::state::quotas::Nearest;
 use crate::state::routes::RouteState;
 use crate::state::tap::Finished;
 use crate::state::upstreams::EndpointState;
@@ -121,7 +122,7 @@ impl Record {
 
     /// Takes down where the limits stand now.
     pub(crate) fn spent(&mut self, spending: &Spending<'_>) {
-        self.worker.counters.shadowed.add(spending.shadowed);
+        self.shadowed(spending.shadowed);
         if let Some(tightest) = &spending.tightest {
             let keys = self
                 .key
@@ -130,6 +131,27 @@ impl Record {
             let route = self.route.as_ref().and_then(|route| route.policy.as_ref());
             self.limits = LimitFields::of(tightest, keys.flatten(), route);
         }
+    }
+
+    /// So many limits that only count would have refused it.
+    pub(crate) fn shadowed(&self, count: u64) {
+        self.worker.counters.shadowed.add(count);
+    }
+
+    /// Whether its key has quotas to draw on.
+    pub(crate) fn has_quotas(&self) -> bool {
+        self.key
+            .as_ref()
+            .is_some_and(|(entry, _)| !entry.grants.quotas.is_empty())
+    }
+
+    /// Takes down a quota, if it is nearer its end than the limits are.
+    pub(crate) fn drawn(&mut self, nearest: &Nearest<'_>) {
+        let key = self.key.as_ref();
+        let key = key.and_then(|(entry, _)| entry.grants.policy.as_ref());
+        let route = self.route.as_ref().and_then(|route| route.policy.as_ref());
+        self.limits
+            .tighten(nearest, self.opened_at.wall, key, route);
     }
 
     /// Sets what the client is told of its limits and its key.

@@ -20,10 +20,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::change::{Change, Receipt, Revision};
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::time::Timestamp;
@@ -34,7 +36,7 @@ pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
 pub trait Store:
-    Feed + KeyStore + OwnerStore + TokenStore + RuleStore + UsageStore + EventStore
+    Feed + KeyStore + OwnerStore + TokenStore + RuleStore + UsageStore + EventStore + QuotaStore
 {
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
@@ -254,4 +256,30 @@ pub trait UsageStore: Send + Sync {
     /// # Errors
     /// If the store cannot be read.
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError>;
+}
+
+/// Quotas: how much of each was given out to be spent.
+#[async_trait]
+pub trait QuotaStore: Send + Sync {
+    /// Settles each draw of `node`, of which no two may be on one quota of a key in one period, by [`QuotaDraw::grant`] and [`QuotaDraw::reach`], durably before it returns,
+    /// and says what came of it, in their order. Draws on one quota take effect one after the other, whoever
+    /// sends them, so all gates together never get more than its limit.
+    ///
+    /// A call whose answer was lost has had no effect once its gate draws again in the same run with what
+    /// it has *received*: what it was given is taken back first.
+    ///
+    /// # Errors
+    /// If they cannot be made durable; then any of them may have been.
+    async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError>;
+
+    /// What has been given out of these quotas of a key, in the period beside each. Kept for 35 days after
+    /// the period's end.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError>;
 }

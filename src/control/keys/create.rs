@@ -15,6 +15,7 @@ use crate::domain::key::KeySettings;
 use crate::domain::lifecycle::{self, Birth, FieldFault};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
+use crate::domain::rotation::Schedule;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
@@ -105,6 +106,11 @@ impl KeyService {
                     created_by: caller.actor.id.clone(),
                 };
                 let key = lifecycle::create(birth, settings, now);
+                let rules = self.store.rules().await?;
+                let demanded = self.demanded(&rules, &key, Some(owner.kind));
+                if !demanded.is_empty() {
+                    return Err(ControlError::Invalid(demanded));
+                }
 
                 let mut entry = caller.did(Action::KeyCreation, now)?.about_key(&key);
                 entry.changes = changes(None, &key.settings);
@@ -113,6 +119,8 @@ impl KeyService {
                     audit: vec![entry],
                     value: Created {
                         view: KeyView {
+                            spent: vec![0; key.settings.quotas.len()],
+                            schedule: Schedule::of(&rules.rotation, &key, now),
                             key,
                             owner: owner.clone(),
                             last_used: Vec::new(),

@@ -9,7 +9,7 @@ use futures_util::stream::{iter, unfold};
 use crate::control::ControlError;
 use crate::control::caller::Caller;
 use crate::control::keys::service::Deed;
-use crate::control::keys::{KeyService, Terms};
+use crate::control::keys::{KeyService, KeyView, Terms};
 use crate::domain::audit::Action;
 use crate::domain::id::KeyId;
 use crate::domain::lifecycle::{self, Activation};
@@ -23,7 +23,11 @@ impl KeyService {
     /// # Errors
     /// What the store returns.
     pub async fn confirm(&self, id: KeyId, number: u16) -> Result<(), ControlError> {
-        let before = self.held(id).await?.key;
+        let KeyView {
+            key: before,
+            schedule,
+            ..
+        } = self.held(id).await?;
         let now = self.clock.now();
         if before.pending(now).map(|version| version.number) != Some(number) {
             return Ok(());
@@ -36,8 +40,10 @@ impl KeyService {
             if_match: None,
             reason: Some("first use".to_owned()),
         };
-        // Two versions stay unless something says otherwise: no client is cut off by another's progress.
-        let others = Activation::KeepPrevious;
+        // Two versions stay unless a rule of rotation says otherwise: no client is cut off by another's progress.
+        let others = schedule.map_or(Activation::KeepPrevious, |schedule| {
+            schedule.plan.activation()
+        });
         let step = |key, now| Ok(lifecycle::activate(key, number, others, now)?);
         let caller = Caller::holder(&before);
         self.amend(&caller, id, deed, terms, step).await.map(drop)

@@ -5,6 +5,7 @@
 
 mod create;
 mod first_use;
+mod quotas;
 mod refused;
 mod rotate;
 mod service;
@@ -12,5 +13,5 @@ mod service;
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
 pub(crate) use first_use::confirm_all;
 pub use rotate::{Rotated, Rotation};
-pub(in crate::control) use service::visible;
 pub use service::{KeyService, KeyView, Rules, Step, Terms};
+pub(in crate::control) use service::{lifecycle_changes, visible};

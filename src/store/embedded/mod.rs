@@ -10,7 +10,8 @@
 //! | `change` | puts a change into the tables · `rules` those of its rules · `feed` keeps it for those who follow |
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
 //! | `outbox` | keeps events until they are too old |
-//! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
+//! | `lists` | answers lists and searches · `usage` counts · `quotas` what was given out of them |
+//! | `fault` | says what went wrong |
 //!
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
 //! are the bytes of [`super::record`]; the columns beside them are only what is searched and sorted by.
@@ -24,6 +25,7 @@ mod feed;
 mod file;
 mod lists;
 mod outbox;
+mod quotas;
 mod readers;
 mod replace;
 mod rules;

@@ -12,13 +12,15 @@ use tokio::sync::watch;
 
 use super::fault::{Fault, Quarantine, corrupt};
 use super::readers::Readers;
-use super::writer::{Seed, Shared, Work, Writer};
-use super::{change, feed, file, lists, outbox, rules, snapshot, tables, usage};
+use super::writer::{Drawing, Seed, Shared, Work, Writer};
+use super::{change, feed, file, lists, outbox, quotas, rules, snapshot, tables, usage};
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -26,8 +28,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
-    TokenStore, UsageStore, record,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store,
+    StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -375,6 +377,32 @@ impl UsageStore for EmbeddedStore {
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
         self.ask(move |connection| usage::last_used(connection, key))
+            .await
+    }
+}
+
+#[async_trait]
+impl QuotaStore for EmbeddedStore {
+    async fn draw(
+        &self,
+        _node: &str,
+        draws: Vec<QuotaDraw>,
+    ) -> Result<Vec<QuotaGrant>, StoreError> {
+        let drawing = Arc::new(Drawing {
+            draws,
+            grants: Mutex::default(),
+        });
+        self.writer.have(Work::Draw(Arc::clone(&drawing))).await?;
+        Ok(std::mem::take(&mut *drawing.grants.lock()))
+    }
+
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError> {
+        let quotas = quotas.to_vec();
+        self.ask(move |connection| quotas::granted(connection, key, &quotas))
             .await
     }
 }

@@ -172,6 +172,18 @@ CREATE TABLE last_used (
     at INTEGER NOT NULL,
     PRIMARY KEY (key, version)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quotas (
+    key TEXT NOT NULL,
+    quota TEXT NOT NULL,
+    first_day INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    granted INTEGER NOT NULL,
+    reached INTEGER NOT NULL,
+    reached_of INTEGER NOT NULL,
+    PRIMARY KEY (key, quota, first_day)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quotas_by_end ON quotas (ends_at);
 ";
 
 /// Does what is missing of [`MIGRATIONS`], in one transaction; whether there was anything to do.

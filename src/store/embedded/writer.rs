@@ -18,8 +18,9 @@ use tracing::{error, warn};
 
 use super::fault::{Fault, Gravity, Quarantine, gravity};
 use super::usage::Sweep;
-use super::{change, replace, tables, usage};
+use super::{change, quotas, replace, tables, usage};
 use crate::domain::change::{Change, Revision, Write};
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::id::KeyId;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::usage::UsageBatch;
@@ -37,8 +38,16 @@ pub(super) enum Work {
     Epoch(String, Timestamp),
     /// When versions were last used; nothing.
     Used(Vec<(KeyId, u16, Timestamp)>),
+    /// Draws on quotas; nothing, but see [`Drawing`].
+    Draw(Arc<Drawing>),
     /// All control state anew; its revision.
     Replace(Box<Seed>),
+}
+
+/// Draws on quotas, and what came of them once they have been settled.
+pub(super) struct Drawing {
+    pub(super) draws: Vec<QuotaDraw>,
+    pub(super) grants: Mutex<Vec<QuotaGrant>>,
 }
 
 /// All control state, from elsewhere.
@@ -315,6 +324,12 @@ impl Work {
             Self::Usage(batch) => usage::add(transaction, batch, now, sweep).map(|()| 0),
             Self::Epoch(node, now) => usage::begin_epoch(transaction, node, *now),
             Self::Used(uses) => usage::note_used(transaction, uses).map(|()| 0),
+            Self::Draw(drawing) => {
+                let grants = quotas::draw(transaction, &drawing.draws, now)?;
+                // Whoever asked reads it when the transaction has been answered for.
+                *drawing.grants.lock() = grants;
+                Ok(0)
+            }
             Self::Replace(seed) => replace::replace(transaction, seed, now).map(|at| at.0),
         }
     }

@@ -18,6 +18,7 @@
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
+//! | `quotas` | what was given out of them |
 //! | `outbox` | events |
 //! | `store` | the contract, by all of these |
 
@@ -31,6 +32,7 @@ mod mirror;
 mod names;
 mod outbox;
 mod period;
+mod quotas;
 mod reload;
 mod scripts;
 mod store;

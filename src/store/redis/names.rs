@@ -135,6 +135,11 @@ impl Names {
         self.counts(key, &format!("d:{year:04}"))
     }
 
+    /// What was given out of a key's quota, in the period that began on a day.
+    pub(super) fn quota(&self, key: KeyId, quota: &str, first_day: u32) -> String {
+        format!("{}:q:{{{}}}:{quota}:{first_day}", self.prefix, key.chars())
+    }
+
     fn control(&self, what: &str) -> String {
         format!("{{{}}}:{what}", self.prefix)
     }

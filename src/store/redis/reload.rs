@@ -242,6 +242,7 @@ mod tests {
             created_at: at,
             created_by: "tok_".into(),
             last_rotated_at: None,
+            told: std::collections::BTreeMap::new(),
             versions: vec![version(1, 1), version(2, 2)],
         }
     }

@@ -15,6 +15,8 @@ use portcullis::admin::gate::{
 use portcullis::admin::{Services, Settings, router};
 use portcullis::control::keys::{KeyService, Rules};
 use portcullis::control::owners::OwnerService;
+use portcullis::control::policies::PolicyService;
+use portcullis::control::rotation::RotationService;
 use portcullis::control::tokens::TokenService;
 use portcullis::control::usage::{Minutes, UsageService};
 use portcullis::control::writer::{Applied, Writer};
@@ -100,6 +102,13 @@ impl Admin {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
             owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
             tokens: tokens(),
+            rotation: RotationService::new(store.clone(), clock.clone(), writer.clone()),
+            policies: PolicyService::new(
+                store.clone(),
+                clock.clone(),
+                writer.clone(),
+                rules().products,
+            ),
             usage: UsageService::new(store.clone(), minutes.clone()),
             gate: Arc::new(Calm {
                 panics: setup.panics,

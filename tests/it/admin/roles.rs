@@ -8,9 +8,12 @@ use serde_json::json;
 use crate::admin::harness::{Admin, Setup, request};
 
 /// The table as it is meant to be; the one in the code is to be changed only together with this one.
-const TABLE: [(&str, &str, &str); 24] = [
+const TABLE: [(&str, &str, &str); 33] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
+    ("GET", "/admin/keys/rotation", "viewer of all"),
+    ("POST", "/admin/keys/rotation/enable", "admin of all"),
+    ("POST", "/admin/keys/rotation/disable", "admin of all"),
     ("GET", "/admin/keys/{key_id}", "viewer"),
     ("PATCH", "/admin/keys/{key_id}", "operator"),
     ("DELETE", "/admin/keys/{key_id}", "operator"),
@@ -32,6 +35,12 @@ const TABLE: [(&str, &str, &str); 24] = [
     ("GET", "/admin/tokens", "admin of all"),
     ("DELETE", "/admin/tokens/{token_id}", "admin of all"),
     ("GET", "/admin/products", "viewer"),
+    ("POST", "/admin/policies", "admin of all"),
+    ("GET", "/admin/policies", "viewer of all"),
+    ("POST", "/admin/policies/preview", "viewer of all"),
+    ("GET", "/admin/policies/{policy_id}", "viewer of all"),
+    ("PATCH", "/admin/policies/{policy_id}", "admin of all"),
+    ("DELETE", "/admin/policies/{policy_id}", "admin of all"),
     ("GET", "/admin/live", "viewer"),
     ("GET", "/admin/status", "viewer of all"),
     ("GET", "/metrics", "viewer of all"),

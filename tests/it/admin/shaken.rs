@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
+use portcullis::domain::draw::{QuotaDraw, QuotaGrant};
 use portcullis::domain::event::{Event, EventPlace};
 use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
+use portcullis::domain::period::Span;
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
 use portcullis::domain::rules::RuleSet;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
-    TokenStore, UsageStore,
+    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store,
+    StoreError, TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -193,6 +195,21 @@ impl UsageStore for Shaken {
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
         self.inner.last_used(key).await
+    }
+}
+
+#[async_trait]
+impl QuotaStore for Shaken {
+    async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError> {
+        self.inner.draw(node, draws).await
+    }
+
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError> {
+        self.inner.granted(key, quotas).await
     }
 }
 

@@ -12,6 +12,7 @@ mod observed;
 mod own;
 mod patience;
 mod permissions;
+mod quotas;
 mod refusals;
 mod revocation;
 mod rotation;

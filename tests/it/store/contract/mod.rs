@@ -5,6 +5,7 @@ mod counts;
 mod events;
 mod feed;
 mod lists;
+mod quotas;
 mod rules;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(crate) use counts::*;
 pub(crate) use events::*;
 pub(crate) use feed::*;
 pub(crate) use lists::*;
+pub(crate) use quotas::*;
 pub(crate) use rules::*;
 
 /// One place where a store keeps things, empty when it is made.
@@ -69,6 +71,11 @@ macro_rules! keeps_the_contract {
             last_use_never_goes_back,
             counts_survive_reopening,
             epochs_only_grow,
+            all_gates_together_get_exactly_the_limit,
+            what_was_given_out_survives_reopening,
+            each_period_has_its_own_allowance,
+            a_threshold_is_remembered,
+            draws_at_once_take_nothing_twice,
             events_lie_in_the_outbox_with_their_change_and_in_order,
         }
     };
