@@ -32,14 +32,17 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn read(&self) -> Reading {
         // Both are reads of the vDSO's page, no system calls.
-        let mono = self.began.elapsed().as_nanos();
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_millis();
         Reading {
             wall: Timestamp::from_millis(u64::try_from(wall).unwrap_or(u64::MAX)),
-            mono_ns: u64::try_from(mono).unwrap_or(u64::MAX),
+            mono_ns: self.mono_ns(),
         }
+    }
+
+    fn mono_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }

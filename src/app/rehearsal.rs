@@ -12,7 +12,7 @@ use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::KeySource;
 use crate::domain::time::Reading;
 use crate::proxy::admit::{self, Asked};
-use crate::proxy::{Plane, Target};
+use crate::proxy::{LastHost, Plane, Target};
 use crate::state::keys::KeyEntry;
 use crate::state::limiter::NamedLimit;
 use crate::state::routes::{Miss, RouteState};
@@ -72,7 +72,7 @@ fn pass(
     told: &mut KeyTested,
 ) -> Result<(), No> {
     let target = target(plane, request)?;
-    told.path = Some(target.path.clone());
+    told.path = Some(target.path.to_string());
     let route = route(plane, &target)?;
     told.route = Some(route.route.name.clone());
     told.upstream = Some(route.route.upstream.clone());
@@ -119,7 +119,11 @@ fn target(plane: &Plane, request: &TestRequest) -> Result<Target, No> {
         .header(HOST, host)
         .body(());
     let made = made.map_err(|_| RefusalCode::BadRequest)?;
-    Ok(Target::of(&made, plane.bounds.target_max)?)
+    Ok(Target::of(
+        &made,
+        plane.bounds.target_max,
+        &LastHost::default(),
+    )?)
 }
 
 fn route(plane: &Plane, target: &Target) -> Result<Arc<RouteState>, No> {
@@ -129,7 +133,10 @@ fn route(plane: &Plane, target: &Target) -> Result<Arc<RouteState>, No> {
             detail: Some("paths below `/.portcullis/` are the gate's own".to_owned()),
         });
     }
-    match plane.routes.find(&target.host, &target.path, target.method) {
+    match plane
+        .routes
+        .find(&target.host.name, &target.path, target.method)
+    {
         Ok(route) if target.has_escaped_slash && !route.route.keeps_encoded_slashes => {
             let refusal = Refusal::new(RefusalCode::BadRequest);
             Err(refusal.because("the path has an escaped slash").into())

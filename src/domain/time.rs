@@ -103,6 +103,11 @@ pub trait Clock: Send + Sync + 'static {
     /// Reads both clocks.
     fn read(&self) -> Reading;
 
+    /// The monotonic clock alone.
+    fn mono_ns(&self) -> u64 {
+        self.read().mono_ns
+    }
+
     /// The wall clock alone.
     fn now(&self) -> Timestamp {
         self.read().wall

@@ -7,7 +7,6 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use http::HeaderValue;
 use crate::domain::permission::Method;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::time::Timestamp;
+use crate::proxy::digits;
 use crate::state::counters::CoreCounters;
 use crate::state::keys::{CachedVersion, KeyEntry};
 
@@ -26,7 +26,8 @@ pub(crate) struct Line<'a> {
     pub(crate) time: Timestamp,
     pub(crate) request_id: &'a HeaderValue,
     pub(crate) node: &'a str,
-    pub(crate) client: IpAddr,
+    /// The client's address.
+    pub(crate) client: &'a [u8],
     pub(crate) protocol: &'static str,
     pub(crate) method: Option<Method>,
     pub(crate) host: &'a str,
@@ -53,29 +54,32 @@ impl Line<'_> {
         write_time(out, self.time);
         out.extend_from_slice(b"\",\"request_id\":");
         text(out, Some(self.request_id.as_bytes()));
-        field(out, "node", Some(self.node.as_bytes()));
+        field(out, b",\"node\":", Some(self.node.as_bytes()));
         out.extend_from_slice(b",\"client\":\"");
-        // Writing to a Vec does not fail.
-        let _ = write!(out, "{}", self.client);
+        out.extend_from_slice(self.client);
         out.extend_from_slice(b"\",\"protocol\":\"");
         out.extend_from_slice(self.protocol.as_bytes());
         out.push(b'"');
         field(
             out,
-            "method",
+            b",\"method\":",
             self.method.map(|method| method.as_str().as_bytes()),
         );
-        field(out, "host", Some(self.host.as_bytes()));
-        field(out, "path", Some(self.path.as_bytes()));
-        field(out, "route", self.route.map(str::as_bytes));
-        number(out, "status", u64::from(self.status));
-        field(out, "code", self.code.map(|code| code.as_str().as_bytes()));
+        field(out, b",\"host\":", Some(self.host.as_bytes()));
+        field(out, b",\"path\":", Some(self.path.as_bytes()));
+        field(out, b",\"route\":", self.route.map(str::as_bytes));
+        number(out, b",\"status\":", u64::from(self.status));
+        field(
+            out,
+            b",\"code\":",
+            self.code.map(|code| code.as_str().as_bytes()),
+        );
         match self.key {
             Some((entry, version)) => {
                 out.extend_from_slice(b",\"key_id\":\"key_");
                 out.extend_from_slice(entry.id.as_bytes());
                 out.push(b'"');
-                number(out, "key_version", u64::from(version.number));
+                number(out, b",\"key_version\":", u64::from(version.number));
                 out.extend_from_slice(b",\"fingerprint\":\"");
                 hex(out, version.fingerprint.as_bytes());
                 out.extend_from_slice(b"\",\"owner_id\":\"usr_");
@@ -86,9 +90,9 @@ impl Line<'_> {
                 b",\"key_id\":null,\"key_version\":null,\"fingerprint\":null,\"owner_id\":null",
             ),
         }
-        field(out, "upstream", self.upstream.map(str::as_bytes));
-        field(out, "endpoint", self.endpoint.map(str::as_bytes));
-        number(out, "attempts", u64::from(self.attempts));
+        field(out, b",\"upstream\":", self.upstream.map(str::as_bytes));
+        field(out, b",\"endpoint\":", self.endpoint.map(str::as_bytes));
+        number(out, b",\"attempts\":", u64::from(self.attempts));
         out.extend_from_slice(b",\"duration_ms\":");
         millis(out, self.took);
         out.extend_from_slice(b",\"upstream_ms\":");
@@ -96,8 +100,8 @@ impl Line<'_> {
             Some(took) => millis(out, took),
             None => out.extend_from_slice(b"null"),
         }
-        number(out, "bytes_in", self.bytes_in);
-        number(out, "bytes_out", self.bytes_out);
+        number(out, b",\"bytes_in\":", self.bytes_in);
+        number(out, b",\"bytes_out\":", self.bytes_out);
         if self.is_cut {
             out.extend_from_slice(b",\"cut\":true");
         }
@@ -105,19 +109,15 @@ impl Line<'_> {
     }
 }
 
-/// A name of ours and a text of theirs.
-fn field(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
+/// A name of ours, as it stands in the line, and a text of theirs.
+fn field(out: &mut Vec<u8>, name: &[u8], value: Option<&[u8]>) {
+    out.extend_from_slice(name);
     text(out, value);
 }
 
-fn number(out: &mut Vec<u8>, name: &str, value: u64) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    digits(out, value);
+fn number(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    out.extend_from_slice(name);
+    digits::write::<10>(out, value);
 }
 
 /// A JSON string (RFC 8259 §7); bytes that are no ASCII text are written as escapes.
@@ -126,10 +126,11 @@ fn text(out: &mut Vec<u8>, value: Option<&[u8]>) {
         return out.extend_from_slice(b"null");
     };
     out.push(b'"');
-    if value
-        .iter()
-        .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\')
-    {
+    // Without a way out in the middle, so that many bytes are looked at at once.
+    let is_plain = value.iter().fold(true, |is_plain, byte| {
+        is_plain & matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\')
+    });
+    if is_plain {
         out.extend_from_slice(value);
     } else {
         for byte in value {
@@ -147,31 +148,15 @@ fn text(out: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
-        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        out.extend_from_slice(&digits::pair(*byte));
     }
-}
-
-fn digits(out: &mut Vec<u8>, mut value: u64) {
-    let mut reversed = [b'0'; 20];
-    let mut length = 0;
-    for digit in &mut reversed {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-        length += 1;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend(reversed.iter().take(length).rev());
 }
 
 /// Milliseconds with two decimals.
 fn millis(out: &mut Vec<u8>, span: Duration) {
     let hundredths = u64::try_from(span.as_micros()).unwrap_or(u64::MAX) / 10;
-    digits(out, hundredths / 100);
+    digits::write::<10>(out, hundredths / 100);
     let rest = (hundredths % 100) as u8;
     out.extend_from_slice(&[b'.', b'0' + rest / 10, b'0' + rest % 10]);
 }
@@ -310,7 +295,7 @@ mod tests {
             time: Timestamp::from_millis(1_767_225_600_007),
             request_id: id,
             node: "gate-1",
-            client: [203, 0, 113, 7].into(),
+            client: b"203.0.113.7",
             protocol: "http/1.1",
             method: Some(Method::Get),
             host,

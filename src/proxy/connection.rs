@@ -26,6 +26,7 @@ use crate::proxy::http2;
 use crate::proxy::record::Record;
 use crate::proxy::respond;
 use crate::proxy::stream::{Stream, Watched};
+use crate::proxy::target::LastHost;
 use crate::proxy::tls::CertificateNames;
 use crate::proxy::watch::{Entry, Verdict, Watch};
 use crate::proxy::wire::{Fault, Gate, Limits};
@@ -44,8 +45,10 @@ pub(crate) struct Peer {
     pub(crate) sni: Option<(String, CertificateNames)>,
     /// Its address as `X-Forwarded-For` has it, made once.
     pub(crate) address_field: HeaderValue,
-    /// The last `Forwarded` that was made, and for which host: most connections ask for one.
-    pub(crate) forwarded: RefCell<Option<(String, HeaderValue)>>,
+    /// The host that was named last.
+    pub(crate) last_host: LastHost,
+    /// The last `Forwarded` that was made, and for which host.
+    pub(crate) forwarded: RefCell<Option<(Rc<str>, HeaderValue)>>,
 }
 
 impl Peer {
@@ -115,6 +118,7 @@ pub(crate) async fn serve(
         sni,
         address_field: HeaderValue::from_str(&ip.to_string())
             .unwrap_or(HeaderValue::from_static("unknown")),
+        last_host: LastHost::default(),
         forwarded: RefCell::new(None),
     });
     if is_http2 {
@@ -169,11 +173,15 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>, opening
             async move { Ok::<_, Infallible>(handle(request, record).await) }
         })
     };
-    let mut connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    builder
         .half_close(false)
-        .max_buf_size(bounds.head_max.max(8_192))
-        .max_headers(bounds.fields_max)
-        .serve_connection(gate, service);
+        .max_buf_size(bounds.head_max.max(8_192));
+    if bounds.fields_max != HYPERS_FIELDS_MAX {
+        // For a bound that it is told hyper makes room anew with every head.
+        builder.max_headers(bounds.fields_max);
+    }
+    let mut connection = builder.serve_connection(gate, service);
     let mut is_late = false;
     let outcome = poll_fn(|cx| {
         loop {
@@ -239,6 +247,8 @@ fn refusal(fault: Fault) -> Refusal {
     }
 }
 
+/// How many fields hyper takes unless it is told otherwise.
+const HYPERS_FIELDS_MAX: usize = 100;
 /// What HTTP/2's preface begins with.
 const PRI: &[u8; 3] = b"PRI";
 /// How long a client may take over a last refusal.

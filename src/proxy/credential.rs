@@ -287,7 +287,7 @@ mod tests {
         }
         let mut target = Target {
             method: Method::Get,
-            host: "h".into(),
+            host: crate::proxy::target::Host::named("h"),
             path: "/".into(),
             has_escaped_slash: false,
             query: query.map(str::to_owned),

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::{Frame, SizeHint};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -16,6 +16,7 @@ use crate::domain::upstream::Endpoint;
 use crate::proxy::body::Upload;
 use crate::proxy::carrier::{AnswerBody, Carrier, Fault, Unsent};
 use crate::proxy::deadlines::Elapsed;
+use crate::proxy::headers::{self, Dropped};
 use crate::proxy::record::Record;
 use crate::proxy::stream::Stream;
 use crate::proxy::worker::Worker;
@@ -27,7 +28,11 @@ use crate::state::upstreams::{InFlight, UpstreamState};
 pub(crate) struct Outbound<'a> {
     pub(crate) method: &'a Method,
     pub(crate) target: &'a str,
+    pub(crate) host: &'a HeaderValue,
+    /// As the client sent them, less its credential.
     pub(crate) headers: &'a HeaderMap,
+    /// Which of them go no further.
+    pub(crate) dropped: &'a Dropped,
 }
 
 /// An upstream's answer on its way to the client. Gives its connection back when it was read to its end.
@@ -100,7 +105,7 @@ impl Drop for Download {
 pub(crate) async fn send(
     worker: &Rc<Worker>,
     route: &RouteState,
-    outbound: Outbound<'_>,
+    outbound: &Outbound<'_>,
     mut upload: Upload,
     record: &mut Record,
 ) -> Result<(Response<()>, Download), Refusal> {
@@ -109,7 +114,11 @@ pub(crate) async fn send(
     let meter = record.upload().cloned();
     let mut unreachable = None;
     for attempt in 1.. {
-        let now_ns = worker.plane.clock.read().mono_ns;
+        let now_ns = if attempt == 1 {
+            record.opened_at().mono_ns
+        } else {
+            worker.plane.clock.mono_ns()
+        };
         let in_flight = upstream
             .pick(worker.draw(), now_ns, unreachable)
             .or_else(|| upstream.pick(worker.draw(), now_ns, None))
@@ -124,13 +133,14 @@ pub(crate) async fn send(
         let is_kept = kept.is_some();
         let carrier = match kept {
             Some(carrier) => carrier,
-            None => match connect(worker, &endpoint.endpoint, route).await {
+            // Boxed, because it is large and seldom: every request's future would have room for it.
+            None => match Box::pin(connect(worker, &endpoint.endpoint, route)).await {
                 Ok(stream) => {
                     endpoint.met();
                     Carrier::new(stream)
                 }
                 Err(refusal) => {
-                    endpoint.missed(worker.plane.clock.read().mono_ns);
+                    endpoint.missed(worker.plane.clock.mono_ns());
                     if attempt > 1 || upstream.endpoints.len() < 2 {
                         return Err(refusal);
                     }
@@ -140,7 +150,8 @@ pub(crate) async fn send(
                 }
             },
         };
-        let exchange = carrier.exchange(outbound.method, outbound.target, outbound.headers, upload);
+        let fields = headers::ForUpstream::new(outbound, record);
+        let mut exchange = carrier.exchange(outbound.method, outbound.target, &fields, upload);
         let limit = route.route.timeouts.request;
         // The limit is the upstream's: it does not run while the client is waited for, and an upstream
         // that takes some of a body has moved.
@@ -149,7 +160,8 @@ pub(crate) async fn send(
             Some(meter) => began.max(meter.upstream_since(worker.deadlines.now())),
             None => began,
         };
-        match worker.deadlines.within_since(limit, since, exchange).await {
+        let deadlines = &worker.deadlines;
+        match deadlines.within_since(limit, since, &mut exchange).await {
             Err(Elapsed) => return Err(RefusalCode::UpstreamTimeout.into()),
             Ok(Ok((head, body))) => {
                 record.answered();

@@ -1,13 +1,16 @@
 //! What of a request's fields the upstream sees: what is meant for this hop goes, what would pass for
 //! ours goes, and ours is set.
 
-use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::uri::Authority;
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::domain::permission::contains;
 use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::proxy::carrier::{Fields, Lines};
+use crate::proxy::digits;
+use crate::proxy::forward::Outbound;
 use crate::proxy::record::Record;
+use crate::proxy::worker::Worker;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const KEY_RETIRES: HeaderName = HeaderName::from_static("x-portcullis-key-retires");
@@ -16,18 +19,10 @@ pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("rateli
 pub(crate) const LEGACY_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 pub(crate) const LEGACY_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 pub(crate) const LEGACY_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-const KEY_ID: HeaderName = HeaderName::from_static("x-portcullis-key-id");
-const KEY_VERSION: HeaderName = HeaderName::from_static("x-portcullis-key-version");
-const OWNER: HeaderName = HeaderName::from_static("x-portcullis-owner");
-const SCOPES: HeaderName = HeaderName::from_static("x-portcullis-scopes");
-const ENV: HeaderName = HeaderName::from_static("x-portcullis-env");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Names of fields that go no further.
-pub(crate) type Dropped = SmallVec<[HeaderName; 8]>;
+pub(crate) type Dropped = SmallVec<[HeaderName; 2]>;
 
 /// Looks through a request's fields once: which of them go no further.
 ///
@@ -47,6 +42,9 @@ pub(crate) fn inspect(headers: &HeaderMap, is_trusted: bool) -> Result<Dropped, 
                 return Err(BAD.because("a field's name could be taken for one of the gate's own"));
             }
         }
+    }
+    if !dropped.contains(&CONNECTION) {
+        return Ok(dropped);
     }
     for line in headers.get_all(CONNECTION) {
         for name in line
@@ -132,94 +130,106 @@ fn is_ours_to_say(name: &str) -> bool {
         || fate(name) == Fate::DropsUnlessTrusted
 }
 
-/// Makes a request's fields what the upstream is to see. `authority` is its target's, if it has one.
-pub(crate) fn for_upstream(
-    headers: &mut HeaderMap,
-    dropped: Dropped,
-    authority: Option<&Authority>,
-    record: &Record,
-) {
-    for name in dropped {
-        headers.remove(name);
-    }
-    let peer = record.peer();
-    if !headers.contains_key(HOST)
-        && let Some(authority) = authority
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        // HTTP/2 has it in the target; Host is a copy, with the port (RFC 9113 §8.3.1).
-        headers.insert(HOST, host);
-    }
-    // HTTP/2 lets a client cut its cookies into crumbs; HTTP/1.1 has one line (RFC 9113 §8.2.3).
-    join(headers, COOKIE, b"; ");
-    if let Some((entry, version)) = &record.key {
-        headers.insert(KEY_ID, prefixed(b"key_", entry.id.as_bytes()));
-        headers.insert(KEY_VERSION, version.number.into());
-        headers.insert(OWNER, prefixed(b"usr_", entry.owner.as_bytes()));
-        headers.insert(SCOPES, entry.grants.scopes_line.clone());
-        headers.insert(ENV, entry.grants.env.clone());
-    }
-    headers.insert(X_REQUEST_ID, record.request_id.clone());
-    if !headers.contains_key(TRACEPARENT) {
-        headers.insert(TRACEPARENT, traceparent(record));
-    }
-    append(headers, X_FORWARDED_FOR, peer.address_field.clone());
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
-    }
-    if !headers.contains_key(X_FORWARDED_HOST)
-        && let Some(host) = headers.get(HOST).cloned()
-    {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    append(headers, FORWARDED, forwarded(record));
+/// A request's fields as the upstream is to see them: what came, less what goes no further, and ours.
+#[derive(Debug)]
+pub(crate) struct ForUpstream<'a> {
+    outbound: &'a Outbound<'a>,
+    record: &'a Record,
 }
 
-/// Adds to a list that a trusted proxy may have begun, in one line or in several.
-fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    headers.append(&name, value);
-    join(headers, name, b", ");
-}
-
-/// Puts the lines of a field into one.
-fn join(headers: &mut HeaderMap, name: HeaderName, between: &[u8]) {
-    let lines = headers.get_all(&name);
-    if lines.iter().nth(1).is_none() {
-        return;
+impl<'a> ForUpstream<'a> {
+    pub(crate) fn new(outbound: &'a Outbound<'a>, record: &'a Record) -> Self {
+        Self { outbound, record }
     }
-    let lines: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
-    let joined = HeaderValue::from_bytes(&lines.join(between));
-    if let Ok(joined) = joined {
-        headers.insert(name, joined);
+
+    /// Passes on what came and is not dropped or said anew.
+    fn pass(&self, lines: &mut Lines<'_>) -> Passed {
+        let mut passed = Passed::default();
+        for (name, value) in self.outbound.headers {
+            if self.outbound.dropped.contains(name) {
+                continue;
+            }
+            match name.as_str() {
+                "x-request-id" | "x-forwarded-for" | "forwarded" => continue,
+                // HTTP/2 lets a client cut its cookies into crumbs; HTTP/1.1 has one line (RFC 9113 §8.2.3).
+                // The lines of one name come together.
+                "cookie" if passed.has_cookie => {
+                    lines.go_on(&[b"; ", value.as_bytes()]);
+                    continue;
+                }
+                "cookie" => passed.has_cookie = true,
+                "traceparent" => passed.has_trace = true,
+                "x-forwarded-proto" => passed.has_scheme = true,
+                "x-forwarded-host" => passed.has_host = true,
+                _ => {}
+            }
+            lines.pass(name, value);
+        }
+        passed
+    }
+
+    /// Adds to a list that a trusted proxy may have begun, in one line or in several.
+    fn list(&self, lines: &mut Lines<'_>, name: &'static str, ours: &HeaderValue) {
+        lines.say(name, &[]);
+        if self.record.peer().is_trusted {
+            for value in self.outbound.headers.get_all(name) {
+                lines.go_on(&[value.as_bytes(), b", "]);
+            }
+        }
+        lines.go_on(&[ours.as_bytes()]);
     }
 }
 
-fn prefixed(prefix: &[u8; 4], id: &[u8; 10]) -> HeaderValue {
-    let mut text = [0; 14];
-    let (head, tail) = text.split_at_mut(4);
-    head.copy_from_slice(prefix);
-    tail.copy_from_slice(id);
-    // Ids are ASCII letters and digits.
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+/// What came that we would say otherwise.
+#[derive(Debug, Default)]
+struct Passed {
+    has_cookie: bool,
+    has_trace: bool,
+    has_scheme: bool,
+    has_host: bool,
+}
+
+impl Fields for ForUpstream<'_> {
+    fn host(&self) -> Option<&[u8]> {
+        Some(self.outbound.host.as_bytes())
+    }
+
+    fn write(&self, lines: &mut Lines<'_>) {
+        let passed = self.pass(lines);
+        let (record, peer) = (self.record, self.record.peer());
+        if let Some((entry, version)) = &record.key {
+            let grants = &entry.grants;
+            lines.say("x-portcullis-key-id", &[b"key_", entry.id.as_bytes()]);
+            lines.say_number("x-portcullis-key-version", version.number.into());
+            lines.say("x-portcullis-owner", &[b"usr_", entry.owner.as_bytes()]);
+            lines.say("x-portcullis-scopes", &[grants.scopes_line.as_bytes()]);
+            lines.say("x-portcullis-env", &[grants.env.as_bytes()]);
+        }
+        lines.say("x-request-id", &[record.request_id.as_bytes()]);
+        if !passed.has_trace {
+            lines.say("traceparent", &[&traceparent(record.worker())]);
+        }
+        self.list(lines, "x-forwarded-for", &peer.address_field);
+        if !passed.has_scheme {
+            lines.say("x-forwarded-proto", &[peer.scheme.as_bytes()]);
+        }
+        if !passed.has_host {
+            lines.say("x-forwarded-host", &[self.outbound.host.as_bytes()]);
+        }
+        self.list(lines, "forwarded", &forwarded(record));
+    }
 }
 
 /// W3C Trace Context, §3.2: a trace of its own for a request that came without one, not sampled.
-fn traceparent(record: &Record) -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+fn traceparent(worker: &Worker) -> [u8; 55] {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    let mut random = 0;
-    for (at, digit) in text
-        .iter_mut()
-        .enumerate()
-        .filter(|(at, _)| (3..35).contains(at) || (36..52).contains(at))
-    {
-        if at % 8 == 3 || at == 36 || random == 0 {
-            random = record.worker().draw() | 1;
+    for at in [3, 19, 36] {
+        // A draw is never 0, as neither may be.
+        if let Some(digits) = text.get_mut(at..at + 16) {
+            digits.copy_from_slice(&digits::sixteen(worker.draw_wide()));
         }
-        *digit = DIGITS.get((random & 15) as usize).copied().unwrap_or(b'0');
-        random >>= 4;
     }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+    text
 }
 
 /// RFC 7239 §4, made once per connection and host.
@@ -227,7 +237,7 @@ fn forwarded(record: &Record) -> HeaderValue {
     let peer = record.peer();
     let mut made = peer.forwarded.borrow_mut();
     if let Some((host, value)) = &*made
-        && *host == record.host
+        && Some(host) == record.host.as_ref()
     {
         return value.clone();
     }
@@ -237,9 +247,10 @@ fn forwarded(record: &Record) -> HeaderValue {
     } else {
         address.to_string()
     };
-    let text = format!("for={node};host=\"{}\";proto={}", record.host, peer.scheme);
+    let host = record.host.clone().unwrap_or_default();
+    let text = format!("for={node};host=\"{host}\";proto={}", peer.scheme);
     let value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("for=unknown"));
-    *made = Some((record.host.clone(), value.clone()));
+    *made = Some((host, value.clone()));
     value
 }
 
@@ -267,28 +278,31 @@ pub(crate) fn client(headers: &HeaderMap, record: &Record) -> std::net::IpAddr {
     nearest
 }
 
-/// Takes out of an upstream's answer what was meant for this hop alone.
+/// Takes out of an upstream's answer what was meant for this hop alone, and what is ours to say of this
+/// request's key: one that echoes another's would mislead.
 pub(crate) fn for_client(headers: &mut HeaderMap) {
-    let named: Dropped = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
-    for name in named {
+    let mut dropped = Dropped::new();
+    for name in headers.keys() {
+        if matches!(
+            name.as_str(),
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "transfer-encoding"
+                | "upgrade"
+                | "x-portcullis-key-retires"
+        ) {
+            dropped.push(name.clone());
+        }
+    }
+    if dropped.contains(&CONNECTION) {
+        let lines = headers.get_all(CONNECTION).iter();
+        let named = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        dropped.extend(named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()));
+    }
+    for name in dropped {
         headers.remove(name);
     }
-    for name in [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "transfer-encoding",
-        "upgrade",
-    ] {
-        headers.remove(name);
-    }
-    // Ours to say, of this request's key; an upstream that echoes another's would mislead.
-    headers.remove(KEY_RETIRES);
 }
 
 #[cfg(test)]

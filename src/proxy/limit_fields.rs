@@ -1,9 +1,11 @@
 //! What a client is told of its limits: `RateLimit` and `RateLimit-Policy`, and the older fields.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::domain::time::Timestamp;
 use crate::proxy::admit::Tightest;
+use crate::proxy::digits;
 use crate::proxy::headers::{
     LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET, RATE_LIMIT, RATE_LIMIT_POLICY,
 };
@@ -27,15 +29,14 @@ impl LimitFields {
         route: Option<&HeaderValue>,
     ) -> Self {
         // Rounded up: after these seconds the bucket is whole, not a little before.
-        let whole_in = tightest.level.whole_in.as_nanos().div_ceil(1_000_000_000);
-        let whole_in_s = u64::try_from(whole_in).unwrap_or(u64::MAX);
-        let remaining = tightest.level.remaining;
-        let level = format!("\"{}\";r={remaining};t={whole_in_s}", tightest.limit.name);
+        let whole_in = tightest.level.whole_in;
+        let whole_in_s = whole_in.as_secs() + u64::from(whole_in.subsec_nanos() > 0);
+        let remaining = tightest.level.remaining.into();
         Self {
             policy: policy(key, route),
-            level: HeaderValue::from_str(&level).ok(),
+            level: level(&tightest.limit.name, remaining, Some(whole_in_s)),
             most: tightest.limit.limit.burst.get().into(),
-            remaining: remaining.into(),
+            remaining,
             whole_in_s,
         }
     }
@@ -51,21 +52,16 @@ impl LimitFields {
         if self.level.is_some() && self.remaining <= nearest.remaining {
             return;
         }
-        let (name, remaining) = (&nearest.quota.name, nearest.remaining);
         // Credits do not come back by waiting: without `t`, as the draft has it.
         let renews_in_s = nearest
             .renews_at
             .map(|at| at.since(now).as_millis().div_ceil(1_000))
             .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
-        let level = match renews_in_s {
-            Some(seconds) => format!("\"{name}\";r={remaining};t={seconds}"),
-            None => format!("\"{name}\";r={remaining}"),
-        };
         *self = Self {
             policy: policy(key, route),
-            level: HeaderValue::from_str(&level).ok(),
+            level: level(&nearest.quota.name, nearest.remaining, renews_in_s),
             most: nearest.quota.quota.limit,
-            remaining,
+            remaining: nearest.remaining,
             whole_in_s: renews_in_s.unwrap_or(0),
         };
     }
@@ -85,6 +81,20 @@ impl LimitFields {
     }
 }
 
+/// What is left of a limit, as `RateLimit` has it.
+fn level(name: &str, remaining: u64, whole_in_s: Option<u64>) -> Option<HeaderValue> {
+    let mut text = Vec::with_capacity(name.len() + LEVEL_BYTES);
+    text.push(b'"');
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b"\";r=");
+    digits::write::<10>(&mut text, remaining);
+    if let Some(seconds) = whole_in_s {
+        text.extend_from_slice(b";t=");
+        digits::write::<10>(&mut text, seconds);
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}
+
 /// The policies of the key and of the route, one after the other.
 fn policy(key: Option<&HeaderValue>, route: Option<&HeaderValue>) -> Option<HeaderValue> {
     match (key, route) {
@@ -95,3 +105,6 @@ fn policy(key: Option<&HeaderValue>, route: Option<&HeaderValue>) -> Option<Head
         (one, other) => one.or(other).cloned(),
     }
 }
+
+/// The most that a level has besides a limit's name: quotes, parameters, two numbers.
+const LEVEL_BYTES: usize = 8 + 20 + 20;

@@ -52,11 +52,12 @@ pub(crate) async fn answer(
 
 async fn serve(request: Request<Incoming>, record: &mut Record) -> Result<Response<Bytes>, Stop> {
     let worker = Rc::clone(record.worker());
-    let target = Target::of(&request, worker.plane.bounds.target_max)?;
+    let bounds = &worker.plane.bounds;
+    let target = Target::of(&request, bounds.target_max, &record.peer().last_host)?;
     headers::inspect(request.headers(), record.peer().is_trusted)?;
     describe(&request, &target, record);
     ensure_directed(&target, record)?;
-    match target.path.as_str() {
+    match &*target.path {
         "/.portcullis/ready" => {
             ensure_method(&target, &[Method::Get, Method::Head])?;
             ready(record)

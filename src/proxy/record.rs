@@ -38,8 +38,10 @@ pub(crate) struct Record {
     /// Who asks, trusted proxies looked through.
     pub(crate) client: IpAddr,
     pub(crate) method: Option<Method>,
-    pub(crate) host: String,
-    pub(crate) path: String,
+    /// The host it names, without its port.
+    pub(crate) host: Option<Rc<str>>,
+    /// The canonical path.
+    pub(crate) path: Option<Rc<str>>,
     pub(crate) route: Option<Arc<RouteState>>,
     /// The key that was shown, also where it was refused.
     pub(crate) key: Option<(Arc<KeyEntry>, CachedVersion)>,
@@ -53,7 +55,8 @@ pub(crate) struct Record {
     is_cut: bool,
     endpoint: Option<Arc<EndpointState>>,
     attempts: u8,
-    sent_at: Option<Reading>,
+    /// By the monotonic clock.
+    sent_at_ns: Option<u64>,
     upstream_took: Option<Duration>,
     /// Bytes of the answer's body that hyper took for the client: on HTTP/2 those that its stream sent or
     /// will send, on HTTP/1 those that were written or stand in the connection's buffer.
@@ -65,16 +68,16 @@ pub(crate) struct Record {
 
 impl Record {
     /// Opens the record of a request that just came.
-    pub(crate) fn open(worker: &Rc<Worker>, peer: &Rc<Peer>, underway: Underway) -> Self {
-        Self {
+    pub(crate) fn open(worker: &Rc<Worker>, peer: &Rc<Peer>, underway: Underway) -> Box<Self> {
+        Box::new(Self {
             worker: Rc::clone(worker),
             peer: Rc::clone(peer),
             opened_at: worker.plane.clock.read(),
             request_id: worker.next_request_id(),
             client: peer.address(),
             method: None,
-            host: String::new(),
-            path: String::new(),
+            host: None,
+            path: None,
             route: None,
             key: None,
             permit: None,
@@ -85,12 +88,12 @@ impl Record {
             is_cut: false,
             endpoint: None,
             attempts: 0,
-            sent_at: None,
+            sent_at_ns: None,
             upstream_took: None,
             bytes_out: 0,
             upload: None,
             underway,
-        }
+        })
     }
 
     pub(crate) fn worker(&self) -> &Rc<Worker> {
@@ -177,9 +180,8 @@ impl Record {
     pub(crate) fn sent_to(&mut self, endpoint: &Arc<EndpointState>) {
         self.endpoint = Some(Arc::clone(endpoint));
         self.attempts = self.attempts.saturating_add(1);
-        if self.sent_at.is_none() {
-            self.sent_at = Some(self.worker.plane.clock.read());
-        }
+        // Nothing is waited for between the head and here, so the first time is as good as now.
+        self.sent_at_ns.get_or_insert(self.opened_at.mono_ns);
     }
 
     /// The head of the answer is here.
@@ -187,8 +189,9 @@ impl Record {
         if let Some(meter) = &self.upload {
             meter.answered();
         }
-        let now = self.worker.plane.clock.read();
-        self.upstream_took = self.sent_at.map(|sent_at| now.since(sent_at));
+        let now_ns = self.worker.plane.clock.mono_ns();
+        let took = |sent_at_ns| Duration::from_nanos(now_ns.saturating_sub(sent_at_ns));
+        self.upstream_took = self.sent_at_ns.map(took);
     }
 
     /// What the client is answered.
@@ -284,7 +287,8 @@ impl Drop for Record {
         } else {
             self.status
         };
-        let took = self.worker.plane.clock.read().since(self.opened_at);
+        let now_ns = self.worker.plane.clock.mono_ns();
+        let took = Duration::from_nanos(now_ns.saturating_sub(self.opened_at.mono_ns));
         // What a stream's client did not take did not go out.
         let lost = self.underway.flow.as_ref().map_or(0, |flow| flow.lost());
         self.bytes_out = self.bytes_out.saturating_sub(lost);
@@ -296,15 +300,22 @@ impl Drop for Record {
         if !is_watched && !self.worker.log.is_wanted() {
             return;
         }
+        let seen_through;
+        let client = if self.client == self.peer.address() {
+            self.peer.address_field.as_bytes()
+        } else {
+            seen_through = self.client.to_string();
+            seen_through.as_bytes()
+        };
         let line = access_log::Line {
             time: self.opened_at.wall,
             request_id: &self.request_id,
             node: &self.worker.plane.node,
-            client: self.client,
+            client,
             protocol: self.peer.protocol(),
             method: self.method,
-            host: &self.host,
-            path: &self.path,
+            host: self.host.as_deref().unwrap_or_default(),
+            path: self.path.as_deref().unwrap_or_default(),
             route: self.route.as_ref().map(|route| &*route.name),
             status,
             code: self.code,

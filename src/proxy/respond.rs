@@ -47,7 +47,7 @@ pub(crate) fn local_reply(halt: &Halt, mut record: Box<Record>) -> Response<Outg
 }
 
 /// The reply to what never became a request, as bytes on a connection that ends with it.
-pub(crate) fn bytes(refusal: &Refusal, mut record: Record) -> Vec<u8> {
+pub(crate) fn bytes(refusal: &Refusal, mut record: Box<Record>) -> Vec<u8> {
     record.reply(refusal.code.status(), Some(refusal.code));
     let body = problem(refusal, &record.request_id);
     record.add_bytes_out(body.len());

@@ -5,10 +5,12 @@
 //! §6.2.2.2 says they are the same path.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use http::header::HOST;
 use http::uri::Authority;
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::domain::permission::Method;
 use crate::domain::refusal::{Refusal, RefusalCode};
@@ -18,34 +20,61 @@ use crate::domain::refusal::{Refusal, RefusalCode};
 pub(crate) struct Target {
     /// What it asks for.
     pub(crate) method: Method,
-    /// The host, lower case, without its port.
-    pub(crate) host: String,
+    /// The host it names.
+    pub(crate) host: Host,
     /// The path; begins with `/`.
-    pub(crate) path: String,
+    pub(crate) path: Rc<str>,
     /// Whether the path has an escaped slash, which only some routes take.
     pub(crate) has_escaped_slash: bool,
     /// The query, as sent, without `?`.
     pub(crate) query: Option<String>,
 }
 
+/// The host a request names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// As it was sent, with its port.
+    pub(crate) field: HeaderValue,
+    /// Lower case, without its port.
+    pub(crate) name: Rc<str>,
+}
+
+#[cfg(test)]
+impl Host {
+    /// A host as the client wrote it, in lower case and without a port.
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self {
+            field: HeaderValue::from_static(name),
+            name: name.into(),
+        }
+    }
+}
+
+/// The host a connection named last: most connections name one.
+pub(crate) type LastHost = RefCell<Option<Host>>;
+
 impl Target {
     /// Reads a request, HTTP/1 or HTTP/2.
     ///
     /// # Errors
     /// `bad_request`, `method_not_allowed` (TRACE, CONNECT), `method_unknown`, `target_too_long`.
-    pub(crate) fn of<B>(request: &Request<B>, target_max: usize) -> Result<Self, Refusal> {
+    pub(crate) fn of<B>(
+        request: &Request<B>,
+        target_max: usize,
+        last: &LastHost,
+    ) -> Result<Self, Refusal> {
         let method = method(request.method())?;
         let uri = request.uri();
         let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
         if length > target_max {
             return Err(RefusalCode::TargetTooLong.into());
         }
-        let host = host(uri, request.headers())?;
-        let path = canonical(uri.path())?.into_owned();
+        let host = host(uri, request.headers(), last)?;
+        let path = Rc::<str>::from(canonical(uri.path())?);
         Ok(Self {
             method,
             host,
-            has_escaped_slash: path.contains(ESCAPED_SLASH),
+            has_escaped_slash: path.contains('%') && path.contains(ESCAPED_SLASH),
             path,
             query: uri.query().map(str::to_owned),
         })
@@ -53,14 +82,14 @@ impl Target {
 
     /// Whether the path is below `/.portcullis/`, which is never forwarded.
     pub(crate) fn is_the_gates_own(&self) -> bool {
-        self.path == "/.portcullis" || self.path.starts_with("/.portcullis/")
+        &*self.path == "/.portcullis" || self.path.starts_with("/.portcullis/")
     }
 
     /// Path and query as the upstream is asked for them.
     pub(crate) fn path_and_query(&self) -> Cow<'_, str> {
         match &self.query {
             None => Cow::Borrowed(&self.path),
-            Some(query) => Cow::Owned([&self.path, "?", query].concat()),
+            Some(query) => Cow::Owned([&*self.path, "?", query].concat()),
         }
     }
 }
@@ -74,10 +103,20 @@ fn method(method: &http::Method) -> Result<Method, Refusal> {
 
 /// The one host of a request: of its target and its `Host` field, which must not disagree
 /// (RFC 9112 §3.2, RFC 9113 §8.3.1).
-fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
+fn host(uri: &Uri, headers: &HeaderMap, last: &LastHost) -> Result<Host, Refusal> {
     const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
     let mut fields = headers.get_all(HOST).iter();
-    let field = match fields.next() {
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(BAD.because("there is more than one Host field"));
+    }
+    if uri.authority().is_none()
+        && let Some(last) = &*last.borrow()
+        && Some(&last.field) == field
+    {
+        return Ok(last.clone());
+    }
+    let named = match field {
         None => None,
         Some(value) => {
             let text = value.to_str().ok().filter(|text| !text.contains('@'));
@@ -85,21 +124,29 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
             Some(parsed.ok_or(BAD.because("the Host field is not a host"))?)
         }
     };
-    if fields.next().is_some() {
-        return Err(BAD.because("there is more than one Host field"));
-    }
-    let authority = match (uri.authority(), &field) {
-        (Some(target), Some(field)) if !same(target, field) => {
+    let authority = match (uri.authority(), &named) {
+        (Some(target), Some(named)) if !same(target, named) => {
             return Err(BAD.because("the Host field is not the target's host"));
         }
         (Some(target), _) => target,
-        (None, Some(field)) => field,
+        (None, Some(named)) => named,
         (None, None) => return Err(BAD.because("there is no host")),
     };
     if authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(BAD.because("the host is not valid"));
     }
-    Ok(authority.host().to_ascii_lowercase())
+    let field = match field {
+        Some(field) => field.clone(),
+        // HTTP/2 has it in the target; Host is a copy, with the port (RFC 9113 §8.3.1).
+        None => HeaderValue::from_str(authority.as_str())
+            .map_err(|_| BAD.because("the host is not valid"))?,
+    };
+    let host = Host {
+        field,
+        name: authority.host().to_ascii_lowercase().into(),
+    };
+    *last.borrow_mut() = Some(host.clone());
+    Ok(host)
 }
 
 fn same(one: &Authority, two: &Authority) -> bool {
@@ -256,8 +303,8 @@ mod tests {
             for host in hosts {
                 builder = builder.header(HOST, *host);
             }
-            Target::of(&builder.body(()).unwrap(), 100)
-                .map(|target| target.host)
+            Target::of(&builder.body(()).unwrap(), 100, &LastHost::default())
+                .map(|target| target.host.name.to_string())
                 .map_err(|refusal| refusal.code)
         };
         let bad = Err(RefusalCode::BadRequest);
@@ -283,7 +330,7 @@ mod tests {
                 .header(HOST, "a")
                 .body(())
                 .unwrap();
-            Target::of(&request, 8)
+            Target::of(&request, 8, &LastHost::default())
                 .map(|_| ())
                 .map_err(|refusal| refusal.code)
         };

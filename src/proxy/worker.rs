@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::HeaderValue;
 use rustls::ServerConfig;
 use slab::Slab;
@@ -35,6 +36,7 @@ pub(crate) struct Worker {
     pub(crate) connections: RefCell<Slab<Rc<Watch>>>,
     random: Cell<u64>,
     next_request: Cell<u64>,
+    names: RefCell<BytesMut>,
 }
 
 /// A socket a worker accepts from, and what it speaks there.
@@ -53,13 +55,18 @@ impl std::fmt::Debug for Worker {
 impl Worker {
     /// A draw that is good enough to spread load; nothing secret is made of it.
     pub(crate) fn draw(&self) -> u32 {
+        (self.draw_wide() >> 32) as u32
+    }
+
+    /// A wider one, never 0.
+    pub(crate) fn draw_wide(&self) -> u64 {
         // xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016.
         let mut x = self.random.get();
         x ^= x >> 12;
         x ^= x << 25;
         x ^= x >> 27;
         self.random.set(x);
-        (x.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
+        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
     /// A name that no other request of any gate has, as far as chance allows: `req_` and 18 characters,
@@ -67,7 +74,10 @@ impl Worker {
     pub(crate) fn next_request_id(&self) -> HeaderValue {
         let number = self.next_request.get();
         self.next_request.set(number.wrapping_add(1));
-        HeaderValue::from_bytes(&request_id(self.seed(), number))
+        // Cut from one buffer, which is used again when the names that were cut from it are gone.
+        let mut names = self.names.borrow_mut();
+        names.extend_from_slice(&request_id(self.seed(), number));
+        HeaderValue::from_maybe_shared(names.split().freeze())
             .unwrap_or(HeaderValue::from_static("req_"))
     }
 
@@ -115,6 +125,7 @@ pub(crate) fn run(
         connections: RefCell::default(),
         random: Cell::new(random | 1),
         next_request: Cell::new(0),
+        names: RefCell::new(BytesMut::with_capacity(NAMES_BYTES)),
         plane,
     });
     let served = runtime.block_on(serve(Rc::clone(&worker), doors, stage));
@@ -233,6 +244,9 @@ fn is_about_one_connection(error: &io::Error) -> bool {
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut
     )
 }
+
+/// The size of the buffer that requests' names are cut from.
+const NAMES_BYTES: usize = 4 * 1_024;
 
 #[cfg(test)]
 mod tests {

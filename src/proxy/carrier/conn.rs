@@ -1,18 +1,17 @@
 //! A connection to an endpoint, one exchange on it, and the body of the answer.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{Method, Response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::body::{Decoder, Step};
-use super::encode::{self, Framing};
-use super::fault::{Broken, Fault, Unsent};
+use super::encode::{self, Fields, Framing};
+use super::fault::{Broken, Fault};
 use super::head::{Head, HeadReader};
 use super::inbox::Inbox;
 use super::outbox::Outbox;
@@ -58,54 +57,86 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Carrier<S> {
 
     /// Sends a request and waits for the head of its answer, which may come before the request is sent.
     ///
-    /// `target` is in origin form. `headers` have a Host; fields of the connection and of framing are left
-    /// out and said anew, all others are sent as they are. The body's length is said if it knows it.
+    /// `target` is in origin form. The fields are written before this returns. The body's length is said if
+    /// it knows it.
     ///
     /// Dropped before its end, it closes the connection.
     ///
     /// # Errors
     /// A [`Fault`]; and the body, if no byte of the request left.
-    pub(crate) async fn exchange<B: Body<Data = Bytes> + Unpin>(
+    pub(crate) fn exchange<B: Body<Data = Bytes> + Unpin>(
         mut self,
         method: &Method,
         target: &str,
-        headers: &HeaderMap,
+        fields: &impl Fields,
         body: B,
-    ) -> Result<(Response<()>, AnswerBody<S, B>), Broken<B>> {
+    ) -> Exchange<S, B> {
         let framing = Framing::of(&body);
-        let lead = self.wire.outbox.lead();
-        if let Err(why) = encode::head(lead, method, target, headers, framing) {
-            let first = Bytes::new();
-            return Err(Broken {
-                fault: Fault::Unsendable(why),
-                unsent: Some(Unsent { first, body }),
-            });
+        let head = encode::head(self.wire.outbox.lead(), method, target, fields, framing);
+        Exchange {
+            under_way: Some(UnderWay {
+                wire: self.wire,
+                upload: Upload::new(body, framing),
+            }),
+            unsendable: head.err(),
+            reader: HeadReader::default(),
+            is_to_head: *method == Method::HEAD,
         }
-        let mut upload = Upload::new(body, framing);
-        let mut reader = HeadReader::default();
-        let is_to_head = *method == Method::HEAD;
-        let wire = &mut *self.wire;
-        match poll_fn(|cx| wire.poll_head(&mut reader, &mut upload, is_to_head, cx)).await {
-            Ok(head) => {
+    }
+}
+
+/// A request that is sent and whose answer's head is waited for.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Exchange<S, B> {
+    /// `None` once it is over.
+    under_way: Option<UnderWay<S, B>>,
+    unsendable: Option<&'static str>,
+    reader: HeadReader,
+    is_to_head: bool,
+}
+
+#[derive(Debug)]
+struct UnderWay<S, B> {
+    wire: Box<Wire<S>>,
+    upload: Upload<B>,
+}
+
+impl<S, B> Future for Exchange<S, B>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes> + Unpin,
+{
+    type Output = Result<(Response<()>, AnswerBody<S, B>), Broken<B>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(UnderWay { wire, upload }) = &mut this.under_way else {
+            return Poll::Pending;
+        };
+        let outcome = match this.unsendable {
+            Some(why) => Err(Fault::Unsendable(why)),
+            None => ready!(wire.poll_head(&mut this.reader, upload, this.is_to_head, cx)),
+        };
+        match (outcome, this.under_way.take()) {
+            (Ok(head), Some(UnderWay { wire, upload })) => {
                 let mut response = Response::new(());
                 *response.status_mut() = head.status;
                 *response.headers_mut() = head.headers;
                 let body = AnswerBody {
-                    wire: self.wire,
+                    wire,
                     decoder: head.decoder,
                     is_persistent: head.is_persistent,
                     upload,
                 };
-                Ok((response, body))
+                Poll::Ready(Ok((response, body)))
             }
-            Err(fault) => {
-                let unsent = if self.wire.outbox.is_begun() {
-                    None
-                } else {
-                    upload.into_unsent()
-                };
-                Err(Broken { fault, unsent })
+            (Err(fault), Some(UnderWay { wire, upload })) => {
+                let is_begun = wire.outbox.is_begun();
+                let unsent = (!is_begun).then(|| upload.into_unsent()).flatten();
+                Poll::Ready(Err(Broken { fault, unsent }))
             }
+            (_, None) => Poll::Pending,
         }
     }
 }

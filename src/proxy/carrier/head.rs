@@ -80,7 +80,7 @@ fn ensure_http(bytes: &[u8]) -> Result<(), &'static str> {
 
 fn parse(head: &Bytes, lines: usize, is_to_head: bool) -> Result<Head, &'static str> {
     let (minor, status, start) = status_line(head)?;
-    let mut headers = HeaderMap::with_capacity(lines.saturating_sub(1));
+    let mut headers = HeaderMap::with_capacity(lines + ROOM);
     let mut said = Said::default();
     fields::read(head, start, |name, value| {
         let is_delivered = if name == CONTENT_LENGTH {
@@ -221,4 +221,6 @@ fn decimal(text: &[u8]) -> Option<u64> {
     i64::try_from(number).is_ok().then_some(number)
 }
 
+/// Room in an answer's fields for those that are added on the way to the client.
+const ROOM: usize = 5;
 const VERSION: &[u8] = b"HTTP/1.";

@@ -36,6 +36,7 @@ mod upload;
 mod tests;
 
 pub(crate) use conn::{AnswerBody, Carrier};
+pub(crate) use encode::{Fields, Lines};
 #[cfg(test)]
 pub(crate) use fault::Broken;
 pub(crate) use fault::{Fault, Unsent};

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Empty;
 
-use super::{AnswerBody, Broken, Carrier, Fault};
+use super::{AnswerBody, Broken, Carrier, Fault, Fields, Lines};
 use script::{Act, Script};
 
 /// Everything an exchange came to.
@@ -38,6 +38,18 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         headers.append(*name, HeaderValue::from_static(value));
     }
     headers
+}
+
+impl Fields for HeaderMap {
+    fn host(&self) -> Option<&[u8]> {
+        self.get("host").map(HeaderValue::as_bytes)
+    }
+
+    fn write(&self, lines: &mut Lines<'_>) {
+        for (name, value) in self {
+            lines.pass(name, value);
+        }
+    }
 }
 
 /// A body of these frames.
