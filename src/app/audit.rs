@@ -1,17 +1,75 @@
 //! Keeps the audit log going: writes down what was refused, and signs how far the chain goes.
 
+use std::io;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::app::error::chain;
 use crate::app::tasks::Tasks;
-use crate::control::audit::Checkpoints;
+use crate::config;
+use crate::control::audit::{Checkpoints, RequestsLost, keep_requests};
 use crate::control::writer::Writer;
+use crate::domain::time::Clock;
+use crate::state::requests::NoteSink;
+use crate::store::local::DataDir;
+use crate::store::node_key::NodeKey;
+use crate::store::requests::{Kept, RequestLog};
 
 /// What is done for the audit log, every second and once more at the end.
 pub(crate) struct AuditKeeping {
     pub(crate) writer: Arc<Writer>,
     pub(crate) checkpoints: Checkpoints,
+}
+
+/// Where requests are written down, and the thread that does it.
+pub(crate) struct Requests {
+    pub(crate) log: Arc<RequestLog>,
+    pub(crate) lost: Arc<RequestsLost>,
+    thread: JoinHandle<()>,
+}
+
+impl Requests {
+    /// Opens the log in `data_dir`, and writes down what comes from `sink`.
+    ///
+    /// # Errors
+    /// If the log cannot be opened.
+    pub(crate) fn start(
+        sink: NoteSink,
+        data_dir: &DataDir,
+        config: &config::Audit,
+        (node, key): (&Arc<str>, &Arc<NodeKey>),
+        routes: &[Arc<str>],
+        clock: &Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let kept = Kept {
+            age: config.requests_kept,
+            bytes: config.requests_max,
+        };
+        let log = Arc::new(RequestLog::open(
+            &data_dir.path().join("requests"),
+            Arc::clone(node),
+            Arc::clone(key),
+            Arc::clone(clock),
+            kept,
+        )?);
+        let lost = Arc::<RequestsLost>::default();
+        let of_thread = (Arc::clone(&log), Arc::clone(node), Arc::clone(&lost));
+        let routes = routes.to_vec();
+        let thread = thread::Builder::new()
+            .name("request-log".to_owned())
+            .spawn(move || {
+                let (log, node, lost) = of_thread;
+                keep_requests(&sink, &log, &node, &routes, &lost);
+            })?;
+        Ok(Self { log, lost, thread })
+    }
+
+    /// Waits until all is written; whoever sends must be gone.
+    pub(crate) async fn ended(self) {
+        // A panic of the thread has been told of by the hook.
+        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+    }
 }
 
 impl AuditKeeping {

@@ -11,6 +11,9 @@ use crate::store::local::LocalError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The log of requests cannot be opened.
+    #[error("the log of requests cannot be opened")]
+    Requests(#[source] std::io::Error),
     /// This gate's own directory cannot be had.
     #[error("cannot use the data directory")]
     DataDir(#[source] LocalError),

@@ -7,6 +7,7 @@ use crate::admin::gate::{
     UsageStatus,
 };
 use crate::app::rehearsal::rehearse;
+use crate::control::audit::RequestsLost;
 use crate::control::flush::Flush;
 use crate::control::jobs::Jobs;
 use crate::control::quotas::Quotas;
@@ -29,6 +30,7 @@ pub(crate) struct Description {
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) jobs: Arc<Jobs>,
+    pub(crate) requests_lost: Arc<RequestsLost>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -254,6 +256,10 @@ impl Description {
         let events = events.map(|(kind, count)| (vec![("kind", kind.as_str())], count as f64));
         out.add(metrics::EVENTS, events);
         out.one(metrics::WALKS, self.jobs.walks() as f64);
+        let dropped = self.plane.counters.sum(|core| core.notes_dropped.get());
+        let lost = dropped + self.requests_lost.count();
+        out.one(metrics::REQUESTS_LOST, lost as f64);
+        out.one(metrics::REFUSALS_LOST, self.writer.refusals_lost() as f64);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
         out.one(metrics::QUOTA_LEASES, self.quotas.leases() as f64);
         out.one(metrics::QUOTA_DRAWS, self.quotas.draws() as f64);

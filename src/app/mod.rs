@@ -1,5 +1,6 @@
 //! The only place that knows everyone: from a configuration to a running gate, and back to nothing.
 
+mod access_log;
 mod admin_server;
 mod audit;
 mod clock;
@@ -10,6 +11,7 @@ mod quotas;
 mod rehearsal;
 mod signals;
 mod start;
+mod stores;
 mod tasks;
 
 pub use clock::SystemClock;

@@ -1,9 +1,6 @@
 //! Builds a gate: disk, store, keys, sockets, planes, surfaces, in that order; and takes it down again.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,13 +8,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::app::access_log::access_log;
 use crate::app::admin_server;
-use crate::app::audit::AuditKeeping;
+use crate::app::audit::{AuditKeeping, Requests};
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::quotas;
+use crate::app::stores::open_store;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
+use crate::config::{Config, Deadlines};
 use crate::control::audit::{AuditService, Checkpoints};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
@@ -34,7 +33,7 @@ use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
-use crate::proxy::{self, Connections, Door, LogWriter, OwnLimits, Plane, Socket, Stage};
+use crate::proxy::{self, Connections, Door, OwnLimits, Plane, Socket, Stage};
 use crate::state::counters::Counters;
 use crate::state::desk::Desk;
 use crate::state::failures::Failures;
@@ -43,15 +42,14 @@ use crate::state::keys::KeyCache;
 use crate::state::limiter::LimitBook;
 use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
+use crate::state::requests::NoteWriter;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
 use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
-use crate::store::embedded::EmbeddedStore;
+use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
-use crate::store::redis::RedisStore;
-use crate::store::{Store, StoreError};
 use crate::telemetry;
 
 /// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
@@ -69,6 +67,7 @@ pub struct Running {
     tasks: Tasks,
     flush: Arc<Flush>,
     quotas: Arc<Quotas>,
+    requests: Requests,
     audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -141,6 +140,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     getrandom::fill(&mut boot).map_err(StartError::Random)?;
     let (log_writer, log) = access_log(&config.access_log)?;
     let recorder = UsageRecorder::new(cores);
+    let (notes, note_sink) = NoteWriter::new(cores);
     let boot = u64::from_le_bytes(boot);
     let (desk, quota_link) = (Arc::<Desk>::default(), Arc::<QuotaLink>::default());
     let plane = Arc::new(Plane {
@@ -158,6 +158,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         quota_link: Arc::clone(&quota_link),
         lease_wait: quotas::lease_wait(&config),
         log: log_writer,
+        notes,
         bounds: config.bounds.clone(),
         deadlines: config.deadlines.clone(),
         trusted: config.trusted_proxies.clone(),
@@ -169,11 +170,14 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         routes: Arc::clone(&routes),
     });
 
-    let names = routes
+    let names: Vec<Arc<str>> = routes
         .routes()
         .iter()
         .map(|route| Arc::clone(&route.name))
         .collect();
+    let of_gate = (&node, &node_key);
+    let requests = Requests::start(note_sink, &data_dir, &config.audit, of_gate, &names, &clock)
+        .map_err(StartError::Requests)?;
     let flush = Arc::new(Flush::new(
         Arc::clone(&store),
         recorder,
@@ -227,6 +231,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         quotas: Arc::clone(&quotas),
         writer: Arc::clone(&writer),
         jobs: Arc::clone(&jobs),
+        requests_lost: Arc::clone(&requests.lost),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
@@ -253,7 +258,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
-        audit: AuditService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        audit: AuditService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer))
+            .with_requests(Arc::clone(&requests.log)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -268,13 +274,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     quotas::spawn(&tasks, &quotas);
     tasks.spawn("jobs", async move { jobs.run().await });
     let audit = Arc::new(AuditKeeping {
-        writer: Arc::clone(&writer),
-        checkpoints: Checkpoints::new(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            node_key,
-            Arc::clone(&node),
-        ),
+        checkpoints: Checkpoints::new(Arc::clone(&store), Arc::clone(&clock), node_key, node),
+        writer,
     });
     audit.spawn(&tasks);
     for upstream in routes.upstreams() {
@@ -298,6 +299,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         tasks,
         flush,
         quotas,
+        requests,
         audit,
         store,
         clock,
@@ -344,52 +346,7 @@ impl Running {
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;
         }
-    }
-}
-
-async fn open_store(
-    config: &Config,
-    data_dir: &DataDir,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn Store>, StartError> {
-    match &config.store {
-        StoreChoice::Embedded { path } => {
-            let (path, clock) = (path.clone(), Arc::clone(clock));
-            let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock));
-            let opened = opened
-                .await
-                .map_err(|error| StartError::Store(StoreError::unavailable(error)))?;
-            Ok(Arc::new(opened.map_err(StartError::Store)?))
-        }
-        StoreChoice::Redis(choice) => open_redis(choice, data_dir, clock).await,
-    }
-}
-
-/// Opens the store in Redis. Where it is away and this gate has nothing to serve from yet, there is
-/// nothing to do but to try again: gates and their store are often started together.
-async fn open_redis(
-    choice: &RedisChoice,
-    data_dir: &DataDir,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn Store>, StartError> {
-    let mirror = data_dir.path().join("mirror");
-    let mut is_told = false;
-    loop {
-        match RedisStore::open(choice, &mirror, Arc::clone(clock)).await {
-            Ok(store) => return Ok(Arc::new(store)),
-            Err(error @ StoreError::Unavailable { .. }) => {
-                if !is_told {
-                    let error = chain(&error);
-                    tracing::warn!(error, "the store cannot be reached yet, trying again");
-                    is_told = true;
-                }
-                let mut random = [0];
-                getrandom::fill(&mut random).map_err(StartError::Random)?;
-                let jitter = Duration::from_millis(u64::from(random[0]) * 4);
-                tokio::time::sleep(jitter + Duration::from_millis(250)).await;
-            }
-            Err(error) => return Err(StartError::Store(error)),
-        }
+        self.requests.ended().await;
     }
 }
 
@@ -437,32 +394,6 @@ fn doors(config: &Config, sockets: &[Socket], cores: usize) -> Result<Vec<Vec<Do
         }
     }
     Ok(doors)
-}
-
-fn access_log(choice: &AccessLog) -> Result<(LogWriter, Option<JoinHandle<()>>), StartError> {
-    let out: Box<dyn Write + Send> = match choice {
-        AccessLog::None => return Ok((LogWriter::none(), None)),
-        AccessLog::Stdout => Box::new(std::io::stdout()),
-        AccessLog::File(path) => {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o640)
-                .open(path);
-            let fail = |source| StartError::AccessLog {
-                path: path.clone(),
-                source,
-            };
-            Box::new(file.map_err(fail)?)
-        }
-    };
-    let (writer, sink) = LogWriter::new();
-    let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-        if let Err(error) = sink.run(out) {
-            tracing::error!(%error, "the access log cannot be written any more, its lines are dropped");
-        }
-    });
-    Ok((writer, Some(thread.map_err(StartError::Thread)?)))
 }
 
 fn spawn_workers(

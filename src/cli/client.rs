@@ -168,6 +168,27 @@ impl Client {
             .map_err(Failure::Unreadable)
     }
 
+    /// Asks for a text, and for what a field of the answer says.
+    pub(crate) async fn text(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        field: &str,
+    ) -> Result<(String, Option<String>), Failure> {
+        let request = self.request(Method::GET, path, query);
+        let sent = request.timeout(ANSWER_TIMEOUT).send().await;
+        let response = sent.map_err(|error| self.no_answer(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let field = response.headers().get(field);
+        let field = field
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let text = response.text().await;
+        Ok((text.map_err(|error| self.no_answer(error))?, field))
+    }
+
     /// Opens a stream of server-sent events; it stays open for as long as both want.
     pub(crate) async fn stream(
         &self,

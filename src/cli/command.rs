@@ -6,8 +6,8 @@ use super::client::{Client, Connection};
 use super::failure::Failure;
 use super::output::Output;
 use super::{
-    check, completions, keys, owners, policies, quickstart, rotation, schema, serve, tail, tokens,
-    usage,
+    audit, check, completions, keys, owners, policies, quickstart, rotation, schema, serve, tail,
+    tokens, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -43,6 +43,8 @@ enum Command {
     Owners(Group<owners::OwnersCommand>),
     /// Make, list and revoke tokens of the admin API
     Tokens(Group<tokens::TokensCommand>),
+    /// List, export, verify and archive what was done
+    Audit(audit::Audit),
     /// What a key was used for
     Usage(Single<usage::Usage>),
     /// Watch requests as they finish
@@ -99,6 +101,7 @@ impl CommandLine {
             Command::Policies(policies) => call(&policies.connection, policies.command, output),
             Command::Owners(owners) => call(&owners.connection, owners.command, output),
             Command::Tokens(tokens) => call(&tokens.connection, tokens.command, output),
+            Command::Audit(audit) => audit.run(output),
             Command::Usage(usage) => call(&usage.connection, usage.command, output),
             Command::Tail(tail) => call(&tail.connection, tail.command, output),
             Command::Completions(completions) => completions.run(output),
@@ -107,7 +110,7 @@ impl CommandLine {
 }
 
 /// Holds a conversation with the admin API to its end.
-fn call(
+pub(crate) fn call(
     connection: &Connection,
     conversation: impl Conversation,
     output: &mut Output,
@@ -178,6 +181,13 @@ mod tests {
             "portcullis tokens create --name ci --role operator --expires-in 30d",
             "portcullis tokens list",
             "portcullis tokens revoke tok_0000000000",
+            "portcullis audit list --type key_rotation --key key_0000000000 --key-version 2 --actor tok_1 \
+             --owner usr_0000000000 --from 2026-01-01 --to 2026-01-31 --outcome refused --code protected \
+             --request-id req_1 --limit 10",
+            "portcullis audit export --format csv --out audit.csv --from 2026-01-01",
+            "portcullis audit verify",
+            "portcullis audit verify audit.ndjson --json",
+            "portcullis audit archive --before 2026-01-01 --out 2025.ndjson",
             "portcullis usage key_0000000000 --from 2026-01-01T00:00:00Z --step 1d --by version,route",
             "portcullis tail --key key_0000000000 --owner usr_0000000000 --status 5xx --json",
             "portcullis completions bash",
@@ -216,6 +226,9 @@ mod tests {
             "portcullis keys test key_0000000000",
             "portcullis keys create --name k --owner o --risk extreme",
             "portcullis usage key_0000000000 --step 2h",
+            "portcullis audit list --outcome perhaps",
+            "portcullis audit export --format xml",
+            "portcullis audit archive --out x",
             "portcullis completions abacus",
         ] {
             let code = parse(line)

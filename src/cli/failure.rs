@@ -40,6 +40,14 @@ pub enum Failure {
     /// The command line or the environment asks for something that cannot be.
     #[error("{0}")]
     Usage(String),
+    /// The audit log is not as it was written.
+    #[error("entry {seq} of the audit log was {kind}")]
+    Altered {
+        /// The first entry that is not as it was written.
+        seq: u64,
+        /// What was done to it.
+        kind: String,
+    },
     /// The person asked said no.
     #[error("nothing was done")]
     Declined,

@@ -7,6 +7,7 @@
 //! once: by the command that made it, on a line of its own. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod audit;
 mod check;
 mod client;
 mod command;

@@ -24,6 +24,8 @@ pub struct Output {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     form: Form,
+    /// Whether somebody looks at standard error.
+    is_watched: bool,
     /// Where answers to questions come from; `None` where nobody is there to be asked.
     answers: Option<Box<dyn BufRead>>,
 }
@@ -42,6 +44,7 @@ impl Output {
             out: Box::new(anstream::stdout()),
             err: Box::new(anstream::stderr()),
             form,
+            is_watched: io::stderr().is_terminal(),
             answers: may_ask.then(|| Box::new(BufReader::new(io::stdin())) as _),
         }
     }
@@ -108,6 +111,17 @@ impl Output {
         Ok(answer.trim().to_owned())
     }
 
+    /// Writes over the line that stands on standard error, where [`Self::is_watched`].
+    pub(crate) fn over(&mut self, text: &str) -> Result<(), Failure> {
+        write!(self.err, "\r\x1b[K{text}")?;
+        Ok(self.err.flush()?)
+    }
+
+    /// Whether somebody looks at standard error.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
     /// Whether somebody is there to be asked.
     pub(crate) fn may_ask(&self) -> bool {
         self.answers.is_some()
@@ -161,6 +175,7 @@ pub(crate) mod capture {
             out: Box::new(out.clone()),
             err: Box::new(err.clone()),
             form,
+            is_watched: false,
             answers: None,
         };
         (output, out, err)

@@ -184,6 +184,10 @@ pub struct Keys {
 pub struct Audit {
     /// What is refused without a reason.
     pub require_reason: Vec<Action>,
+    /// How long requests are kept on this gate's disk.
+    pub requests_kept: Duration,
+    /// How many bytes of it they may take.
+    pub requests_max: u64,
 }
 
 /// Where a line per request goes.

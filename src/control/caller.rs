@@ -1,6 +1,8 @@
 //! Who asks for something, and how the audit log names them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::control::ControlError;
 use crate::control::writer::draw;
@@ -25,6 +27,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// In which call of the admin API.
     pub request_id: Option<String>,
+    /// Whether this call's refusal was written down where most is known of it; shared by all clones.
+    noted: Arc<AtomicBool>,
 }
 
 impl Caller {
@@ -41,6 +45,7 @@ impl Caller {
             bound_to: None,
             address: None,
             request_id: None,
+            noted: Arc::default(),
         }
     }
 
@@ -57,6 +62,7 @@ impl Caller {
             bound_to: token.owner,
             address: None,
             request_id: None,
+            noted: Arc::default(),
         }
     }
 
@@ -73,6 +79,7 @@ impl Caller {
             bound_to: Some(key.owner),
             address: None,
             request_id: None,
+            noted: Arc::default(),
         }
     }
 
@@ -89,6 +96,7 @@ impl Caller {
             bound_to: None,
             address: None,
             request_id: None,
+            noted: Arc::default(),
         }
     }
 
@@ -96,6 +104,11 @@ impl Caller {
     #[must_use]
     pub fn sees(&self, owner: OwnerId) -> bool {
         self.bound_to.is_none_or(|bound| bound == owner)
+    }
+
+    /// Whether a refusal of what this call asks for is still to be written down; from now on it is not.
+    pub(crate) fn takes_note(&self) -> bool {
+        !self.noted.swap(true, Ordering::Relaxed)
     }
 
     /// An audit entry of something this caller did, about nothing in particular yet.

@@ -19,6 +19,7 @@ use crate::state::failures::{Failures, neighbourhood};
 use crate::state::keys::KeyCache;
 use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
+use crate::state::requests::NoteWriter;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
 use crate::state::usage::UsageRecorder;
@@ -43,6 +44,8 @@ pub(crate) struct Plane {
     /// How long a request may wait for units of a quota.
     pub(crate) lease_wait: Duration,
     pub(crate) log: LogWriter,
+    /// Where requests go for the audit log.
+    pub(crate) notes: NoteWriter,
     pub(crate) bounds: Bounds,
     pub(crate) deadlines: Deadlines,
     pub(crate) trusted: Vec<IpNet>,

@@ -22,6 +22,7 @@ use crate::proxy::watch::Underway;
 use crate::proxy::worker::Worker;
 use crate::state::keys::{CachedVersion, KeyEntry};
 use crate::state::quotas::Nearest;
+use crate::state::requests::Likeness;
 use crate::state::routes::RouteState;
 use crate::state::tap::Finished;
 use crate::state::upstreams::EndpointState;
@@ -276,26 +277,9 @@ impl Record {
             route.bytes_out.add(self.bytes_out);
         }
     }
-}
 
-impl Drop for Record {
-    /// The only exit: a request that was opened is counted and logged, exactly once.
-    fn drop(&mut self) {
-        // A client that left before there was an answer is written down as nginx does it.
-        let status = if self.status == 0 {
-            CLIENT_LEFT
-        } else {
-            self.status
-        };
-        let now_ns = self.worker.plane.clock.mono_ns();
-        let took = Duration::from_nanos(now_ns.saturating_sub(self.opened_at.mono_ns));
-        // What a stream's client did not take did not go out.
-        let lost = self.underway.flow.as_ref().map_or(0, |flow| flow.lost());
-        self.bytes_out = self.bytes_out.saturating_sub(lost);
-        self.is_cut |= lost > 0;
-        self.count_usage(status);
-        self.count(status, took);
-
+    /// Writes the line of it into the access log, and shows it to whoever watches.
+    fn tell_of(&self, status: u16, took: Duration) {
         let is_watched = self.worker.plane.tap.is_watched();
         if !is_watched && !self.worker.log.is_wanted() {
             return;
@@ -346,6 +330,49 @@ impl Drop for Record {
         self.worker
             .log
             .write(&self.worker.counters, |buffer| line.write(buffer));
+    }
+
+    /// Writes it down for the audit log.
+    fn note(&mut self, status: u16) {
+        let key = self.key.as_ref();
+        let likeness = Likeness {
+            key: key.map(|(entry, version)| (entry.id, version.number, entry.owner)),
+            route: self.route.as_ref().map(|route| route.index),
+            method: self.method,
+            status,
+            code: self.code,
+            client: Some(self.client),
+        };
+        self.worker.notes.note(
+            &self.worker.counters,
+            self.opened_at.wall,
+            likeness,
+            &self.request_id,
+            &mut self.path,
+        );
+    }
+}
+
+impl Drop for Record {
+    /// The only exit: a request that was opened is counted and logged, exactly once.
+    fn drop(&mut self) {
+        // A client that left before there was an answer is written down as nginx does it.
+        let status = if self.status == 0 {
+            CLIENT_LEFT
+        } else {
+            self.status
+        };
+        let now_ns = self.worker.plane.clock.mono_ns();
+        let took = Duration::from_nanos(now_ns.saturating_sub(self.opened_at.mono_ns));
+        // What a stream's client did not take did not go out.
+        let lost = self.underway.flow.as_ref().map_or(0, |flow| flow.lost());
+        self.bytes_out = self.bytes_out.saturating_sub(lost);
+        self.is_cut |= lost > 0;
+        self.count_usage(status);
+        self.count(status, took);
+
+        self.tell_of(status, took);
+        self.note(status);
     }
 }
 

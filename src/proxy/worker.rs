@@ -23,6 +23,7 @@ use crate::proxy::pool::Pool;
 use crate::proxy::tls::CertificateNames;
 use crate::proxy::watch::{self, Watch};
 use crate::state::counters::CoreCounters;
+use crate::state::requests::Notebook;
 
 /// One core's data plane.
 pub(crate) struct Worker {
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Deadlines,
     pub(crate) pool: Pool,
     pub(crate) log: LogBuffer,
+    /// Requests on their way into the audit log.
+    pub(crate) notes: Notebook,
     pub(crate) connections: RefCell<Slab<Rc<Watch>>>,
     random: Cell<u64>,
     next_request: Cell<u64>,
@@ -119,6 +122,7 @@ pub(crate) fn run(
     let worker = Rc::new(Worker {
         index,
         log: LogBuffer::new(plane.log.clone()),
+        notes: Notebook::new(plane.notes.clone()),
         counters,
         deadlines: Deadlines::default(),
         pool: Pool::default(),
@@ -132,6 +136,7 @@ pub(crate) fn run(
     // What was cut by the end of the drain time is dropped with the runtime, and leaves its lines only then.
     drop(runtime);
     worker.log.flush(&worker.counters);
+    worker.notes.close(&worker.counters);
     served
 }
 
@@ -157,6 +162,7 @@ async fn serve(worker: Rc<Worker>, doors: Vec<Door>, mut stage: Receiver<Stage>)
                 worker.pool.sweep(worker.deadlines.now());
                 watch::sweep(&worker, now);
                 worker.log.flush(&worker.counters);
+                worker.notes.flush(&worker.counters, worker.plane.clock.now());
             }
             // The sender is gone only when the whole gate is.
             changed = stage.changed(), if now != Stage::Stopped => {

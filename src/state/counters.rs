@@ -58,6 +58,8 @@ pub(crate) struct CoreCounters {
     pub(crate) retries: Count,
     /// Access-log lines that were dropped because the writer was behind.
     pub(crate) log_dropped: Count,
+    /// Requests that did not get into the audit log because the writer was behind.
+    pub(crate) notes_dropped: Count,
 }
 
 /// What one core counts of one route.
@@ -86,6 +88,7 @@ impl CoreCounters {
             upstream_connects: Count::default(),
             retries: Count::default(),
             log_dropped: Count::default(),
+            notes_dropped: Count::default(),
         }
     }
 

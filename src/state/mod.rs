@@ -23,6 +23,7 @@ pub mod keys;
 pub mod limiter;
 pub mod quotas;
 pub(crate) mod readiness;
+pub(crate) mod requests;
 pub(crate) mod routes;
 pub mod tap;
 pub(crate) mod upstreams;

@@ -15,6 +15,7 @@ pub mod local;
 pub mod node_key;
 pub mod record;
 pub mod redis;
+pub mod requests;
 
 use std::sync::Arc;
 

@@ -69,6 +69,8 @@ metrics! {
     EVENTS = Counter "portcullis_events_total" "Events that landed in the outbox by this gate, by kind.";
     WALKS = Counter "portcullis_key_walks_total" "Walks over all keys for what is due of them: rotation, warnings, ends.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";
+    REQUESTS_LOST = Counter "portcullis_audit_requests_lost_total" "Requests that are missing in the audit log because the disk was behind or failed.";
+    REFUSALS_LOST = Counter "portcullis_audit_refusals_lost_total" "Refused calls of the admin API that are missing in the audit log because there were too many.";
     READY = Gauge "portcullis_ready" "Whether the gate may take traffic (1) or not (0).";
     BUILD = Gauge "portcullis_build_info" "Always 1; the version is a label.";
 }

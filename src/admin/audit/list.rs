@@ -29,6 +29,12 @@ pub(crate) async fn call(
     mut params: Params,
 ) -> Result<Response, Problem> {
     let query = query(&mut params);
+    let is_whole = AuditQuery {
+        from: query.from,
+        until: query.until,
+        ..AuditQuery::default()
+    } == query
+        && caller.bound_to.is_none();
     let format = params.read("format", FORMAT, Format::from_word);
     let PageAsk { limit, after, tag } = params.page()?;
     params.finish()?;
@@ -38,40 +44,42 @@ pub(crate) async fn call(
         .audit
         .list(&caller, query, limit, after.clone(), with_salts)
         .await?;
+    let mut lines = Vec::new();
+    // Where nothing in between is left out, whoever verifies it can use them.
+    if with_salts && is_whole {
+        lines = shared.audit.checkpoints(&found.items).await?;
+    }
     let page = PageAsk::answer(tag, found, |found| Entry(found.form));
     Ok(match format {
         Format::Json => Json(page).into_response(),
-        Format::Ndjson => export(&page, "application/x-ndjson", "ndjson", None),
-        // The names stand once above the whole, not above every page of it.
-        Format::Csv => export(
-            &page,
-            "text/csv; charset=utf-8",
-            "csv",
-            after.is_none().then(csv_head),
-        ),
+        Format::Ndjson => {
+            lines.extend(page.items.iter().map(|entry| entry.0.clone()));
+            // An entry is made of JSON.
+            let lines = lines.into_iter().map(Entry);
+            let lines = lines.map(|line| serde_json::to_string(&line).unwrap_or_default());
+            export(lines, &page, "application/x-ndjson", "ndjson")
+        }
+        Format::Csv => {
+            // The names stand once above the whole, not above every page of it.
+            let head = after.is_none().then(csv_head);
+            let lines = page.items.iter().map(|entry| csv_line(&entry.0));
+            let lines = head.into_iter().chain(lines);
+            export(lines, &page, "text/csv; charset=utf-8", "csv")
+        }
     })
 }
 
 fn export(
+    lines: impl Iterator<Item = String>,
     page: &Page<Entry>,
     content_type: &'static str,
     extension: &str,
-    head: Option<String>,
 ) -> Response {
+    let end = if extension == "csv" { "\r\n" } else { "\n" };
     let mut text = String::new();
-    if let Some(line) = head {
+    for line in lines {
         text.push_str(&line);
-        text.push_str("\r\n");
-    }
-    for entry in &page.items {
-        if extension == "csv" {
-            text.push_str(&csv_line(&entry.0));
-            text.push_str("\r\n");
-        } else {
-            // An entry is made of JSON.
-            text.push_str(&serde_json::to_string(entry).unwrap_or_default());
-            text.push('\n');
-        }
+        text.push_str(end);
     }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

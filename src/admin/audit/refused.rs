@@ -64,9 +64,10 @@ impl Attempt {
         })
     }
 
-    /// Has it written down that this was refused to `caller`. What failed was not refused.
+    /// Has it written down that this was refused to `caller`, unless the service that refused it has done
+    /// so already. What failed was not refused.
     pub(crate) fn refused(self, shared: &Shared, caller: &Caller, problem: &Problem) {
-        if problem.is_refusal() {
+        if problem.is_refusal() && caller.takes_note() {
             shared
                 .audit
                 .note_refusal(caller, self.action, self.key, self.owner, problem.code());

@@ -2,8 +2,10 @@
 
 mod checkpoints;
 mod refusals;
+mod requests;
 mod service;
 
 pub(crate) use checkpoints::Checkpoints;
 pub(in crate::control) use refusals::Refusals;
+pub(crate) use requests::{RequestsLost, keep_requests};
 pub use service::{AuditService, Found};

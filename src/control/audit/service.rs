@@ -8,12 +8,15 @@ use crate::control::ControlError;
 use crate::control::caller::Caller;
 use crate::control::writer::Writer;
 use crate::domain::audit::chain::Sealed;
+use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::request::RequestEntry;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::audit::{Action, Outcome};
-use crate::domain::id::{KeyId, OwnerId};
-use crate::domain::query::{Page, Position};
-use crate::domain::time::Clock;
+use crate::domain::id::{AuditId, KeyId, OwnerId};
+use crate::domain::query::{Page, Position, SortValue};
+use crate::domain::time::{Clock, Timestamp};
+use crate::store::requests::RequestLog;
 use crate::store::{Store, StoreError};
 
 /// Finds and verifies audit entries.
@@ -21,6 +24,8 @@ pub struct AuditService {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     writer: Arc<Writer>,
+    /// Requests at this gate; `None` where none are kept.
+    requests: Option<Arc<RequestLog>>,
 }
 
 /// An entry that was found.
@@ -38,7 +43,15 @@ impl AuditService {
             store,
             clock,
             writer,
+            requests: None,
         }
+    }
+
+    /// The same, with the requests that are in `log`.
+    #[must_use]
+    pub fn with_requests(mut self, log: Arc<RequestLog>) -> Self {
+        self.requests = Some(log);
+        self
     }
 
     /// Notes that something was refused to `caller`: what it would have been, to what, and the code of the
@@ -91,16 +104,60 @@ impl AuditService {
                 "what was refused cannot be written into the audit log yet"
             );
         }
-        let page = self.store.audit(&query, limit, after).await?;
-        let items: Result<_, _> = page
-            .items
+        let changes = self.store.audit(&query, limit, after.clone()).await?;
+        let requests = self.requests(query, limit, after).await?;
+        let mut is_more = changes.next.is_some() || requests.next.is_some();
+        let mut all = Vec::with_capacity(changes.items.len() + requests.items.len());
+        for sealed in &changes.items {
+            all.push(place(found(sealed, with_salts)?));
+        }
+        for request in &requests.items {
+            let form = request.form();
+            all.push(place(Found { form }));
+        }
+        all.sort_by(|(a, _), (b, _)| b.cmp(a));
+        is_more |= all.len() > limit;
+        all.truncate(limit);
+        let last = all.last().filter(|_| is_more);
+        let next = last.map(|((at, id), _)| Position {
+            value: SortValue::Number(at.as_millis()),
+            id: id.clone(),
+        });
+        let items = all.into_iter().map(|(_, found)| found).collect();
+        Ok(Page { items, next })
+    }
+
+    async fn requests(
+        &self,
+        query: AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<RequestEntry>, StoreError> {
+        let Some(log) = self.requests.clone() else {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        };
+        let find = move || log.find(&query, limit, after.as_ref());
+        let found = tokio::task::spawn_blocking(find).await;
+        found.map_err(StoreError::unavailable)?
+    }
+
+    /// The checkpoints of the entries on a page, as lines of an export.
+    ///
+    /// # Errors
+    /// What the store returns.
+    pub async fn checkpoints(&self, page: &[Found]) -> Result<Vec<Value>, ControlError> {
+        let seqs = page
             .iter()
-            .map(|sealed| found(sealed, with_salts))
-            .collect();
-        Ok(Page {
-            items: items?,
-            next: page.next,
-        })
+            .filter_map(|found| found.form.get("seq")?.as_u64());
+        let (first, last) = seqs.fold((u64::MAX, 0), |(first, last), seq| {
+            (first.min(seq), last.max(seq))
+        });
+        let mut all = self.store.checkpoints(first, page.len()).await?;
+        all.retain(|checkpoint| checkpoint.head.seq <= last);
+        Ok(all.iter().map(Checkpoint::form).collect())
     }
 
     /// Walks the chain.
@@ -110,6 +167,21 @@ impl AuditService {
     pub async fn verify(&self) -> Result<Verdict, ControlError> {
         Ok(self.store.verify_audit().await?)
     }
+}
+
+/// What the list is sorted by: when, then the id, so that the order is total.
+fn place(found: Found) -> ((Timestamp, String), Found) {
+    let text = |name| {
+        found
+            .form
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let at = text("timestamp").parse().unwrap_or_default();
+    let id = text("id");
+    let id = id.strip_prefix(AuditId::PREFIX).unwrap_or(id).to_owned();
+    ((at, id), found)
 }
 
 fn found(sealed: &Sealed, with_salts: bool) -> Result<Found, ControlError> {

@@ -73,7 +73,9 @@ impl KeyService {
             entry.key_version = attempt.version;
             entry.reason = attempt.reason;
             entry.outcome = Outcome::Refused(code.to_owned());
-            self.writer.note_refusal(entry);
+            if caller.takes_note() {
+                self.writer.note_refusal(entry);
+            }
         }
         result
     }

@@ -125,7 +125,14 @@ impl Link {
     /// # Errors
     /// If it is no entry.
     pub fn of_line(line: &str) -> Result<Self, NotAnEntry> {
-        let form: Value = serde_json::from_str(line).map_err(|_| NotAnEntry("line"))?;
+        Self::of_form(serde_json::from_str(line).map_err(|_| NotAnEntry("line"))?)
+    }
+
+    /// Reads an exported entry.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn of_form(form: Value) -> Result<Self, NotAnEntry> {
         let (body, at, previous) = chain::body_of(form)?;
         let digest: Digest = Sha256::digest(&body).into();
         Ok(Self {

@@ -44,6 +44,7 @@ pub(super) const START_MS: u64 = 1_767_225_600_000;
 pub(super) struct Admin {
     router: Router,
     pub store: Arc<dyn Store>,
+    pub writer: Arc<Writer>,
     pub tokens: TokenService,
     pub clock: Arc<ManualClock>,
     pub applied: Arc<Reached>,
@@ -127,6 +128,7 @@ impl Admin {
             tokens: tokens(),
             router: router(services),
             store,
+            writer,
             clock,
             applied,
             minutes,

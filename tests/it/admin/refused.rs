@@ -11,6 +11,7 @@ use crate::admin::shaken::{Shake, Shaken};
 
 /// What was written to the audit log after `before`.
 async fn entries(admin: &Admin, before: Revision) -> Vec<AuditEntry> {
+    admin.writer.flush_refusals().await.unwrap();
     let News::Changes(changes) = admin.store.since(before, 100).await.unwrap() else {
         panic!("the feed was trimmed");
     };

@@ -221,3 +221,57 @@ fn tail_tells_of_requests_as_they_finish() {
     gate.stop();
     assert_eq!(tail.wait().unwrap().code(), Some(1));
 }
+
+/// S4-16, S3-17: who has the file needs no gate to know that nothing in it was altered.
+#[test]
+fn the_audit_log_is_exported_and_verified_without_the_gate() {
+    let gate = Gate::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.ndjson");
+    let path = file.to_str().unwrap();
+    for name in ["a", "b"] {
+        let line = ["keys", "create", "--name", name, "--owner", "Billing"];
+        gate.run(&line).ends(0);
+    }
+    let listed = gate.run(&["audit", "list", "--type", "key_creation", "--json"]);
+    // One more than was made here: the key that `quickstart` shows.
+    assert_eq!(listed.ends(0).json()["items"].as_array().unwrap().len(), 3);
+    let shown = gate.run(&["audit", "list"]).ends(0).stdout;
+    assert!(
+        shown.contains("key_creation") && shown.contains("done"),
+        "{shown}"
+    );
+
+    gate.run(&["audit", "export", "--out", path]).ends(0);
+    gate.run(&["audit", "export", "--out", path]).ends(2);
+    let verified = gate.run(&["audit", "verify", "--json"]).ends(0).json();
+    assert_eq!(verified["valid"], true);
+    gate.stop();
+
+    let verified = run(&["audit", "verify", path], &[]).ends(0);
+    assert!(verified.stdout.starts_with("valid: "), "{verified:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let seq = |line: &str| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64();
+    let place = lines.iter().position(|line| seq(line) == Some(2)).unwrap();
+
+    let mut changed: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    changed[place] = changed[place].replace("\"done\"", "\"gone\"");
+    std::fs::write(&file, changed.join("\n")).unwrap();
+    let told = run(&["audit", "verify", path], &[]).ends(1);
+    assert!(
+        told.stderr.contains("entry 2 of the audit log was changed"),
+        "{told:?}"
+    );
+
+    let mut cut = lines.clone();
+    cut.remove(place);
+    std::fs::write(&file, cut.join("\n")).unwrap();
+    let told = run(&["audit", "verify", path, "--json"], &[])
+        .ends(1)
+        .json();
+    assert_eq!(
+        told["fault"],
+        serde_json::json!({"seq": 2, "kind": "removed"})
+    );
+}

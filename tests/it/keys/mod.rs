@@ -1,5 +1,6 @@
 //! The whole life of a key: versions and their ends, by every way there is to change them.
 
+mod audit;
 mod automatic;
 mod interleavings;
 mod jobs;

@@ -1,0 +1,226 @@
+//! What can be asked of the audit log, and how it is shown.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::api::audit::{Entry, Verdict};
+use crate::api::page::Page;
+use crate::cli::client::{Client, Connection};
+use crate::cli::command::{Conversation, call};
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::paging::Paging;
+use crate::cli::render::{Cell, Table, Tone};
+use crate::domain::id::{KeyId, OwnerId};
+
+/// The audit log.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: AuditCommand,
+}
+
+/// What to do with the audit log.
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// List entries, the newest first
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Write all entries that are asked for to a file, or to standard output
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        /// In which form; NDJSON is what `audit verify` reads
+        #[arg(long, value_enum, default_value = "ndjson")]
+        format: ExportFormat,
+        /// The file; it must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Prove that no entry was altered: in the store, or in a file, without any gate
+    Verify {
+        /// An export or an archive, as NDJSON
+        file: Option<PathBuf>,
+    },
+    /// Write all entries up to a day to a file, and prove it whole as far as it is signed
+    Archive {
+        /// The first day that does not belong to it, or a time
+        #[arg(long, value_name = "DATE")]
+        before: String,
+        /// The file; it must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// Which entries.
+#[derive(Debug, Default, Args)]
+struct Filter {
+    /// Only of this type: key_rotation, key_revocation, request, …
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only about this key
+    #[arg(long, value_name = "KEY_ID")]
+    key: Option<KeyId>,
+    /// Only about versions of this number
+    #[arg(long, value_name = "NUMBER")]
+    key_version: Option<u16>,
+    /// Only by whoever has this id
+    #[arg(long, value_name = "ID")]
+    actor: Option<String>,
+    /// Only about this owner and its keys
+    #[arg(long, value_name = "ID")]
+    owner: Option<OwnerId>,
+    /// From this day or time on
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// Up to this day or time, which belongs to it
+    #[arg(long, value_name = "DATE")]
+    to: Option<String>,
+    /// Only what was done, or what was refused
+    #[arg(long, value_name = "OUTCOME", value_parser = ["done", "refused"])]
+    outcome: Option<String>,
+    /// Only what was refused with this code
+    #[arg(long)]
+    code: Option<String>,
+    /// Only of this call or request
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+}
+
+/// In which form to export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportFormat {
+    Ndjson,
+    Csv,
+}
+
+impl Filter {
+    fn query(self) -> Vec<(&'static str, String)> {
+        [
+            ("type", self.kind),
+            ("key_id", self.key.map(|key| key.to_string())),
+            (
+                "key_version",
+                self.key_version.map(|version| version.to_string()),
+            ),
+            ("actor", self.actor),
+            ("owner", self.owner.map(|owner| owner.to_string())),
+            ("start_date", self.from),
+            ("end_date", self.to),
+            ("outcome", self.outcome),
+            ("code", self.code),
+            ("request_id", self.request_id),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+        .collect()
+    }
+}
+
+impl Audit {
+    /// Does what was asked; for a file no gate is called.
+    ///
+    /// # Errors
+    /// Why it was not done, or that something was altered.
+    pub(crate) fn run(self, output: &mut Output) -> Result<(), Failure> {
+        match self.command {
+            AuditCommand::Verify { file: Some(file) } => {
+                let verdict = super::verify::file(&file, output)?;
+                tell(&verdict, self.connection.json, output)
+            }
+            command => call(&self.connection, command, output),
+        }
+    }
+}
+
+impl Conversation for AuditCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::List { filter, paging } => {
+                let mut query = filter.query();
+                paging.add_to(&mut query);
+                let answer = client.list(PATH, query, paging.all).await?;
+                if json {
+                    return output.json(answer.as_json());
+                }
+                let page: Page<Entry> = answer.read()?;
+                show_all(&page.items, output)?;
+                Paging::note_rest(page.next_cursor.as_deref(), output)
+            }
+            Self::Export {
+                filter,
+                format,
+                out,
+            } => {
+                super::export::export(client, filter.query(), format, out.as_deref(), output).await
+            }
+            Self::Verify { .. } => {
+                let answer = client.get(&["admin", "audit-logs", "verify"], &[]).await?;
+                tell(&answer.read()?, json, output)
+            }
+            Self::Archive { before, out } => {
+                super::export::archive(client, &before, &out, output).await?;
+                let verdict = super::verify::file(&out, output)?;
+                tell(&verdict, json, output)
+            }
+        }
+    }
+}
+
+/// Says what came of verifying. What was altered is a failure.
+fn tell(verdict: &Verdict, json: bool, output: &mut Output) -> Result<(), Failure> {
+    if json {
+        output.json(verdict)?;
+    }
+    match &verdict.fault {
+        None if json => Ok(()),
+        None => output.line(&format!("valid: {} entries, none altered", verdict.entries)),
+        Some(fault) => Err(Failure::Altered {
+            seq: fault.seq,
+            kind: fault.kind.clone(),
+        }),
+    }
+}
+
+fn show_all(entries: &[Entry], output: &mut Output) -> Result<(), Failure> {
+    if entries.is_empty() {
+        return output.note("No entries.");
+    }
+    let mut table = Table::new(&["TIME", "TYPE", "OUTCOME", "BY", "ABOUT", "WHY"]);
+    for entry in entries {
+        let text = |place| entry.text(place).unwrap_or_default();
+        let outcome = match entry.text("/code") {
+            Some(code) => Cell::toned(code, Tone::Bad),
+            None => Cell::toned("done", Tone::Good),
+        };
+        let by = entry
+            .text("/actor/name")
+            .or_else(|| entry.text("/actor/id"));
+        let about = entry.text("/key_id").or_else(|| entry.text("/owner_id"));
+        let version = entry.number("key_version");
+        let about = match (about, version) {
+            (Some(about), Some(version)) => format!("{about} v{version}"),
+            (about, _) => about.unwrap_or_default().to_owned(),
+        };
+        let why = entry.text("/reason").or_else(|| entry.text("/path"));
+        table.row(vec![
+            Cell::solid(text("/timestamp")),
+            Cell::solid(text("/type")),
+            outcome,
+            Cell::text(by.or_else(|| entry.text("/address")).unwrap_or_default()),
+            Cell::solid(about),
+            Cell::text(why.unwrap_or_default()),
+        ]);
+    }
+    output.table(&table)
+}
+
+pub(super) const PATH: &[&str] = &["admin", "audit-logs"];

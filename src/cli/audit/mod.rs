@@ -1,0 +1,8 @@
+//! `audit …`: what was done and by whom, listed, exported, verified, put away.
+
+mod command;
+mod export;
+mod progress;
+mod verify;
+
+pub(super) use command::Audit;

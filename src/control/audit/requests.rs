@@ -1,0 +1,94 @@
+//! Writes requests into this gate's own log, on a thread of its own: no request waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::domain::audit::request::RequestEntry;
+use crate::domain::id::AuditId;
+use crate::state::requests::{Note, NoteSink};
+use crate::store::requests::RequestLog;
+
+/// Counts what could not be written.
+#[derive(Debug, Default)]
+pub(crate) struct RequestsLost(AtomicU64);
+
+impl RequestsLost {
+    /// How many requests are missing in the log because the disk did not take them.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Writes what comes until nobody sends any more; `routes` are the names of routes, by their places.
+pub(crate) fn keep_requests(
+    sink: &NoteSink,
+    log: &RequestLog,
+    node: &Arc<str>,
+    routes: &[Arc<str>],
+    lost: &RequestsLost,
+) {
+    let mut is_failing = false;
+    while let Ok(page) = sink.recv() {
+        let mut entries: Vec<_> = page
+            .into_iter()
+            .map(|note| entry(note, node, routes))
+            .collect();
+        // One transaction for whatever waits, so that a disk that is behind catches up.
+        while entries.len() < TOGETHER
+            && let Ok(page) = sink.try_recv()
+        {
+            entries.extend(page.into_iter().map(|note| entry(note, node, routes)));
+        }
+        match log.write(&entries) {
+            Ok(()) => is_failing = false,
+            Err(error) => {
+                let count = entries.iter().map(|entry| entry.count).sum();
+                lost.0.fetch_add(count, Ordering::Relaxed);
+                if !is_failing {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(
+                        error,
+                        "requests cannot be written into the audit log, and are counted as lost"
+                    );
+                    is_failing = true;
+                }
+            }
+        }
+    }
+    log.close();
+}
+
+fn entry(note: Note, node: &Arc<str>, routes: &[Arc<str>]) -> RequestEntry {
+    let likeness = note.likeness;
+    let (key, key_version, owner) = match likeness.key {
+        Some((key, version, owner)) => (Some(key), Some(version), Some(owner)),
+        None => (None, None, None),
+    };
+    let mut random = [0; 10];
+    // Without random bytes the id is all zeros: an id names, and an entry is not lost for one.
+    let _ = getrandom::fill(&mut random);
+    RequestEntry {
+        id: AuditId::from_random(random),
+        timestamp: note.at,
+        code: likeness.code.map(|code| code.as_str().to_owned()),
+        key,
+        key_version,
+        owner,
+        route: likeness
+            .route
+            .and_then(|route| routes.get(usize::from(route)).cloned()),
+        method: likeness.method,
+        path: note.path,
+        status: likeness.status,
+        address: likeness.client,
+        request_id: note
+            .request_id
+            .and_then(|id| id.to_str().ok().map(str::to_owned)),
+        node: Arc::clone(node),
+        count: note.count,
+        until: note.until,
+    }
+}
+
+/// How many entries go into one transaction.
+const TOGETHER: usize = 2_048;

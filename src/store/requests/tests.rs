@@ -1,0 +1,287 @@
+//! That what is written is found, signed when it is closed, and gone when it is old.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Kept, RequestLog};
+use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::query::Kind;
+use crate::domain::audit::request::RequestEntry;
+use crate::domain::audit::{Action, checkpoint};
+use crate::domain::id::{AuditId, KeyId, OwnerId};
+use crate::domain::permission::Method;
+use crate::domain::query::Page;
+use crate::domain::time::Reading;
+use crate::domain::time::{Clock, Timestamp};
+use crate::store::local::DataDir;
+use crate::store::node_key::NodeKey;
+
+struct Hand(AtomicU64);
+
+impl Clock for Hand {
+    fn read(&self) -> Reading {
+        let ms = self.0.load(Ordering::Relaxed);
+        Reading {
+            wall: Timestamp::from_millis(ms),
+            mono_ns: ms * 1_000_000,
+        }
+    }
+}
+
+struct Place {
+    root: tempfile::TempDir,
+    clock: Arc<Hand>,
+    key: Arc<NodeKey>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let key = NodeKey::open(&DataDir::open(root.path()).unwrap()).unwrap();
+        Self {
+            root,
+            clock: Arc::new(Hand(AtomicU64::new(1_000))),
+            key: Arc::new(key),
+        }
+    }
+
+    fn open(&self, kept: Kept) -> RequestLog {
+        RequestLog::open(
+            &self.root.path().join("requests"),
+            "gate-1".into(),
+            Arc::clone(&self.key),
+            self.clock.clone(),
+            kept,
+        )
+        .unwrap()
+    }
+
+    fn files(&self, suffix: &str) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(self.root.path().join("requests"))
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.to_str().unwrap().ends_with(suffix))
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+const KEPT: Kept = Kept {
+    age: Duration::from_secs(7 * 86_400),
+    bytes: 1 << 30,
+};
+
+fn entry(number: u64, at: u64) -> RequestEntry {
+    RequestEntry {
+        id: AuditId::from_chars(format!("{number:010}").as_bytes()).unwrap(),
+        timestamp: Timestamp::from_millis(at),
+        code: Some("key_retired".into()),
+        key: Some(KeyId::from_random([1; 10])),
+        key_version: Some(3),
+        owner: Some(OwnerId::from_random([2; 10])),
+        route: Some("orders".into()),
+        method: Some(Method::Get),
+        path: Some("/v1/orders".into()),
+        status: 401,
+        address: Some([203, 0, 113, 7].into()),
+        request_id: Some(format!("req_{number}")),
+        node: "gate-1".into(),
+        count: 1,
+        until: None,
+    }
+}
+
+fn ids(page: &Page<RequestEntry>) -> Vec<u64> {
+    let items = page.items.iter();
+    items.map(|it| it.id.chars().parse().unwrap()).collect()
+}
+
+#[test]
+fn an_entry_is_read_as_it_was_written() {
+    let place = Place::new();
+    let log = place.open(KEPT);
+    let mut folded = entry(2, 7);
+    folded.count = 400;
+    folded.until = Some(Timestamp::from_millis(900));
+    (folded.path, folded.request_id, folded.address) = (None, None, None);
+    folded.key = None;
+    folded.code = None;
+    let all = [entry(1, 5), folded];
+    log.write(&all).unwrap();
+    let page = log.find(&AuditQuery::default(), 10, None).unwrap();
+    assert_eq!(page.items, [all[1].clone(), all[0].clone()]);
+    assert_eq!(page.next, None);
+    // Also after the gate was started anew, and while nothing has come since.
+    log.close();
+    let log = place.open(KEPT);
+    let page = log.find(&AuditQuery::default(), 10, None).unwrap();
+    assert_eq!(ids(&page), [2, 1]);
+    log.write(&[entry(3, 9)]).unwrap();
+    assert_eq!(place.files(".db").len(), 1);
+}
+
+/// S1-10, S3-08
+#[test]
+fn requests_are_found_by_key_version_time_and_code() {
+    let place = Place::new();
+    let log = place.open(KEPT);
+    let all: Vec<RequestEntry> = (0..60)
+        .map(|number| {
+            let mut it = entry(number, 1_000 + number / 2);
+            it.key = (number % 5 != 0).then(|| KeyId::from_random([(number % 3) as u8; 10]));
+            it.key_version = it.key.map(|_| (number % 4) as u16);
+            it.owner = (number % 2 == 0).then(|| OwnerId::from_random([2; 10]));
+            it.code = (number % 7 == 0).then(|| "key_revoked".to_owned());
+            it
+        })
+        .collect();
+    // Not in order: a request is written when it ends.
+    log.write(&all[30..]).unwrap();
+    log.write(&all[..30]).unwrap();
+    let none = AuditQuery::default;
+    let key = KeyId::from_random([1; 10]);
+    let owner = OwnerId::from_random([2; 10]);
+    type Says = fn(&RequestEntry) -> bool;
+    let questions: [(AuditQuery, Says); 8] = [
+        (none(), |_| true),
+        (
+            AuditQuery {
+                kind: Kind::Request,
+                ..none()
+            },
+            |_| true,
+        ),
+        (
+            AuditQuery {
+                kind: Kind::Action(Action::Session),
+                ..none()
+            },
+            |_| false,
+        ),
+        (
+            AuditQuery {
+                actor: Some("tok_1".into()),
+                ..none()
+            },
+            |_| false,
+        ),
+        (
+            AuditQuery {
+                key: Some(key),
+                key_version: Some(2),
+                ..none()
+            },
+            |it| it.key == Some(KeyId::from_random([1; 10])) && it.key_version == Some(2),
+        ),
+        (
+            AuditQuery {
+                key_version: Some(1),
+                from: Some(Timestamp::from_millis(1_010)),
+                until: Some(Timestamp::from_millis(1_020)),
+                ..none()
+            },
+            |it| it.key_version == Some(1) && (1_010..1_020).contains(&it.timestamp.as_millis()),
+        ),
+        (
+            AuditQuery {
+                owner: Some(owner),
+                is_refused: Some(true),
+                ..none()
+            },
+            |it| it.owner.is_some() && it.code.is_some(),
+        ),
+        (
+            AuditQuery {
+                request_id: Some("req_7".into()),
+                ..none()
+            },
+            |it| it.request_id.as_deref() == Some("req_7"),
+        ),
+    ];
+    for (query, says) in questions {
+        let mut expected: Vec<u64> = all
+            .iter()
+            .filter(|it| says(it))
+            .map(|it| it.id.chars().parse().unwrap())
+            .collect();
+        expected.reverse();
+        for limit in [1, 7, 100] {
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let page = log.find(&query, limit, after.as_ref()).unwrap();
+                found.extend(ids(&page));
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+            assert_eq!(found, expected, "{query:?} by {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_file_is_signed_and_what_is_too_old_goes() {
+    let place = Place::new();
+    let day = 86_400_000;
+    let log = place.open(KEPT);
+    for number in 0..10 {
+        place.clock.0.store(1_000 + number * day, Ordering::Relaxed);
+        log.write(&[entry(number, 1_000 + number * day)]).unwrap();
+    }
+    // The day that is going on, and what ended less than seven days ago.
+    let page = log.find(&AuditQuery::default(), 100, None).unwrap();
+    assert_eq!(ids(&page), [9, 8, 7, 6, 5, 4, 3, 2]);
+    assert_eq!(
+        (place.files(".db").len(), place.files(".sig").len()),
+        (8, 7)
+    );
+
+    let said = fs::read_to_string(&place.files(".sig")[0]).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let text = |name: &str| said[name].as_str().unwrap();
+    let signed = format!(
+        "portcullis request log\n{}\n{}\n{}\n",
+        text("file"),
+        text("sha256"),
+        text("node")
+    );
+    let unhex = crate::domain::audit::form::unhex;
+    assert!(checkpoint::is_signed(
+        &place.key.public(),
+        signed.as_bytes(),
+        &unhex(text("signature")).unwrap()
+    ));
+    let file = fs::read(&place.files(".db")[0]).unwrap();
+    let digest: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&file).into();
+    assert_eq!(text("sha256"), crate::domain::audit::form::hex(&digest));
+}
+
+#[test]
+fn there_are_never_many_more_bytes_than_are_kept() {
+    let place = Place::new();
+    let kept = Kept {
+        bytes: 1 << 20,
+        ..KEPT
+    };
+    let log = place.open(kept);
+    for piece in 0..60 {
+        place.clock.0.fetch_add(1_000, Ordering::Relaxed);
+        let some: Vec<_> = (0..200)
+            .map(|number| entry(number, 1_000 + piece))
+            .collect();
+        log.write(&some).unwrap();
+    }
+    let bytes: u64 = place
+        .files("")
+        .iter()
+        .map(|file| fs::metadata(file).unwrap().len())
+        .sum();
+    assert!((700_000..1_500_000).contains(&bytes), "{bytes}");
+    let newest = log.find(&AuditQuery::default(), 1, None).unwrap();
+    assert_eq!(newest.items[0].timestamp.as_millis(), 1_059);
+}
