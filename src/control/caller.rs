@@ -28,7 +28,7 @@ pub struct Caller {
     /// In which call of the admin API.
     pub request_id: Option<String>,
     /// Whether this call's refusal was written down where most is known of it; shared by all clones.
-    noted: Arc<AtomicBool>,
+    pub(crate) noted: Arc<AtomicBool>,
 }
 
 impl Caller {

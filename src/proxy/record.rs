@@ -348,7 +348,7 @@ impl Record {
             self.opened_at.wall,
             likeness,
             &self.request_id,
-            &mut self.path,
+            self.path.as_deref().unwrap_or_default(),
         );
     }
 }

@@ -112,14 +112,14 @@ impl Notebook {
         }
     }
 
-    /// Writes a finished request down. `path` is taken where it is kept.
+    /// Writes a finished request down.
     pub(crate) fn note(
         &self,
         counters: &CoreCounters,
         at: Timestamp,
         likeness: Likeness,
         request_id: &HeaderValue,
-        path: &mut String,
+        path: &str,
     ) {
         if self.writer.queue.is_none() {
             return;
@@ -135,7 +135,7 @@ impl Notebook {
                 at,
                 likeness,
                 request_id: Some(request_id.clone()),
-                path: Some(std::mem::take(path)),
+                path: Some(path.to_owned()),
                 count: 1,
                 until: None,
             });
@@ -248,14 +248,13 @@ mod tests {
     }
 
     fn write(book: &Notebook, counters: &CoreCounters, at_ms: u64, likeness: Likeness) {
-        let mut path = "/v1".to_owned();
         let id = HeaderValue::from_static("req_1");
         book.note(
             counters,
             Timestamp::from_millis(at_ms),
             likeness,
             &id,
-            &mut path,
+            "/v1",
         );
     }
 
