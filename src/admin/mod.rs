@@ -9,6 +9,7 @@
 //! on this gate before it is answered.
 
 mod ask;
+mod audit;
 mod auth;
 mod cursor;
 mod etag;

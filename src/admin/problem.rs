@@ -155,6 +155,16 @@ impl Problem {
         }
     }
 
+    /// The stable name.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code.as_str()
+    }
+
+    /// Whether it was said no, and not that something broke.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.code.status().is_client_error()
+    }
+
     /// Writes the problem into the empty response it came as.
     pub(crate) fn write(self, response: &mut Response, request_id: &str) {
         if let Some(cause) = &self.cause {

@@ -14,7 +14,8 @@ use crate::admin::gate::Gate;
 use crate::admin::live::Live;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
-use crate::admin::{keys, live, policies, products, rotation, shell, status, tokens, users};
+use crate::admin::{audit, keys, live, policies, products, rotation, shell, status, tokens, users};
+use crate::control::audit::AuditService;
 use crate::control::keys::KeyService;
 use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
@@ -39,6 +40,8 @@ pub struct Services {
     pub policies: PolicyService,
     /// What keys were used for.
     pub usage: UsageService,
+    /// What was done, and by whom.
+    pub audit: AuditService,
     /// The gate itself.
     pub gate: Arc<dyn Gate>,
     /// Requests as they finish.
@@ -126,6 +129,8 @@ pub fn calls() -> Vec<Call> {
         call(Method::GET,    "/admin/policies/{policy_id}",    GATE_VIEWER, get(policies::get::call)),
         call(Method::PATCH,  "/admin/policies/{policy_id}",    GATE_ADMIN,  patch(policies::update::call)),
         call(Method::DELETE, "/admin/policies/{policy_id}",    GATE_ADMIN,  delete(policies::delete::call)),
+        call(Method::GET,    "/admin/audit-logs",            VIEWER,   get(audit::list::call)),
+        call(Method::GET,    "/admin/audit-logs/verify", GATE_VIEWER,  get(audit::verify::call)),
         call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
         call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
         call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),

@@ -9,6 +9,7 @@
 //! misspelt `expires_at` that is ignored is a key that never ends. What a field may hold is judged in
 //! `admin`, where every fault can be named at once with its pointer.
 
+pub mod audit;
 pub mod holder;
 pub mod keys;
 pub mod live;

@@ -1,6 +1,7 @@
 //! The only place that knows everyone: from a configuration to a running gate, and back to nothing.
 
 mod admin_server;
+mod audit;
 mod clock;
 mod echo;
 mod error;

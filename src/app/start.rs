@@ -12,11 +12,13 @@ use tokio::sync::watch;
 
 use crate::admin;
 use crate::app::admin_server;
+use crate::app::audit::AuditKeeping;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::quotas;
 use crate::app::tasks::Tasks;
 use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
+use crate::control::audit::{AuditService, Checkpoints};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, Rules, confirm_all};
@@ -47,6 +49,7 @@ use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::local::DataDir;
+use crate::store::node_key::NodeKey;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
@@ -66,6 +69,7 @@ pub struct Running {
     tasks: Tasks,
     flush: Arc<Flush>,
     quotas: Arc<Quotas>,
+    audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     drain: Duration,
@@ -94,6 +98,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .node_name(config.node.as_deref())
         .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
+    let node_key = Arc::new(NodeKey::open(&data_dir).map_err(StartError::DataDir)?);
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
@@ -248,6 +253,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
+        audit: AuditService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -261,6 +267,16 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
     tasks.spawn("jobs", async move { jobs.run().await });
+    let audit = Arc::new(AuditKeeping {
+        writer: Arc::clone(&writer),
+        checkpoints: Checkpoints::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            node_key,
+            Arc::clone(&node),
+        ),
+    });
+    audit.spawn(&tasks);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -282,6 +298,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         tasks,
         flush,
         quotas,
+        audit,
         store,
         clock,
         drain: config.drain,
@@ -322,6 +339,7 @@ impl Running {
             );
         }
         self.tasks.stop().await;
+        self.audit.last().await;
         self.store.close().await;
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;

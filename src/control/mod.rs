@@ -14,6 +14,7 @@
 //! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
 //! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
 
+pub mod audit;
 pub mod caller;
 mod error;
 pub(crate) mod flush;

@@ -12,6 +12,7 @@
 pub mod embedded;
 mod error;
 pub mod local;
+pub mod node_key;
 pub mod record;
 pub mod redis;
 
@@ -19,6 +20,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision};
 use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
@@ -36,7 +41,15 @@ pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
 pub trait Store:
-    Feed + KeyStore + OwnerStore + TokenStore + RuleStore + UsageStore + EventStore + QuotaStore
+    Feed
+    + KeyStore
+    + OwnerStore
+    + TokenStore
+    + RuleStore
+    + AuditStore
+    + UsageStore
+    + EventStore
+    + QuotaStore
 {
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
@@ -195,6 +208,49 @@ pub trait TokenStore: Send + Sync {
         limit: usize,
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError>;
+}
+
+/// The audit log. Entries come into it with the [`Change`] that they tell of.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// A page of the entries that `query` asks for, by time, the newest first; at most `limit`, after
+    /// `after`. Requests are not kept here.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError>;
+
+    /// Where the chain ends, and how far it is signed.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError>;
+
+    /// The checkpoints of the entries from number `from` on, in order, at most `most`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError>;
+
+    /// Walks the whole chain, as this machine has it.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or not all of it is here yet.
+    async fn verify_audit(&self) -> Result<Verdict, StoreError>;
+}
+
+/// Where the audit chain ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditEnd {
+    /// The last entry.
+    pub head: Head,
+    /// The last checkpoint, if there is one.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// The outbox: what is to be told to those outside.

@@ -31,6 +31,8 @@ pub(super) enum Table {
     Owners,
     /// Admin tokens.
     Tokens,
+    /// Checkpoints of the audit chain.
+    Checkpoints,
     /// Products.
     Products,
     /// Policies.
@@ -65,6 +67,7 @@ impl Table {
         match self {
             Self::Owners => "owners",
             Self::Tokens => "tokens",
+            Self::Checkpoints => "checkpoints",
             Self::Products => "products",
             Self::Policies => "policies",
             Self::Rotation => "rotation",
@@ -93,6 +96,11 @@ impl Names {
     /// The audit log.
     pub(super) fn audit(&self) -> String {
         self.control("audit")
+    }
+
+    /// The personal values of the audit log, by the numbers of its entries: apart, so that they can go.
+    pub(super) fn veils(&self) -> String {
+        self.control("veils")
     }
 
     /// The outbox.

@@ -11,6 +11,10 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::config::RedisChoice;
+use crate::domain::audit::chain::Sealed;
+use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
@@ -24,8 +28,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store,
-    StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
+    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -222,6 +226,30 @@ impl TokenStore for RedisStore {
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError> {
         self.shared.mirror.tables().tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl AuditStore for RedisStore {
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError> {
+        self.shared.mirror.tables().audit(query, limit, after).await
+    }
+
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError> {
+        self.shared.mirror.tables().audit_end().await
+    }
+
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError> {
+        self.shared.mirror.tables().checkpoints(from, most).await
+    }
+
+    async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        self.shared.mirror.tables().verify_audit().await
     }
 }
 

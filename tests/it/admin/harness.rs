@@ -13,6 +13,7 @@ use portcullis::admin::gate::{
     TestRequest, UsageStatus,
 };
 use portcullis::admin::{Services, Settings, router};
+use portcullis::control::audit::AuditService;
 use portcullis::control::keys::{KeyService, Rules};
 use portcullis::control::owners::OwnerService;
 use portcullis::control::policies::PolicyService;
@@ -49,7 +50,7 @@ pub(super) struct Admin {
     pub minutes: Arc<FewMinutes>,
     pub tap: Arc<Tap>,
     pub closing: watch::Sender<bool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What a gate here is made with, besides its store.
@@ -110,6 +111,7 @@ impl Admin {
                 rules().products,
             ),
             usage: UsageService::new(store.clone(), minutes.clone()),
+            audit: AuditService::new(store.clone(), clock.clone(), writer.clone()),
             gate: Arc::new(Calm {
                 panics: setup.panics,
             }),
@@ -130,8 +132,13 @@ impl Admin {
             minutes,
             tap,
             closing,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Where the store lies.
+    pub(super) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Sends a request as it is.

@@ -1,5 +1,6 @@
 //! The admin API, call by call, on a real store.
 
+mod audit;
 mod contract;
 mod faults;
 mod harness;

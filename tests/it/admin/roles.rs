@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::admin::harness::{Admin, Setup, request};
 
 /// The table as it is meant to be; the one in the code is to be changed only together with this one.
-const TABLE: [(&str, &str, &str); 33] = [
+const TABLE: [(&str, &str, &str); 35] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
     ("GET", "/admin/keys/rotation", "viewer of all"),
@@ -41,6 +41,8 @@ const TABLE: [(&str, &str, &str); 33] = [
     ("GET", "/admin/policies/{policy_id}", "viewer of all"),
     ("PATCH", "/admin/policies/{policy_id}", "admin of all"),
     ("DELETE", "/admin/policies/{policy_id}", "admin of all"),
+    ("GET", "/admin/audit-logs", "viewer"),
+    ("GET", "/admin/audit-logs/verify", "viewer of all"),
     ("GET", "/admin/live", "viewer"),
     ("GET", "/admin/status", "viewer of all"),
     ("GET", "/metrics", "viewer of all"),

@@ -4,6 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use portcullis::domain::audit::chain::Sealed;
+use portcullis::domain::audit::checkpoint::Checkpoint;
+use portcullis::domain::audit::query::AuditQuery;
+use portcullis::domain::audit::verify::Verdict;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
 use portcullis::domain::draw::{QuotaDraw, QuotaGrant};
 use portcullis::domain::event::{Event, EventPlace};
@@ -17,8 +21,8 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, QuotaStore, RuleStore, Store,
-    StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
+    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -163,6 +167,30 @@ impl TokenStore for Shaken {
         after: Option<Position>,
     ) -> Result<Page<AdminToken>, StoreError> {
         self.inner.tokens(limit, after).await
+    }
+}
+
+#[async_trait]
+impl AuditStore for Shaken {
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError> {
+        self.inner.audit(query, limit, after).await
+    }
+
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError> {
+        self.inner.audit_end().await
+    }
+
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError> {
+        self.inner.checkpoints(from, most).await
+    }
+
+    async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        self.inner.verify_audit().await
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a store guarantees, each guarantee once, for any backend.
 
+mod audit;
 mod changes;
 mod counts;
 mod events;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use portcullis::domain::time::Timestamp;
 use portcullis::store::Store;
 
+pub(crate) use audit::*;
 pub(crate) use changes::*;
 pub(crate) use counts::*;
 pub(crate) use events::*;
@@ -76,6 +78,10 @@ macro_rules! keeps_the_contract {
             each_period_has_its_own_allowance,
             a_threshold_is_remembered,
             draws_at_once_take_nothing_twice,
+            audit_entries_are_chained_with_their_change,
+            audit_entries_are_found_by_what_they_say,
+            an_erased_owner_leaves_the_chain_whole,
+            checkpoints_are_kept_in_order,
             events_lie_in_the_outbox_with_their_change_and_in_order,
         }
     };
