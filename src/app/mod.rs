@@ -7,11 +7,11 @@ mod clock;
 mod echo;
 mod error;
 mod gate;
+mod open_store;
 mod quotas;
 mod rehearsal;
 mod signals;
 mod start;
-mod stores;
 mod tasks;
 
 pub use clock::SystemClock;

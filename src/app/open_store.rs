@@ -11,8 +11,8 @@ use crate::store::local::DataDir;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 
-/// Opens the store; over Redis waits for it where there is nothing to serve from yet.
-pub(super) async fn open_store(
+/// Opens it; waits where it is shared, and neither it nor a copy of it is there yet.
+pub(crate) async fn open_store(
     config: &Config,
     data_dir: &DataDir,
     clock: &Arc<dyn Clock>,
