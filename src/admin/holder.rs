@@ -17,6 +17,7 @@ use crate::api;
 use crate::api::holder::{HeldKey, HeldLimit, Me};
 use crate::control::caller::Caller;
 use crate::control::keys::{KeyService, KeyView};
+use crate::domain::product::Product;
 use crate::domain::time::{Clock, Reading, Timestamp};
 use crate::state::desk::Desk;
 use crate::state::holders::{HolderCall, Question, Wish};
@@ -70,7 +71,7 @@ async fn tell(keys: &KeyService, now: Reading, question: &Question) -> Result<Re
     let me = Me {
         key: held(&view, question, now.wall),
         limits: enforced.map(|limit| left(limit, question, now)).collect(),
-        quotas: quotas(keys, &view),
+        quotas: quotas(&keys.products().await?, &view),
     };
     Ok(Json(me).into_response())
 }
@@ -119,12 +120,12 @@ fn left(named: &NamedLimit, question: &Question, now: Reading) -> HeldLimit {
     }
 }
 
-fn quotas(keys: &KeyService, view: &KeyView) -> Vec<api::keys::Quota> {
+fn quotas(products: &[Product], view: &KeyView) -> Vec<api::keys::Quota> {
     let settings = &view.key.settings;
-    let granted = settings.products.iter().filter_map(|name| {
-        let mut products = keys.products().iter();
-        products.find(|product| product.name == *name)
-    });
+    let granted = settings
+        .products
+        .iter()
+        .filter_map(|name| products.iter().find(|product| product.name == *name));
     let quotas = settings
         .quotas
         .iter()

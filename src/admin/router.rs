@@ -17,6 +17,7 @@ use crate::admin::throttle::Throttle;
 use crate::admin::{keys, live, products, shell, status, tokens, users};
 use crate::control::keys::KeyService;
 use crate::control::owners::OwnerService;
+use crate::control::products::ProductService;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::domain::time::Clock;
@@ -29,6 +30,8 @@ pub struct Services {
     pub keys: Arc<KeyService>,
     /// Their owners.
     pub owners: OwnerService,
+    /// What keys are given by name.
+    pub products: ProductService,
     /// Who may call.
     pub tokens: TokenService,
     /// What keys were used for.
@@ -93,6 +96,7 @@ pub fn calls() -> Vec<Call> {
     vec![
         call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call)),
         call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call)),
+        call(Method::POST,   "/admin/keys/import",           OPERATOR, post(keys::import::call)),
         call(Method::GET,    "/admin/keys/{key_id}",         VIEWER,   get(keys::get::call)),
         call(Method::PATCH,  "/admin/keys/{key_id}",         OPERATOR, patch(keys::update::call)),
         call(Method::DELETE, "/admin/keys/{key_id}",         OPERATOR, delete(keys::revoke::call)),
@@ -103,10 +107,17 @@ pub fn calls() -> Vec<Call> {
         call(Method::GET,    "/admin/users",                 VIEWER,   get(users::list::call)),
         call(Method::GET,    "/admin/users/{user_id}",       VIEWER,   get(users::get::call)),
         call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call)),
+        call(Method::DELETE, "/admin/users/{user_id}",    GATE_ADMIN,  delete(users::erase::call)),
+        call(Method::POST,   "/admin/users/{user_id}/keys/disable", GATE_OPERATOR, post(users::disable::call)),
         call(Method::POST,   "/admin/tokens",             GATE_ADMIN,  post(tokens::create::call)),
         call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call)),
+        call(Method::PATCH,  "/admin/tokens/{token_id}",  GATE_ADMIN,  patch(tokens::update::call)),
         call(Method::DELETE, "/admin/tokens/{token_id}",  GATE_ADMIN,  delete(tokens::revoke::call)),
-        call(Method::GET,    "/admin/products",              VIEWER,   get(products::list)),
+        call(Method::POST,   "/admin/products",           GATE_ADMIN,  post(products::create::call)),
+        call(Method::GET,    "/admin/products",              VIEWER,   get(products::list::call)),
+        call(Method::GET,    "/admin/products/{product}",    VIEWER,   get(products::get::call)),
+        call(Method::PATCH,  "/admin/products/{product}", GATE_ADMIN,  patch(products::update::call)),
+        call(Method::DELETE, "/admin/products/{product}", GATE_ADMIN,  delete(products::remove::call)),
         call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
         call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
         call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),

@@ -18,6 +18,7 @@ use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
 use crate::control::flush::Flush;
 use crate::control::keys::{KeyService, Rules};
 use crate::control::owners::OwnerService;
+use crate::control::products::ProductService;
 use crate::control::rules::RuleBook;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
@@ -184,6 +185,11 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         envs: config.keys.envs.clone(),
         hasher: config.keys.hasher.clone(),
         products: config.products.clone(),
+        scopes: config
+            .routes
+            .iter()
+            .flat_map(|route| route.scopes.iter().cloned())
+            .collect(),
     };
     let description = Description {
         plane: Arc::clone(&plane),
@@ -206,6 +212,17 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let services = admin::Services {
         keys,
         owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        products: ProductService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            config.products.clone(),
+            config
+                .routes
+                .iter()
+                .map(|route| route.name.clone())
+                .collect(),
+        ),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
         gate: Arc::new(description),

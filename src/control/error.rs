@@ -25,6 +25,24 @@ pub enum ControlError {
     /// Another owner of this type has the name.
     #[error("name is taken")]
     NameTaken,
+    /// Another product has the name, here or in the configuration.
+    #[error("product's name is taken")]
+    ProductTaken,
+    /// Keys that are not revoked name the product.
+    #[error("product is named by keys")]
+    ProductInUse,
+    /// A revoked token never changes again.
+    #[error("token is revoked")]
+    TokenRevoked,
+    /// It stands in the configuration, and only that changes it.
+    #[error("defined by the configuration")]
+    ReadOnly,
+    /// Only an admin does this.
+    #[error("needs an admin")]
+    NotAdmin,
+    /// The owner still has keys that are not revoked.
+    #[error("owner has keys")]
+    OwnerHasKeys,
     /// The secret belongs to another key.
     #[error("secret belongs to another key")]
     DuplicateSecret,

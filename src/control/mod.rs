@@ -17,7 +17,9 @@ pub mod caller;
 mod error;
 pub(crate) mod flush;
 pub mod keys;
+mod leaving;
 pub mod owners;
+pub mod products;
 pub mod rules;
 pub(crate) mod sync;
 pub mod tokens;
@@ -26,3 +28,4 @@ pub mod usage;
 pub mod writer;
 
 pub use error::ControlError;
+pub use leaving::{KEYS_AT_ONCE, SwitchedOff};

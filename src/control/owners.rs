@@ -18,9 +18,9 @@ use crate::store::Store;
 
 /// Makes, finds and renames owners.
 pub struct OwnerService {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    writer: Arc<Writer>,
+    pub(in crate::control) store: Arc<dyn Store>,
+    pub(in crate::control) clock: Arc<dyn Clock>,
+    pub(in crate::control) writer: Arc<Writer>,
 }
 
 impl OwnerService {

@@ -19,6 +19,7 @@ use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::keys::{Revocation, Revoked};
 use crate::control::keys::{Step, Terms};
+use crate::domain::change::Revision;
 use crate::domain::id::KeyId;
 
 /// Revokes a key.
@@ -41,21 +42,26 @@ pub(crate) async fn call(
     );
     params.finish()?;
     let done = shared.keys.take(&caller, id, Step::Revoke, terms).await?;
+    let body = Revoked {
+        key: wire(&done.value, shared.clock.now()),
+        revocation: revocation(&shared, done.revision),
+    };
+    Ok((etag::field(&done.value.tag()), Json(body)).into_response())
+}
+
+/// How far a revocation that landed at `revision` has come.
+pub(in crate::admin) fn revocation(shared: &Shared, revision: Revision) -> Revocation {
     let node = shared.gate.node().to_owned();
     let mut durable_on = vec!["store".to_owned()];
     if shared.keys.store_kind() == "embedded" {
         durable_on.push(node.clone());
     }
-    let body = Revoked {
-        key: wire(&done.value, shared.clock.now()),
-        revocation: Revocation {
-            revision: Some(done.revision.0),
-            durable_on,
-            applied_on: vec![node],
-            pending: Vec::new(),
-        },
-    };
-    Ok((etag::field(&done.value.tag()), Json(body)).into_response())
+    Revocation {
+        revision: Some(revision.0),
+        durable_on,
+        applied_on: vec![node],
+        pending: Vec::new(),
+    }
 }
 
 fn timeout(text: &str) -> Option<Duration> {

@@ -6,6 +6,6 @@ mod told;
 pub(in crate::api) use ask::given;
 pub use ask::{CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, Reason};
 pub use told::{
-    Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked, Rotation,
-    Version,
+    ImportLine, Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked,
+    Rotation, Version,
 };

@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
+use crate::control::keys::ground::Ground;
 use crate::control::keys::{KeyService, KeyView};
 use crate::control::owners::{check_name, new_owner};
 use crate::control::writer::{Draft, draw};
@@ -81,7 +82,7 @@ impl KeyService {
                     return Ok(Draft::nothing(made));
                 }
                 let settings = asked.settings.clone().apply(KeySettings::named(""));
-                let env = self.check(asked, &settings, now)?;
+                let env = self.check(asked, &settings, &self.ground().await?, now)?;
                 let (owner, is_new) = self.owner_for(caller, &asked.owner, now).await?;
 
                 let id = self.unused_id().await?;
@@ -156,14 +157,15 @@ impl KeyService {
     }
 
     /// The environment of the key to be made, if nothing is wrong with it.
-    fn check(
+    pub(super) fn check(
         &self,
         asked: &NewKey,
         settings: &KeySettings,
+        ground: &Ground,
         now: Timestamp,
     ) -> Result<String, ControlError> {
         let mut faults = asked.faults.clone();
-        faults.extend(self.faults(settings, None, now));
+        faults.extend(ground.faults(settings, None, now));
         if let OwnerChoice::Named { name, .. } = &asked.owner
             && let Err(ControlError::Invalid(found)) = check_name(name, "/owner/name")
         {
@@ -187,7 +189,7 @@ impl KeyService {
     }
 
     /// The owner of a key to be made, and whether it is to be made too.
-    async fn owner_for(
+    pub(super) async fn owner_for(
         &self,
         caller: &Caller,
         choice: &OwnerChoice,
@@ -209,7 +211,7 @@ impl KeyService {
         }
     }
 
-    async fn unused_id(&self) -> Result<KeyId, ControlError> {
+    pub(super) async fn unused_id(&self) -> Result<KeyId, ControlError> {
         // 59 random bits meet by chance sooner or later, and a key written over another would be lost.
         loop {
             let id = KeyId::from_random(draw()?);

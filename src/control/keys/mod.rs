@@ -4,8 +4,11 @@
 //! with its audit entry through [`Writer`](super::writer::Writer). Nothing else writes a key.
 
 mod create;
+mod ground;
+mod import;
 mod service;
 
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
+pub use import::{Import, Imported, Known, Outcomes};
 pub(in crate::control) use service::visible;
 pub use service::{KeyService, KeyView, Rules, Step, Terms};

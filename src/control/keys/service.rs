@@ -8,14 +8,16 @@ use sha2::{Digest, Sha256};
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
+use crate::control::keys::ground::Ground;
 use crate::control::writer::{Done, Draft, Writer};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
-use crate::domain::key::{Key, KeySettings};
-use crate::domain::lifecycle::{self, Bounds, FieldFault};
+use crate::domain::key::Key;
+use crate::domain::lifecycle::{self, FieldFault};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
+use crate::domain::permission::Scope;
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::secret::{Fingerprint, Hasher};
@@ -39,8 +41,10 @@ pub struct Rules {
     pub envs: Vec<String>,
     /// How secrets are hashed.
     pub hasher: Hasher,
-    /// The products there are.
+    /// The products of the configuration; the store keeps more.
     pub products: Vec<Product>,
+    /// The scopes that routes ask for.
+    pub scopes: Vec<Scope>,
 }
 
 /// A key and what belongs to telling of it.
@@ -97,12 +101,6 @@ impl KeyService {
             writer,
             rules,
         }
-    }
-
-    /// The products there are.
-    #[must_use]
-    pub fn products(&self) -> &[Product] {
-        &self.rules.products
     }
 
     /// The kind of store that keys are kept in: `embedded` or `redis`.
@@ -179,16 +177,16 @@ impl KeyService {
         found: &[FieldFault],
         terms: Terms,
     ) -> Result<KeyView, ControlError> {
-        let step = |key: Key, now| {
+        let step = |key: Key, now, ground: &Ground| {
             let settings = patch.clone().apply(key.settings.clone());
             let mut faults = found.to_vec();
-            faults.extend(self.faults(&settings, Some(&key.settings), now));
+            faults.extend(ground.faults(&settings, Some(&key.settings), now));
             if !faults.is_empty() {
                 return Err(ControlError::Invalid(faults));
             }
             Ok(lifecycle::change(key, settings, now)?)
         };
-        let done = self.amend(caller, id, Action::KeyUpdate, terms, step);
+        let done = self.amend_on(caller, id, Action::KeyUpdate, terms, step);
         Ok(done.await?.value)
     }
 
@@ -227,6 +225,19 @@ impl KeyService {
         terms: Terms,
         step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
+        let step = |key, now, _: &Ground| step(key, now);
+        self.amend_on(caller, id, action, terms, step).await
+    }
+
+    /// Like [`Self::amend`], by a step that asks what keys may name.
+    async fn amend_on(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        action: Action,
+        terms: Terms,
+        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
+    ) -> Result<Done<KeyView>, ControlError> {
         let reason = reason(terms.reason)?;
         let amend = || {
             async {
@@ -237,7 +248,7 @@ impl KeyService {
                 {
                     return Err(ControlError::Changed);
                 }
-                let after = step(before.clone(), now)?;
+                let after = step(before.clone(), now, &self.ground().await?)?;
                 if after == before {
                     return Ok(Draft::nothing(self.view(after).await?));
                 }
@@ -254,16 +265,6 @@ impl KeyService {
             .boxed()
         };
         self.writer.commit(amend).await
-    }
-
-    pub(super) fn faults(
-        &self,
-        settings: &KeySettings,
-        before: Option<&KeySettings>,
-        now: Timestamp,
-    ) -> Vec<FieldFault> {
-        let products = &self.rules.products;
-        lifecycle::faults(settings, before, Bounds { products, now })
     }
 
     pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {

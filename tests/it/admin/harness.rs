@@ -14,6 +14,7 @@ use portcullis::admin::gate::{
 use portcullis::admin::{Services, Settings, router};
 use portcullis::control::keys::{KeyService, Rules};
 use portcullis::control::owners::OwnerService;
+use portcullis::control::products::ProductService;
 use portcullis::control::tokens::TokenService;
 use portcullis::control::usage::{Minutes, UsageService};
 use portcullis::control::writer::{Applied, Writer};
@@ -97,6 +98,13 @@ impl Admin {
         let services = Services {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
             owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
+            products: ProductService::new(
+                store.clone(),
+                clock.clone(),
+                writer.clone(),
+                rules().products,
+                vec!["orders".into(), "users".into()],
+            ),
             tokens: tokens(),
             usage: UsageService::new(store.clone(), minutes.clone()),
             gate: Arc::new(Calm {
@@ -282,6 +290,7 @@ fn rules() -> Rules {
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
             ..Product::default()
         }],
+        scopes: ["a", "b"].map(|scope| scope.parse().unwrap()).into(),
     }
 }
 

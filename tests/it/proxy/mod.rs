@@ -10,6 +10,7 @@ mod limits;
 mod observed;
 mod own;
 mod permissions;
+mod products;
 mod refusals;
 mod revocation;
 mod routing;

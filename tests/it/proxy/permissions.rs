@@ -10,7 +10,7 @@ async fn a_key_needs_every_scope_of_its_route_from_itself_or_its_products() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
         .asking("scopes: [orders:read, orders:write]")
-        .setting("products: { reader: { scopes: [orders:read] } }")
+        .setting("products: { reader: { scopes: [orders:read] }, x: { scopes: [orders:writer] } }")
         .start()
         .await;
     for (fields, status) in [

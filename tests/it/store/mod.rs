@@ -7,4 +7,4 @@ mod contract;
 mod embedded;
 mod files;
 mod redis_standalone;
-mod things;
+pub(crate) mod things;
