@@ -295,3 +295,39 @@ impl From<ControlError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the audit log says of a refused attempt is what the caller was told.
+    #[test]
+    fn a_refusal_has_one_code_for_the_caller_and_the_audit_log() {
+        let steps = [
+            LifecycleError::Revoked,
+            LifecycleError::Protected,
+            LifecycleError::Expired,
+            LifecycleError::TooManyVersions,
+            LifecycleError::PendingVersion,
+            LifecycleError::CurrentVersion,
+            LifecycleError::VersionRevoked,
+            LifecycleError::NoSuchVersion,
+        ];
+        let others = [
+            ControlError::NotFound,
+            ControlError::Bound,
+            ControlError::Invalid(Vec::new()),
+            ControlError::OwnerDisabled,
+            ControlError::NameTaken,
+            ControlError::DuplicateSecret,
+            ControlError::OtherRequest,
+            ControlError::Changed,
+        ];
+        for error in steps.map(ControlError::Lifecycle).into_iter().chain(others) {
+            let (said, told) = (format!("{error:?}"), error.refusal());
+            assert_eq!(told, Some(Problem::from(error).code.as_str()), "{said}");
+        }
+        let ours = ControlError::Contended { attempts: 8 };
+        assert_eq!(ours.refusal(), None);
+    }
+}

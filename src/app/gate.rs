@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use crate::admin::gate::{
-    Alarm, ConfigStatus, Gate, LimitsStatus, Status, StoreStatus, UsageStatus,
+    Alarm, ConfigStatus, Gate, KeyTested, LimitsStatus, Status, StoreStatus, TestRequest,
+    UsageStatus,
 };
+use crate::app::rehearsal::rehearse;
 use crate::control::flush::Flush;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
+use crate::domain::key::Key;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::time::{Clock, Timestamp};
 use crate::proxy::Plane;
@@ -87,6 +90,10 @@ impl Gate for Description {
         self.endpoints(&mut out);
         self.stored(&mut out);
         out.into_text()
+    }
+
+    fn test(&self, key: &Key, request: &TestRequest) -> KeyTested {
+        rehearse(&self.plane, key, request, self.clock.read())
     }
 }
 

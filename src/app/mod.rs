@@ -4,6 +4,7 @@ mod clock;
 mod echo;
 mod error;
 mod gate;
+mod rehearsal;
 mod signals;
 mod start;
 mod tasks;

@@ -24,6 +24,7 @@ use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
+use crate::domain::audit::Action;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
 use crate::proxy::{self, Connections, Door, LogWriter, OwnLimits, Plane, Socket, Stage};
@@ -190,6 +191,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             .iter()
             .flat_map(|route| route.scopes.iter().cloned())
             .collect(),
+        require_reason: config.audit.require_reason.clone(),
     };
     let description = Description {
         plane: Arc::clone(&plane),
@@ -211,7 +213,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     tasks.spawn("holders", holders);
     let services = admin::Services {
         keys,
-        owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        owners: OwnerService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            config.audit.require_reason.contains(&Action::OwnerDisable),
+        ),
         products: ProductService::new(
             Arc::clone(&store),
             Arc::clone(&clock),

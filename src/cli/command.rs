@@ -30,7 +30,7 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Make, list, show, suspend, resume and revoke keys
+    /// Make, list, show, rotate, test, suspend, resume and revoke keys
     Keys(Group<keys::KeysCommand>),
     /// Make, list and show owners of keys
     Owners(Group<owners::OwnersCommand>),
@@ -146,6 +146,12 @@ mod tests {
             "portcullis keys suspend key_0000000000",
             "portcullis keys resume key_0000000000 --reason back",
             "portcullis keys revoke key_0000000000 --reason left --wait --yes",
+            "portcullis keys revoke key_0000000000 --version 1",
+            "portcullis keys rotate key_0000000000",
+            "portcullis keys rotate key_0000000000 --grace 72h --reason regular --yes --json",
+            "portcullis keys rotate key_0000000000 --revoke-earlier --expires-at 2030-01-01T00:00:00Z --yes",
+            "portcullis keys test key_0000000000 /v1/orders --method POST --host api.example.com --address ::1",
+            "portcullis keys create --name k --owner o --risk high --protected --self-rotation",
             "portcullis owners list",
             "portcullis owners create --name Billing --type team",
             "portcullis owners show usr_0000000000",
@@ -182,6 +188,13 @@ mod tests {
             "portcullis keys show usr_0000000000",
             "portcullis keys show ../tokens",
             "portcullis keys revoke",
+            "portcullis keys rotate",
+            "portcullis keys rotate key_0000000000 --grace 73h",
+            "portcullis keys rotate key_0000000000 --grace soon",
+            "portcullis keys rotate key_0000000000 --grace 1h --revoke-earlier",
+            "portcullis keys revoke key_0000000000 --version one",
+            "portcullis keys test key_0000000000",
+            "portcullis keys create --name k --owner o --risk extreme",
             "portcullis usage key_0000000000 --step 2h",
             "portcullis completions abacus",
         ] {

@@ -45,17 +45,23 @@ pub enum Failure {
     Declined,
     /// A secret that only its making shows was shown before.
     #[error(
-        "this key was made by an earlier call with the same idempotency key; its secret was shown then, and cannot be read again"
+        "an earlier call with the same idempotency key did this; its secret was shown then, and cannot be read again: a lost one is replaced by `keys rotate`"
     )]
     ShownBefore,
     /// A secret was made, and could not be printed.
-    #[error("{id} was made, but its secret could not be printed and is lost; revoke it")]
+    #[error("the new secret of {id} could not be printed and is lost; rotate or revoke it")]
     Unprinted {
         /// What the secret is of.
         id: String,
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// The gate would refuse what was thought through.
+    #[error("the gate would refuse this request with {code}")]
+    WouldRefuse {
+        /// The code it would give.
+        code: String,
     },
     /// A configuration is wrong; the text names every fault.
     #[error("{0}")]

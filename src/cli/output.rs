@@ -3,7 +3,7 @@
 //! The only writer of either, apart from the access log of a running gate. Colour is written freely
 //! and taken out where the stream is no terminal or `NO_COLOR` is set.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ pub struct Output {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     form: Form,
+    /// Where answers to questions come from; `None` where nobody is there to be asked.
+    answers: Option<Box<dyn BufRead>>,
 }
 
 impl Output {
@@ -35,10 +37,12 @@ impl Output {
         } else {
             Form::Plain
         };
+        let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
         Self {
             out: Box::new(anstream::stdout()),
             err: Box::new(anstream::stderr()),
             form,
+            answers: may_ask.then(|| Box::new(BufReader::new(io::stdin())) as _),
         }
     }
 
@@ -88,18 +92,25 @@ impl Output {
         Ok(self.err.write_all(sheet.render().as_bytes())?)
     }
 
-    /// Asks a question on standard error and reads one line from standard input.
+    /// Asks a question on standard error and reads one line from standard input. Who closes it instead of
+    /// answering has said no.
     pub(crate) fn ask(&mut self, question: &str) -> Result<String, Failure> {
         write!(self.err, "{question} ")?;
         self.err.flush()?;
         let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
+        let read = match &mut self.answers {
+            Some(answers) => answers.read_line(&mut answer)?,
+            None => 0,
+        };
+        if read == 0 {
+            return Err(Failure::Declined);
+        }
         Ok(answer.trim().to_owned())
     }
 
     /// Whether somebody is there to be asked.
     pub(crate) fn may_ask(&self) -> bool {
-        io::stdin().is_terminal() && io::stderr().is_terminal()
+        self.answers.is_some()
     }
 
     /// Reports why a command did not do what it was asked to. A reader that went away is told nothing.
@@ -150,7 +161,15 @@ pub(crate) mod capture {
             out: Box::new(out.clone()),
             err: Box::new(err.clone()),
             form,
+            answers: None,
         };
+        (output, out, err)
+    }
+
+    /// The same, with somebody there who answers line by line.
+    pub(crate) fn asked(form: Form, answers: &str) -> (Output, Captured, Captured) {
+        let (mut output, out, err) = output(form);
+        output.answers = Some(Box::new(io::Cursor::new(answers.to_owned())));
         (output, out, err)
     }
 }

@@ -130,12 +130,12 @@ impl About for AuditEntry {
     }
 }
 
-/// A reason as the audit log takes it: none if it is empty.
+/// A reason as the audit log takes it: none if it says nothing.
 ///
 /// # Errors
 /// If it is too long or has control characters.
 pub(in crate::control) fn reason(text: Option<String>) -> Result<Option<String>, ControlError> {
-    match text.filter(|text| !text.is_empty()) {
+    match text.filter(|text| !text.trim().is_empty()) {
         Some(text) if !is_text(&text, 1, 1_024) => Err(ControlError::field(
             "/reason",
             "length",

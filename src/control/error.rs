@@ -92,6 +92,40 @@ impl From<StoreError> for ControlError {
 }
 
 impl ControlError {
+    /// The code that a caller is refused with; `None` where it is the gate that failed.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotFound | Self::Lifecycle(LifecycleError::NoSuchVersion) => "not_found",
+            Self::Bound | Self::NotAdmin => "forbidden",
+            Self::Invalid(_) | Self::OtherRequest => "invalid",
+            Self::Lifecycle(LifecycleError::Revoked) => "key_revoked",
+            Self::Lifecycle(LifecycleError::Protected) => "protected",
+            Self::Lifecycle(LifecycleError::Expired) => "key_expired",
+            Self::Lifecycle(LifecycleError::TooManyVersions) => "too_many_versions",
+            Self::Lifecycle(
+                LifecycleError::PendingVersion
+                | LifecycleError::CurrentVersion
+                | LifecycleError::VersionRevoked,
+            )
+            | Self::NameTaken
+            | Self::ProductTaken
+            | Self::ProductInUse
+            | Self::TokenRevoked
+            | Self::OwnerHasKeys
+            | Self::ReadOnly => "conflict",
+            Self::OwnerDisabled => "owner_disabled",
+            Self::DuplicateSecret => "duplicate_secret",
+            Self::Changed => "precondition_failed",
+            Self::Contended { .. }
+            | Self::NotApplied { .. }
+            | Self::StoreAway(_)
+            | Self::StoreFull(_)
+            | Self::StoreBroken(_)
+            | Self::Random(_) => return None,
+        })
+    }
+
     /// One field is wrong.
     #[must_use]
     pub fn field(pointer: &str, code: &'static str, detail: &str) -> Self {

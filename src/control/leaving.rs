@@ -52,7 +52,22 @@ impl OwnerService {
         id: OwnerId,
         why: Option<String>,
     ) -> Result<Done<SwitchedOff>, ControlError> {
-        let why = reason(why)?;
+        let entry = || self.attempt(caller, Action::OwnerDisable, id, &why);
+        let done = self.switch_off_once(caller, id, &why).await;
+        self.writer.note_if_refused(entry, done).await
+    }
+
+    async fn switch_off_once(
+        &self,
+        caller: &Caller,
+        id: OwnerId,
+        why: &Option<String>,
+    ) -> Result<Done<SwitchedOff>, ControlError> {
+        let why = reason(why.clone())?;
+        if why.is_none() && self.asks_reason {
+            let detail = "this gate asks for a reason";
+            return Err(ControlError::field("/reason", "missing", detail));
+        }
         let (mut keys, mut tokens) = (0, 0);
         loop {
             let step = || self.leave(caller, id, &why).boxed();
@@ -176,7 +191,18 @@ impl OwnerService {
         id: OwnerId,
         why: Option<String>,
     ) -> Result<Owner, ControlError> {
-        let why = reason(why)?;
+        let entry = || self.attempt(caller, Action::OwnerErasure, id, &why);
+        let done = self.erase_once(caller, id, &why).await;
+        self.writer.note_if_refused(entry, done).await
+    }
+
+    async fn erase_once(
+        &self,
+        caller: &Caller,
+        id: OwnerId,
+        why: &Option<String>,
+    ) -> Result<Owner, ControlError> {
+        let why = reason(why.clone())?;
         let erase = || {
             async {
                 let now = self.clock.now();
@@ -219,6 +245,21 @@ impl OwnerService {
             .boxed()
         };
         Ok(self.writer.commit(erase).await?.value)
+    }
+
+    /// What the audit log says where it is refused.
+    fn attempt(
+        &self,
+        caller: &Caller,
+        action: Action,
+        id: OwnerId,
+        why: &Option<String>,
+    ) -> Result<AuditEntry, ControlError> {
+        let mut entry = caller.did(action, self.clock.now())?;
+        entry.owner = Some(id);
+        // A reason that is itself what is wrong is not repeated.
+        entry.reason = reason(why.clone()).unwrap_or_default();
+        Ok(entry)
     }
 
     /// Keys of an owner that are not revoked, as many as one change takes, and whether there are more.

@@ -150,9 +150,9 @@ impl ProductService {
         found: &[FieldFault],
     ) -> Result<ProductView, ControlError> {
         let product = asked.clone().apply(Product::default());
-        self.check(&product, found)?;
         let make = || {
             async {
+                self.check(&product, found)?;
                 let rules = self.store.rules().await?;
                 self.ensure_free(&rules, &product.name, None)?;
                 if rules.products.len() >= PRODUCTS_MAX {
@@ -182,7 +182,9 @@ impl ProductService {
             }
             .boxed()
         };
-        Ok(self.writer.commit(make).await?.value)
+        let made = self.writer.commit(make).await.map(|done| done.value);
+        let entry = || caller.did(Action::ProductCreation, self.clock.now());
+        self.writer.note_if_refused(entry, made).await
     }
 
     /// Changes a product, and with it what the keys that name it may do.
@@ -226,7 +228,9 @@ impl ProductService {
             }
             .boxed()
         };
-        Ok(self.writer.commit(change).await?.value)
+        let made = self.writer.commit(change).await.map(|done| done.value);
+        let entry = || caller.did(Action::ProductUpdate, self.clock.now());
+        self.writer.note_if_refused(entry, made).await
     }
 
     /// Takes a product away that no living key names.
@@ -267,7 +271,9 @@ impl ProductService {
             }
             .boxed()
         };
-        Ok(self.writer.commit(remove).await?.value)
+        let gone = self.writer.commit(remove).await.map(|done| done.value);
+        let entry = || caller.did(Action::ProductDeletion, self.clock.now());
+        self.writer.note_if_refused(entry, gone).await
     }
 
     fn is_configured(&self, name: &str) -> bool {

@@ -262,7 +262,9 @@ impl TokenService {
             }
             .boxed()
         };
-        Ok(self.writer.commit(change).await?.value)
+        let changed = self.writer.commit(change).await.map(|done| done.value);
+        let entry = || caller.did(Action::TokenUpdate, self.clock.now());
+        self.writer.note_if_refused(entry, changed).await
     }
 
     /// Ends a token for ever. Revoking a revoked one changes nothing.

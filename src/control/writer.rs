@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::control::ControlError;
 use crate::control::told::Told;
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::{AuditEntry, Outcome};
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
@@ -77,6 +77,23 @@ impl Writer {
         }
     }
 
+    /// The result, after its refusal was written down as `entry` has it. A fault of ours is nobody's
+    /// refused attempt.
+    pub(in crate::control) async fn note_if_refused<T>(
+        &self,
+        entry: impl FnOnce() -> Result<AuditEntry, ControlError>,
+        result: Result<T, ControlError>,
+    ) -> Result<T, ControlError> {
+        if let Err(error) = &result
+            && let Some(code) = error.refusal()
+            && let Ok(mut entry) = entry()
+        {
+            entry.outcome = Outcome::Refused(code.to_owned());
+            self.note_refusal(entry).await;
+        }
+        result
+    }
+
     /// Commits what `draft` says, and returns when this gate acts on it.
     ///
     /// `draft` reads what it needs from the store each time it is called, and it is called again when
@@ -103,6 +120,42 @@ impl Writer {
     #[must_use]
     pub fn told(&self) -> &Told {
         &self.told
+    }
+
+    /// Writes down that something was refused to someone who is known. They are refused all the same
+    /// where that cannot be written; the log says so then.
+    pub async fn note_refusal(&self, entry: AuditEntry) {
+        let error = match tokio::time::timeout(NOTED_WITHIN, self.note(entry)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        tracing::warn!(
+            error,
+            "a refused attempt could not be written to the audit log"
+        );
+    }
+
+    async fn note(&self, entry: AuditEntry) -> Result<(), ControlError> {
+        let _turn = self.turn.lock().await;
+        let id = ChangeId(draw()?);
+        for attempt in 0..ATTEMPTS_MAX {
+            let expect = self.store.revision().await?;
+            let change = Change {
+                id,
+                expect,
+                writes: Vec::new(),
+                audit: vec![entry.clone()],
+            };
+            match self.store.commit(change).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Conflict { .. }) => self.step_back(expect, attempt).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControlError::Contended {
+            attempts: ATTEMPTS_MAX,
+        })
     }
 
     async fn land<'a, T: Send>(
@@ -188,6 +241,8 @@ pub fn draw<const N: usize>() -> Result<[u8; N], ControlError> {
     Ok(bytes)
 }
 
+/// How long writing a refused attempt down may keep its answer waiting.
+const NOTED_WITHIN: Duration = Duration::from_secs(2);
 /// How often a change is tried.
 const ATTEMPTS_MAX: u32 = 8;
 /// How long a stored change may take to be acted on here. Beyond this something is broken, and the

@@ -89,8 +89,10 @@ pub struct Receipt {
     pub digest: [u8; 32],
     /// SHA-256 of the method, path and body: another one under the same key is a mistake.
     pub request: [u8; 32],
-    /// The key that was made.
+    /// The key that was made, or rotated.
     pub key: KeyId,
+    /// The version that was made of it.
+    pub version: u16,
     /// When; receipts are kept for 24 hours.
     pub at: Timestamp,
 }

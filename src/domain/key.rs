@@ -234,6 +234,15 @@ impl VersionState {
 }
 
 impl KeyVersion {
+    /// When it stopped or will stop, for whichever reason comes first.
+    #[must_use]
+    pub fn stops_at(&self) -> Option<Timestamp> {
+        [self.retires_at, self.revoked_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
     /// Whether it will never be admitted again, whatever becomes of its key.
     #[must_use]
     pub fn has_ended(&self, now: Timestamp) -> bool {

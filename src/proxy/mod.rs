@@ -49,5 +49,6 @@ pub(crate) use health::probe_all;
 pub(crate) use listener::{Socket, bind};
 pub(crate) use own::OwnLimits;
 pub(crate) use plane::{Connections, Plane, Stage};
+pub(crate) use target::Target;
 pub(crate) use tls::{CertificateNames, TlsError, server_config, upstream_config};
 pub(crate) use worker::{Door, run};

@@ -51,6 +51,11 @@ impl Target {
         })
     }
 
+    /// Whether the path is below `/.portcullis/`, which is never forwarded.
+    pub(crate) fn is_the_gates_own(&self) -> bool {
+        self.path == "/.portcullis" || self.path.starts_with("/.portcullis/")
+    }
+
     /// Path and query as the upstream is asked for them.
     pub(crate) fn path_and_query(&self) -> Cow<'_, str> {
         match &self.query {

@@ -42,20 +42,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Ask<T> {
                 "the body is JSON, and says so by `Content-Type: application/json`",
             ));
         }
-        let mut hash = Sha256::new();
-        for part in [parts.method.as_str(), "\n", parts.uri.path(), "\n"] {
-            hash.update(part);
-        }
-        hash.update(&bytes);
         Ok(Self {
             body: parse(&bytes)?,
-            digest: hash.finalize().into(),
+            digest: digest(&parts, &bytes),
         })
     }
 }
 
 /// A JSON body that may be left out; what stands for nothing then is the default.
-pub(crate) struct AskIfAny<T>(pub(crate) T);
+pub(crate) struct AskIfAny<T>(pub(crate) Ask<T>);
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for AskIfAny<T> {
     type Rejection = Problem;
@@ -65,11 +60,23 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for AskIfAny<
         let (parts, body) = request.into_parts();
         let bytes = read(&parts.headers, body).await?;
         if bytes.is_empty() && !is_typed {
-            return Ok(Self(T::default()));
+            return Ok(Self(Ask {
+                body: T::default(),
+                digest: digest(&parts, &bytes),
+            }));
         }
         let request = Request::from_parts(parts, Body::from(bytes));
-        Ok(Self(Ask::from_request(request, state).await?.body))
+        Ok(Self(Ask::from_request(request, state).await?))
     }
+}
+
+fn digest(parts: &Parts, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [parts.method.as_str(), "\n", parts.uri.path(), "\n"] {
+        hash.update(part);
+    }
+    hash.update(body);
+    hash.finalize().into()
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, Problem> {
@@ -159,6 +166,24 @@ fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+/// An id in the path, and the number of something below it. What is neither names nothing.
+pub(crate) struct IdAndNumber<T>(pub(crate) T, pub(crate) u16);
+
+impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for IdAndNumber<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Ok(Path((id, number))) = path else {
+            return Err(Problem::not_found());
+        };
+        match (id.parse(), number.parse()) {
+            (Ok(id), Ok(number)) => Ok(Self(id, number)),
+            _ => Err(Problem::not_found()),
+        }
+    }
 }
 
 /// An id in the path. What is no id names nothing.

@@ -9,19 +9,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use sha2::{Digest, Sha256};
+use http::{HeaderMap, StatusCode};
 
 use crate::admin::ask::{Ask, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::etag;
 use crate::admin::keys::form::{self, Read};
-use crate::admin::keys::wire;
-use crate::admin::problem::{Code, Problem};
+use crate::admin::keys::{idempotency, wire};
+use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::keys::{CreateKey, KeyCreated};
-use crate::control::caller::Caller;
-use crate::control::keys::{Created, Idempotency, NewKey};
+use crate::control::keys::{Created, NewKey};
 
 /// Makes a key.
 pub(crate) async fn call(
@@ -31,7 +29,7 @@ pub(crate) async fn call(
     _: NoQuery,
     Ask { mut body, digest }: Ask<CreateKey>,
 ) -> Result<Response, Problem> {
-    let idempotency = idempotency(&caller, &headers, digest)?;
+    let idempotency = idempotency::read(&caller, &headers, digest)?;
     let env = body.env.take();
     let Read {
         value: (owner, settings),
@@ -50,7 +48,7 @@ pub(crate) async fn call(
 
 fn answer(shared: &Shared, made: Created) -> Response {
     let Created { view, secret } = made;
-    let is_replayed = secret.is_none();
+    let is_repetition = secret.is_none();
     let body = KeyCreated {
         key: wire(&view, shared.clock.now()),
         secret: secret.map(|secret| secret.reveal().to_owned()),
@@ -63,43 +61,8 @@ fn answer(shared: &Shared, made: Created) -> Response {
         Json(body),
     )
         .into_response();
-    if is_replayed {
-        response
-            .headers_mut()
-            .insert(REPLAYED, HeaderValue::from_static("true"));
+    if is_repetition {
+        idempotency::mark_replayed(&mut response);
     }
     response
 }
-
-/// What tells a repetition of this call from another one, where the caller wants that.
-fn idempotency(
-    caller: &Caller,
-    headers: &HeaderMap,
-    request: [u8; 32],
-) -> Result<Option<Idempotency>, Problem> {
-    let mut fields = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let key = match (fields.next(), fields.next()) {
-        (None, _) => return Ok(None),
-        (Some(key), None) => key.as_bytes(),
-        (Some(_), Some(_)) => b"",
-    };
-    if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(Problem::new(
-            Code::BadRequest,
-            "an Idempotency-Key is given once and has 1 to 255 visible ASCII characters",
-        ));
-    }
-    // The caller's id has no control characters, so the zero keeps the two apart.
-    let digest = Sha256::new()
-        .chain_update(&caller.actor.id)
-        .chain_update([0])
-        .chain_update(key)
-        .finalize();
-    Ok(Some(Idempotency {
-        digest: digest.into(),
-        request,
-    }))
-}
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -5,15 +5,16 @@ use std::num::NonZeroU32;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::api::keys::{CreateKey, NewRateLimit, PatchKey};
+use crate::api::keys::{CreateKey, NewRateLimit, PatchKey, RotateKey};
 use crate::control::keys::OwnerChoice;
 use crate::domain::key::Risk;
-use crate::domain::lifecycle::FieldFault;
+use crate::domain::lifecycle::{Earlier, FieldFault, Grace, RotationTerms};
 use crate::domain::limit::{Enforce, LimitMode, Rate, RateLimit};
 use crate::domain::owner::OwnerKind;
 use crate::domain::patch::SettingsPatch;
 use crate::domain::permission::{Method, Methods};
-use crate::domain::time::NotATime;
+use crate::domain::span::{NotASpan, Span};
+use crate::domain::time::{NotATime, Timestamp};
 
 /// What could be understood, and what could not.
 #[derive(Debug)]
@@ -95,10 +96,6 @@ pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
             "this version holds no quotas yet",
         );
     }
-    if asked.self_rotation == Some(true) {
-        let detail = "this version lets no holder rotate a key yet";
-        fault(&mut faults, "/self_rotation", "unsupported", detail);
-    }
     if asked.rotation.is_some_and(|rotation| rotation.is_some()) {
         let detail = "this version rotates no key by itself yet";
         fault(&mut faults, "/rotation", "unsupported", detail);
@@ -140,19 +137,54 @@ pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
             }
             risk
         }),
-        expires_at: asked.expires_at.map(|end| {
-            let end = end.map(|text| text.parse()).transpose();
-            end.unwrap_or_else(|NotATime| {
-                fault(&mut faults, "/expires_at", "form", TIME);
-                None
-            })
-        }),
+        expires_at: asked.expires_at.map(|end| time(end, &mut faults)),
         metadata: asked.metadata,
         labels: asked.labels,
         protected: asked.protected,
         self_rotation: asked.self_rotation,
     };
     Read { value, faults }
+}
+
+/// How a key is asked to be rotated.
+pub(super) fn rotation(asked: &RotateKey) -> Read<RotationTerms> {
+    let mut faults = Vec::new();
+    let grace = asked.grace.as_ref().map(|text| match text.parse() {
+        Ok(Span(length)) => Grace::new(length).unwrap_or_else(|| {
+            fault(&mut faults, "/grace", "too_long", "a grace is at most 72h");
+            Grace::MAX
+        }),
+        Err(NotASpan) => {
+            fault(&mut faults, "/grace", "form", GRACE);
+            Grace::NONE
+        }
+    });
+    let earlier = match (asked.revoke_earlier, grace) {
+        (true, None | Some(Grace::NONE)) => Earlier::Revoke,
+        (true, Some(_)) => {
+            let detail = "earlier secrets end now, or after a grace, not both";
+            fault(&mut faults, "/revoke_earlier", "ambiguous", detail);
+            Earlier::Revoke
+        }
+        (false, grace) => Earlier::Retire(grace.unwrap_or_default()),
+    };
+    let expires_at = asked.expires_at.clone();
+    let expires_at = expires_at.map(|end| time(end, &mut faults));
+    Read {
+        value: RotationTerms {
+            earlier,
+            expires_at,
+        },
+        faults,
+    }
+}
+
+/// The end of a key, if it is to have one.
+fn time(text: Option<String>, faults: &mut Vec<FieldFault>) -> Option<Timestamp> {
+    text?
+        .parse()
+        .map_err(|NotATime| fault(faults, "/expires_at", "form", TIME))
+        .ok()
 }
 
 /// Reads each item of a list; one that cannot be read is left out and told of.
@@ -242,6 +274,7 @@ fn fault(faults: &mut Vec<FieldFault>, pointer: &str, code: &'static str, detail
     faults.push(FieldFault::new(pointer, code, detail));
 }
 
+const GRACE: &str = "a grace is one number and `ms`, `s`, `m` or `h`, like `24h`";
 const OWNER_KINDS: &str = "`user`, `team` or `system`";
 const SCOPE: &str = "a scope is 1 to 64 of a-z A-Z 0-9 . _ : / -";
 const METHOD: &str = "GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS";
@@ -250,6 +283,8 @@ const TIME: &str = "a time is like 2026-01-31T12:00:00.000Z";
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -267,7 +302,6 @@ mod tests {
             }],
             risk: Some("extreme".into()),
             expires_at: Some("tomorrow".into()),
-            self_rotation: true,
             ..CreateKey::default()
         };
         let found = create(asked).faults;
@@ -276,7 +310,6 @@ mod tests {
             pointers,
             [
                 "/owner_id",
-                "/self_rotation",
                 "/scopes/1",
                 "/allowed_methods/0",
                 "/allowed_ips/1",
@@ -305,6 +338,43 @@ mod tests {
             let read = network(text).map(|net| net.to_string());
             assert_eq!(read.as_deref(), expected, "{text}");
         }
+    }
+
+    // S2-12
+    #[test]
+    fn a_grace_is_read_on_both_sides_of_its_bounds() {
+        let read = |grace: Option<&str>, revoke_earlier| {
+            let Read { value, faults } = rotation(&RotateKey {
+                grace: grace.map(str::to_owned),
+                revoke_earlier,
+                ..RotateKey::default()
+            });
+            let found = faults
+                .first()
+                .map(|fault| (fault.pointer.clone(), fault.code));
+            match found {
+                None => Ok(value.earlier),
+                Some(fault) => Err(fault),
+            }
+        };
+        let retire = |hours: u64| {
+            let grace = Grace::new(Duration::from_secs(hours * 3_600));
+            Ok(Earlier::Retire(grace.unwrap()))
+        };
+        assert_eq!(read(None, false), retire(24));
+        assert_eq!(read(Some("0s"), false), retire(0));
+        assert_eq!(read(Some("72h"), false), retire(72));
+        assert_eq!(read(Some("3d"), false), retire(72));
+        let too_long = Err(("/grace".to_owned(), "too_long"));
+        assert_eq!(read(Some("259200001ms"), false), too_long);
+        let no_grace = Err(("/grace".to_owned(), "form"));
+        for text in ["", "soon", "-1h", "24", "1w"] {
+            assert_eq!(read(Some(text), false), no_grace, "{text}");
+        }
+        assert_eq!(read(None, true), Ok(Earlier::Revoke));
+        assert_eq!(read(Some("0s"), true), Ok(Earlier::Revoke));
+        let both = Err(("/revoke_earlier".to_owned(), "ambiguous"));
+        assert_eq!(read(Some("1h"), true), both);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 pub(crate) mod create;
 pub(in crate::admin) mod form;
 pub(crate) mod get;
+mod idempotency;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod resume;
 pub(crate) mod revoke;
+pub(crate) mod revoke_version;
+pub(crate) mod rotate;
 pub(crate) mod suspend;
+pub(crate) mod test;
 pub(crate) mod update;
 pub(crate) mod usage;
 

@@ -18,9 +18,11 @@ use crate::admin::keys::wire;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::keys::{Revocation, Revoked};
-use crate::control::keys::{Step, Terms};
+use crate::control::keys::{KeyView, Step, Terms};
+use crate::control::writer::Done;
 use crate::domain::change::Revision;
 use crate::domain::id::KeyId;
+use crate::domain::span::Span;
 
 /// Revokes a key.
 pub(crate) async fn call(
@@ -28,25 +30,35 @@ pub(crate) async fn call(
     By(caller): By,
     Id(id): Id<KeyId>,
     headers: HeaderMap,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Problem> {
+    let terms = terms(&headers, params)?;
+    let done = shared.keys.take(&caller, id, Step::Revoke, terms).await?;
+    Ok(answer(&shared, &done))
+}
+
+/// What a revocation is asked with. One gate has nobody to wait for, so how long is only read.
+pub(super) fn terms(headers: &HeaderMap, mut params: Params) -> Result<Terms, Problem> {
     let terms = Terms {
-        if_match: etag::if_match(&headers)?,
+        if_match: etag::if_match(headers)?,
         reason: params.text("reason"),
     };
     params.read("wait", "`all`", |text| (text == "all").then_some(()));
-    params.read(
-        "timeout",
-        "a time like `500ms` or `5s`, at most 60s",
-        timeout,
-    );
+    params.read("timeout", TIMEOUT, |text| {
+        let Span(wait) = text.parse().ok()?;
+        (wait <= TIMEOUT_MAX).then_some(())
+    });
     params.finish()?;
-    let done = shared.keys.take(&caller, id, Step::Revoke, terms).await?;
+    Ok(terms)
+}
+
+/// The key, and where its secrets are refused.
+pub(super) fn answer(shared: &Shared, done: &Done<KeyView>) -> Response {
     let body = Revoked {
         key: wire(&done.value, shared.clock.now()),
-        revocation: revocation(&shared, done.revision),
+        revocation: revocation(shared, done.revision),
     };
-    Ok((etag::field(&done.value.tag()), Json(body)).into_response())
+    (etag::field(&done.value.tag()), Json(body)).into_response()
 }
 
 /// How far a revocation that landed at `revision` has come.
@@ -64,11 +76,5 @@ pub(in crate::admin) fn revocation(shared: &Shared, revision: Revision) -> Revoc
     }
 }
 
-fn timeout(text: &str) -> Option<Duration> {
-    let (number, unit_ms) = match text.strip_suffix("ms") {
-        Some(number) => (number, 1),
-        None => (text.strip_suffix('s')?, 1_000),
-    };
-    let span = Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(unit_ms)?);
-    (span <= Duration::from_secs(60)).then_some(span)
-}
+const TIMEOUT: &str = "a time like `500ms` or `5s`, at most 60s";
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 
-use crate::admin::ask::{AskIfAny, Id, NoQuery};
+use crate::admin::ask::{Ask, AskIfAny, Id, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::etag;
 use crate::admin::keys::answer;
@@ -25,11 +25,11 @@ pub(crate) async fn call(
     Id(id): Id<KeyId>,
     headers: HeaderMap,
     _: NoQuery,
-    AskIfAny(Reason { reason }): AskIfAny<Reason>,
+    AskIfAny(Ask { body, .. }): AskIfAny<Reason>,
 ) -> Result<Response, Problem> {
     let terms = Terms {
         if_match: etag::if_match(&headers)?,
-        reason,
+        reason: body.reason,
     };
     let done = shared.keys.take(&caller, id, Step::Suspend, terms).await?;
     Ok(answer(&done.value, shared.clock.now()))

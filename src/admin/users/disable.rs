@@ -22,9 +22,10 @@ pub(crate) async fn call(
     By(caller): By,
     Id(id): Id<OwnerId>,
     _: NoQuery,
-    AskIfAny(body): AskIfAny<DisableKeys>,
+    AskIfAny(asked): AskIfAny<DisableKeys>,
 ) -> Result<Json<OwnerDisabled>, Problem> {
-    let done = shared.owners.switch_off(&caller, id, body.reason).await?;
+    let reason = asked.body.reason;
+    let done = shared.owners.switch_off(&caller, id, reason).await?;
     Ok(Json(OwnerDisabled {
         owner: Owner::from(&done.value.owner),
         revoked: done.value.keys,

@@ -243,6 +243,44 @@ pub struct NewRotation {
     pub grace: Option<String>,
 }
 
+/// The optional body of `…/rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// How long the secrets before still work: `0s` to `72h`, default `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<String>,
+    /// Why, for the audit log: `regular`, `suspected_compromise`, `expiry_near`, `incident`, or any text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether all earlier secrets end now, whatever they were promised: they have leaked.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub revoke_earlier: bool,
+    /// Another end for the key, `null` for none; an expired key needs one.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_at: Option<Option<String>>,
+}
+
+/// `POST /admin/keys/{key_id}/test`: a request that is not made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestKey {
+    /// Its method.
+    pub method: String,
+    /// The host it would be for; left out: one that no route names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Its path, perhaps with a query.
+    pub path: String,
+    /// Where it would come from; left out: an address the key may be used from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
 /// The optional body of `…/suspend` and `…/resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

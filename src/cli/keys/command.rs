@@ -6,7 +6,9 @@ use super::create::Create;
 use super::list::List;
 use super::pause::Pause;
 use super::revoke::Revoke;
+use super::rotate::Rotate;
 use super::show;
+use super::test::Test;
 use crate::cli::client::Client;
 use crate::cli::command::Conversation;
 use crate::cli::failure::Failure;
@@ -25,11 +27,15 @@ pub(crate) enum KeysCommand {
         /// The key
         key_id: KeyId,
     },
+    /// Give a key a new secret, printed this once; the old one works for a grace
+    Rotate(Rotate),
+    /// Say what the gate would answer a request with a key, without making it
+    Test(Test),
     /// Pause a key until it is resumed
     Suspend(Pause),
     /// End the pause of a key
     Resume(Pause),
-    /// End a key for ever
+    /// End a key, or one of its versions, for ever
     Revoke(Revoke),
 }
 
@@ -47,6 +53,8 @@ impl Conversation for KeysCommand {
                 }
                 show::key(&answer.read()?, output)
             }
+            Self::Rotate(rotate) => rotate.run(client, json, output).await,
+            Self::Test(test) => test.run(client, json, output).await,
             Self::Suspend(pause) => pause.run("suspend", client, json, output).await,
             Self::Resume(pause) => pause.run("resume", client, json, output).await,
             Self::Revoke(revoke) => revoke.run(client, json, output).await,

@@ -60,6 +60,15 @@ pub(crate) struct Create {
     /// A label to find it by: team=billing; repeatable
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<Label>,
+    /// How bad its loss would be: high, standard or low
+    #[arg(long, value_name = "CLASS", value_parser = ["high", "standard", "low"])]
+    risk: Option<String>,
+    /// It must be unprotected before it can be revoked
+    #[arg(long)]
+    protected: bool,
+    /// Its holder may rotate it
+    #[arg(long)]
+    self_rotation: bool,
     /// Makes a repetition of this command within 24 hours harmless: it makes no second key
     // A span would ask for another end at each repetition, and so for another key.
     #[arg(long, value_name = "TEXT", conflicts_with = "expires_in")]
@@ -115,6 +124,9 @@ impl Create {
             rate_limits: self.rates.into_iter().map(|rate| rate.0).collect(),
             concurrency: self.concurrency,
             expires_at: expires_at.map(|time| time.to_string()),
+            risk: self.risk,
+            protected: self.protected,
+            self_rotation: self.self_rotation,
             labels: self
                 .labels
                 .into_iter()

@@ -5,6 +5,8 @@ mod create;
 mod list;
 mod pause;
 mod revoke;
+mod rotate;
 mod show;
+mod test;
 
 pub(crate) use self::command::KeysCommand;

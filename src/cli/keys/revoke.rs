@@ -1,4 +1,4 @@
-//! `keys revoke`: the end of a key, after a question.
+//! `keys revoke`: the end of a key, or of one of its versions, after a question.
 
 use clap::Args;
 
@@ -14,6 +14,9 @@ use crate::domain::id::KeyId;
 pub(crate) struct Revoke {
     /// The key
     key_id: KeyId,
+    /// End this version alone, and leave the others; not the current one, which is ended by rotating
+    #[arg(long = "version", value_name = "NUMBER")]
+    number: Option<u16>,
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -34,29 +37,37 @@ impl Revoke {
     ) -> Result<(), Failure> {
         let id = self.key_id.to_string();
         if !self.yes {
-            confirm(&id, client, output).await?;
+            confirm(&id, self.number, client, output).await?;
         }
         let mut query = Vec::new();
         query.extend(self.reason.map(|reason| ("reason", reason)));
         query.extend(self.wait.then(|| ("wait", "all".to_owned())));
-        let answer = client.delete(&["admin", "keys", &id], &query).await?;
+        let number = self.number.map(|number| number.to_string());
+        let mut path = vec!["admin", "keys", &id];
+        path.extend(number.iter().flat_map(|number| ["versions", number]));
+        let answer = client.delete(&path, &query).await?;
         if json {
             return output.json(answer.as_json());
         }
         let revoked: Revoked = answer.read()?;
-        show::revoked(&revoked, output)
+        show::revoked(&revoked, self.number, output)
     }
 }
 
-/// Asks whether a key shall end, naming it; where nobody can be asked, `--yes` is the answer.
-async fn confirm(id: &str, client: &Client, output: &mut Output) -> Result<(), Failure> {
+/// Asks whether a key or a version shall end, naming it; where nobody can be asked, `--yes` is the answer.
+async fn confirm(
+    id: &str,
+    number: Option<u16>,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
     if !output.may_ask() {
         return Err(Failure::Usage(
             "revoking cannot be undone and there is no terminal to ask on; say --yes".to_owned(),
         ));
     }
     let key: Key = client.get(&["admin", "keys", id], &[]).await?.read()?;
-    output.note(&show::revocation_warning(&key))?;
+    output.note(&show::revocation_warning(&key, number))?;
     let answer = output.ask("Type yes to revoke it:")?;
     if answer.eq_ignore_ascii_case("yes") {
         Ok(())

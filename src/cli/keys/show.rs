@@ -1,9 +1,12 @@
 //! How keys are shown.
 
-use crate::api::keys::{Key, RateLimit, Revoked};
+use crate::api::Time;
+use crate::api::keys::{Key, KeyCreated, KeyTested, RateLimit, Revoked};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::render::{Cell, Sheet, Table, status_tone, to_the_second, visible};
+use crate::domain::lifecycle::Grace;
+use crate::domain::span::Span;
 
 /// Many keys, a line each.
 pub(super) fn keys(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
@@ -79,15 +82,104 @@ pub(super) fn created(key: &Key, secret: &str, output: &mut Output) -> Result<()
     )
 }
 
+/// A key that was just rotated, and its new secret, alone on standard output.
+pub(super) fn rotated(
+    rotated: &KeyCreated,
+    secret: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut sheet = Sheet::default();
+    sheet.fact("key", called(&rotated.key));
+    sheet.maybe("version", rotated.key.version.map(|it| it.to_string()));
+    sheet.maybe("fingerprint", rotated.key.fingerprint.as_ref());
+    if let Some(old) = &rotated.previous {
+        let end = match old.retires_at {
+            Some(time) => format!("until {}", to_the_second(time)),
+            None => "with no end set".to_owned(),
+        };
+        let old = format!("version {} ({}), {end}", old.number, old.fingerprint);
+        sheet.fact("old secret", old);
+    }
+    output.note_sheet(&sheet)?;
+    output.note(
+        "\nThe new secret. It is shown this once and cannot be read again, only replaced:\n",
+    )?;
+    output.secret(secret, rotated.key.id.to_string())
+}
+
+/// What whoever rotates a key should know first.
+pub(super) fn before_rotation(key: &Key) -> String {
+    let version = match (key.version, &key.fingerprint) {
+        (Some(number), Some(fingerprint)) => format!("version {number} ({fingerprint})"),
+        _ => "no version".to_owned(),
+    };
+    format!(
+        "{} of {} ({}) has {version}, {}. It gets a new secret; all else about it stays.\n",
+        called(key),
+        visible(&key.owner.name),
+        visible(&key.env),
+        last_used(key.last_used_at),
+    )
+}
+
+/// What a rotation will do. Without a grace all earlier secrets end.
+pub(super) fn rotation_review(key: &Key, grace: Option<Grace>, reason: Option<&str>) -> Sheet {
+    let mut sheet = Sheet::default();
+    sheet.fact("rotates", called(key));
+    let old = match grace {
+        None => "all earlier ones end at once, whatever they were promised".to_owned(),
+        Some(Grace::NONE) => "stops at once".to_owned(),
+        Some(grace) => format!("works for {} more", Span(grace.length())),
+    };
+    sheet.fact("old secret", old);
+    sheet.maybe("reason", reason);
+    sheet
+}
+
+/// What the gate would answer.
+pub(super) fn tested(tested: &KeyTested, output: &mut Output) -> Result<(), Failure> {
+    let mut sheet = Sheet::default();
+    let verdict = match (tested.status, &tested.code) {
+        (Some(status), Some(code)) => format!("refused: {status} {code}"),
+        _ => "admitted".to_owned(),
+    };
+    sheet.fact("verdict", verdict);
+    sheet.maybe("because", tested.detail.as_ref());
+    sheet.maybe("route", tested.route.as_ref());
+    sheet.maybe("upstream", tested.upstream.as_ref());
+    sheet.maybe("path", tested.path.as_ref());
+    sheet.maybe("version", tested.version.map(|it| it.to_string()));
+    let limits = tested.limits.iter().map(|limit| {
+        let shadow = if limit.enforced { "" } else { ", only counted" };
+        let (rate, name) = (&limit.rate, &limit.name);
+        format!(
+            "{name}: {} left of {rate} burst {}{shadow}",
+            limit.remaining, limit.burst
+        )
+    });
+    sheet.list("limits", &limits.collect::<Vec<_>>());
+    output.sheet(&sheet)
+}
+
 /// In what standing a key is now.
 pub(super) fn standing(key: &Key, output: &mut Output) -> Result<(), Failure> {
     output.line(&format!("{} is {}", called(key), visible(&key.status)))
 }
 
-/// A key that was just ended, and how far that has got.
-pub(super) fn revoked(revoked: &Revoked, output: &mut Output) -> Result<(), Failure> {
+/// A key or a version that was just ended, and how far that has got.
+pub(super) fn revoked(
+    revoked: &Revoked,
+    number: Option<u16>,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let revocation = &revoked.revocation;
-    standing(&revoked.key, output)?;
+    match number {
+        None => standing(&revoked.key, output)?,
+        Some(number) => {
+            let of = called(&revoked.key);
+            output.line(&format!("version {number} of {of} is revoked"))?;
+        }
+    }
     let mut sheet = Sheet::default();
     sheet.list("refused by", &revocation.applied_on);
     sheet.list("durable on", &revocation.durable_on);
@@ -106,17 +198,29 @@ pub(super) fn revoked(revoked: &Revoked, output: &mut Output) -> Result<(), Fail
 }
 
 /// What whoever revokes a key should know first.
-pub(super) fn revocation_warning(key: &Key) -> String {
-    let used = match key.last_used_at {
-        Some(time) => format!("last used {}", to_the_second(time)),
-        None => "never used".to_owned(),
+pub(super) fn revocation_warning(key: &Key, number: Option<u16>) -> String {
+    let version = number.and_then(|number| key.versions.iter().find(|it| it.number == number));
+    let used = last_used(version.map_or(key.last_used_at, |version| version.last_used_at));
+    let which = match (number, version) {
+        (None, _) => String::new(),
+        (Some(number), None) => format!("version {number} of "),
+        (Some(number), Some(version)) => {
+            format!("version {number} ({}) of ", visible(&version.fingerprint))
+        }
     };
     format!(
-        "{} of {} ({}, {used}) stops working at once, for ever. This cannot be undone.",
+        "{which}{} of {} ({}, {used}) stops working at once, for ever. This cannot be undone.",
         called(key),
         visible(&key.owner.name),
         visible(&key.env),
     )
+}
+
+fn last_used(time: Option<Time>) -> String {
+    match time {
+        Some(time) => format!("last used {}", to_the_second(time)),
+        None => "never used".to_owned(),
+    }
 }
 
 /// `key_… (name)`.

@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::keys::ground::Ground;
+use crate::control::keys::refused::Attempt;
 use crate::control::keys::{KeyService, KeyView};
 use crate::control::owners::{check_name, new_owner};
 use crate::control::writer::{Draft, draw};
@@ -75,20 +76,27 @@ impl KeyService {
     /// the caller does not see; [`ControlError::OwnerDisabled`]; [`ControlError::OtherRequest`]; what the
     /// store returns.
     pub async fn create(&self, caller: &Caller, asked: &NewKey) -> Result<Created, ControlError> {
+        let attempt = Attempt::making(Action::KeyCreation);
+        let made = self.create_once(caller, asked).await;
+        self.note_if_refused(caller, attempt, made).await
+    }
+
+    async fn create_once(&self, caller: &Caller, asked: &NewKey) -> Result<Created, ControlError> {
         let make = || {
             async {
                 let now = self.clock.now();
-                if let Some(made) = self.made_before(caller, asked.idempotency, now).await? {
-                    return Ok(Draft::nothing(made));
+                if let Some(receipt) = self.receipt(asked.idempotency, now).await? {
+                    return Ok(Draft::nothing(Created {
+                        view: self.load(caller, receipt.key).await?,
+                        secret: None,
+                    }));
                 }
                 let settings = asked.settings.clone().apply(KeySettings::named(""));
                 let env = self.check(asked, &settings, &self.ground().await?, now)?;
                 let (owner, is_new) = self.owner_for(caller, &asked.owner, now).await?;
 
                 let id = self.unused_id().await?;
-                let secret = Secret::generate(&self.rules.prefix, &env, id, |bytes| {
-                    getrandom::fill(bytes).map_err(ControlError::Random)
-                })?;
+                let secret = self.new_secret(&env, id)?;
                 let birth = Birth {
                     id,
                     owner: owner.id,
@@ -123,6 +131,7 @@ impl KeyService {
                         digest,
                         request,
                         key: id,
+                        version: 1,
                         at: now,
                     }));
                 }
@@ -133,13 +142,12 @@ impl KeyService {
         Ok(self.writer.commit(make).await?.value)
     }
 
-    /// What this call made when it came the first time, if it did.
-    async fn made_before(
+    /// What is written of this call having come before, if it has.
+    pub(super) async fn receipt(
         &self,
-        caller: &Caller,
         idempotency: Option<Idempotency>,
         now: Timestamp,
-    ) -> Result<Option<Created>, ControlError> {
+    ) -> Result<Option<Receipt>, ControlError> {
         let Some(Idempotency { digest, request }) = idempotency else {
             return Ok(None);
         };
@@ -150,10 +158,7 @@ impl KeyService {
         if receipt.request != request {
             return Err(ControlError::OtherRequest);
         }
-        Ok(Some(Created {
-            view: self.load(caller, receipt.key).await?,
-            secret: None,
-        }))
+        Ok(Some(receipt))
     }
 
     /// The environment of the key to be made, if nothing is wrong with it.

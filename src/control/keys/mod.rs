@@ -6,9 +6,12 @@
 mod create;
 mod ground;
 mod import;
+mod refused;
+mod rotate;
 mod service;
 
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
 pub use import::{Import, Imported, Known, Outcomes};
+pub use rotate::{Rotated, Rotation};
 pub(in crate::control) use service::visible;
 pub use service::{KeyService, KeyView, Rules, Step, Terms};

@@ -9,11 +9,12 @@ use sha2::{Digest, Sha256};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
 use crate::control::keys::ground::Ground;
+use crate::control::keys::refused::Attempt;
 use crate::control::writer::{Done, Draft, Writer};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
-use crate::domain::key::Key;
+use crate::domain::key::{Key, VersionState};
 use crate::domain::lifecycle::{self, FieldFault};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
@@ -45,6 +46,16 @@ pub struct Rules {
     pub products: Vec<Product>,
     /// The scopes that routes ask for.
     pub scopes: Vec<Scope>,
+    /// What is refused without a reason.
+    pub require_reason: Vec<Action>,
+}
+
+impl Rules {
+    /// Whether `action` is refused without a reason.
+    #[must_use]
+    pub fn reason_required(&self, action: Action) -> bool {
+        self.require_reason.contains(&action)
+    }
 }
 
 /// A key and what belongs to telling of it.
@@ -73,6 +84,33 @@ pub struct Terms {
     pub if_match: Option<Vec<String>>,
     /// Why, for the audit log.
     pub reason: Option<String>,
+}
+
+impl Terms {
+    /// Whether the key is still as the caller last saw it, if they said how.
+    pub(super) fn ensure_unchanged(&self, key: &Key) -> Result<(), ControlError> {
+        match &self.if_match {
+            Some(tags) if !tags.contains(&tag(key)) => Err(ControlError::Changed),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the audit log is to say was done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deed {
+    pub(super) action: Action,
+    /// To which version, where it is to one alone.
+    pub(super) version: Option<u16>,
+}
+
+impl From<Action> for Deed {
+    fn from(action: Action) -> Self {
+        Self {
+            action,
+            version: None,
+        }
+    }
 }
 
 /// A step in the life of a key.
@@ -186,7 +224,7 @@ impl KeyService {
             }
             Ok(lifecycle::change(key, settings, now)?)
         };
-        let done = self.amend_on(caller, id, Action::KeyUpdate, terms, step);
+        let done = self.amend_on(caller, id, Action::KeyUpdate.into(), terms, step);
         Ok(done.await?.value)
     }
 
@@ -214,19 +252,20 @@ impl KeyService {
                 Step::Revoke => lifecycle::revoke(key, now)?,
             })
         };
-        self.amend(caller, id, action, terms, step).await
+        self.amend(caller, id, action.into(), terms, step).await
     }
 
-    async fn amend(
+    /// Takes a key a step further, and writes down who did; or that they were refused.
+    pub(super) async fn amend(
         &self,
         caller: &Caller,
         id: KeyId,
-        action: Action,
+        deed: Deed,
         terms: Terms,
         step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
         let step = |key, now, _: &Ground| step(key, now);
-        self.amend_on(caller, id, action, terms, step).await
+        self.amend_on(caller, id, deed, terms, step).await
     }
 
     /// Like [`Self::amend`], by a step that asks what keys may name.
@@ -234,28 +273,41 @@ impl KeyService {
         &self,
         caller: &Caller,
         id: KeyId,
-        action: Action,
+        deed: Deed,
         terms: Terms,
         step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
-        let reason = reason(terms.reason)?;
+        let attempt = Attempt::on(deed.action, id).of_version(deed.version);
+        let attempt = attempt.because(&terms);
+        let done = self.amend_once(caller, id, deed, &terms, step).await;
+        self.note_if_refused(caller, attempt, done).await
+    }
+
+    async fn amend_once(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        deed: Deed,
+        terms: &Terms,
+        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
+    ) -> Result<Done<KeyView>, ControlError> {
+        let reason = self.reason_of(deed.action, terms)?;
         let amend = || {
             async {
                 let now = self.clock.now();
                 let before = visible(&*self.store, caller, id).await?;
-                if let Some(tags) = &terms.if_match
-                    && !tags.contains(&tag(&before))
-                {
-                    return Err(ControlError::Changed);
-                }
+                terms.ensure_unchanged(&before)?;
                 let after = step(before.clone(), now, &self.ground().await?)?;
                 if after == before {
                     return Ok(Draft::nothing(self.view(after).await?));
                 }
-                let mut entry = caller.did(action, now)?.about_key(&after);
+                let mut entry = caller.did(deed.action, now)?.about_key(&after);
                 entry.reason.clone_from(&reason);
+                entry.key_version = deed.version;
                 entry.changes = changes(Some(&before.settings), &after.settings);
-                entry.changes.extend(status_change(&before, &after, now));
+                entry
+                    .changes
+                    .extend(lifecycle_changes(&before, &after, now));
                 Ok(Draft {
                     writes: vec![Write::Key(after.clone())],
                     audit: vec![entry],
@@ -265,6 +317,23 @@ impl KeyService {
             .boxed()
         };
         self.writer.commit(amend).await
+    }
+
+    /// The reason given for `action`.
+    ///
+    /// # Errors
+    /// [`ControlError::Invalid`] if it cannot be one, or is missing where one is asked for.
+    pub(super) fn reason_of(
+        &self,
+        action: Action,
+        terms: &Terms,
+    ) -> Result<Option<String>, ControlError> {
+        let reason = reason(terms.reason.clone())?;
+        if reason.is_none() && self.rules.reason_required(action) {
+            let detail = "this gate asks for a reason";
+            return Err(ControlError::field("/reason", "missing", detail));
+        }
+        Ok(reason)
     }
 
     pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {
@@ -307,11 +376,27 @@ fn tag(key: &Key) -> String {
     Fingerprint::of_sha256(&digest.into()).to_string()
 }
 
-fn status_change(before: &Key, after: &Key, now: Timestamp) -> Option<FieldChange> {
+/// What became of the key's standing, and of its versions that were ended by hand.
+pub(super) fn lifecycle_changes(before: &Key, after: &Key, now: Timestamp) -> Vec<FieldChange> {
+    let change = |field: String, from: &str, to: &str| FieldChange {
+        field,
+        from: from.into(),
+        to: to.into(),
+    };
+    let mut changes = Vec::new();
     let (from, to) = (before.status(now), after.status(now));
-    (from != to).then(|| FieldChange {
-        field: "status".to_owned(),
-        from: from.as_str().into(),
-        to: to.as_str().into(),
-    })
+    if from != to {
+        changes.push(change("status".to_owned(), from.as_str(), to.as_str()));
+    }
+    for (old, new) in before.versions.iter().zip(&after.versions) {
+        let (from, to) = (
+            before.version_state(old, now),
+            after.version_state(new, now),
+        );
+        if from != to && to == VersionState::Revoked {
+            let field = format!("versions.{}.state", new.number);
+            changes.push(change(field, from.as_str(), to.as_str()));
+        }
+    }
+    changes
 }

@@ -62,6 +62,12 @@ impl Slot {
         taken.is_ok()
     }
 
+    /// How many requests are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Gives a place back.
     pub fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);

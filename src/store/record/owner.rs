@@ -109,6 +109,7 @@ pub fn encode_receipt(receipt: &Receipt) -> Vec<u8> {
         digest: Bytes(receipt.digest),
         request: Bytes(receipt.request),
         key: Bytes(*receipt.key.as_bytes()),
+        version: receipt.version,
         at: receipt.at.as_millis(),
     })
 }
@@ -123,6 +124,7 @@ pub fn decode_receipt(bytes: &[u8]) -> Result<Receipt, DecodeError> {
         digest: stored.digest.0,
         request: stored.request.0,
         key: known("key", KeyId::from_chars(&stored.key.0).ok())?,
+        version: stored.version,
         at: Timestamp::from_millis(stored.at),
     })
 }
@@ -132,5 +134,19 @@ struct StoredReceipt {
     digest: Bytes<32>,
     request: Bytes<32>,
     key: Bytes<10>,
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    version: u16,
     at: u64,
+}
+
+const fn first() -> u16 {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+const fn is_first(version: &u16) -> bool {
+    *version == 1
 }

@@ -259,6 +259,7 @@ fn receipt(key: KeyId) -> Receipt {
         digest: [250; 32],
         request: [0; 32],
         key,
+        version: 65_535,
         at: Timestamp::NEVER,
     }
 }

@@ -253,6 +253,7 @@ mod tests {
             digest: [1; 32],
             request: [2; 32],
             key: KeyId::from_random([3; 10]),
+            version: 2,
             at: Timestamp::from_millis(4),
         }
     }

@@ -12,6 +12,10 @@ const KEY: &str = r#"{"id":"key_3fXk29QmZa","name":"billing-worker","description
  "quotas":[{"limit":1000,"per":"day","on_day":null,"hard":true,"used":412,"renews_at":"…"}],"risk":"standard","expires_at":null,"metadata":{},"labels":{"team":"billing"},"protected":false,"self_rotation":false,
  "rotation":{"interval_days":90,"keep_previous":true,"grace":"0s","next_at":"…"},"status":"active","badges":["rotating"],"created_at":"…","created_by":"tok_…","last_rotated_at":"…","last_used_at":"…",
  "version":2,"fingerprint":"60303ae22b99","versions":[{"number":2,"fingerprint":"60303ae22b99","state":"current","created_at":"…","activated_at":"…","retires_at":null,"last_used_at":"…"}]}"#;
+const PREVIOUS: &str = r#"{"number":1,"fingerprint":"9f86d081884c","retires_at":"…"}"#;
+/// Not in the page, which leaves this answer to us.
+const TESTED: &str = r#"{"admitted":false,"status":429,"code":"rate_limited","detail":"…","route":"orders","upstream":"api","path":"/v1/orders","version":2,
+ "limits":[{"name":"key-1","rate":"10/second","burst":20,"remaining":0,"whole_in_ms":2000,"enforced":true}]}"#;
 const REVOCATION: &str = r#"{"revision":1812,"durable_on":["store","gate-1"],"applied_on":["gate-1","gate-2"],"pending":[{"node":"gate-3","last_contact_at":"…","stops_by":"…"}]}"#;
 const USAGE: &str = r#"{"key_id":"key_…","from":"…","to":"…","step":"1h","last_used_at":"…","total":{"requests":20000,"refused":{"rate_limited":3},"status":{"2xx":19990,"4xx":10},"cost":20000,"bytes_in":0,"bytes_out":512000},
  "buckets":[{"start":"…","version":2,"route":null,"requests":118,"refused":{},"status":{"2xx":118},"cost":118,"bytes_in":0,"bytes_out":3020}]}"#;
@@ -118,6 +122,25 @@ async fn keys_are_told_as_the_page_shows_them() {
         .call(Method::PATCH, &path, json!({"concurrency": 3}))
         .await;
     assert_shape(KEY, &patched.json);
+    let rotated = admin
+        .call(Method::POST, &format!("{path}/rotate"), None)
+        .await;
+    assert_shape(
+        &format!(r#"{{"key": {KEY}, "secret": "pk_live_…", "previous": {PREVIOUS}}}"#),
+        &rotated.json,
+    );
+    let tested = json!({"method": "GET", "path": "/v1/orders"});
+    let tested = admin
+        .call(Method::POST, &format!("{path}/test"), tested)
+        .await;
+    assert_shape(TESTED, &tested.json);
+    let ended = admin
+        .call(Method::DELETE, &format!("{path}/versions/1"), None)
+        .await;
+    assert_shape(
+        &format!(r#"{{"key": {KEY}, "revocation": {REVOCATION}}}"#),
+        &ended.json,
+    );
     let revoked = admin.call(Method::DELETE, &path, None).await;
     assert_shape(
         &format!(r#"{{"key": {KEY}, "revocation": {REVOCATION}}}"#),

@@ -9,7 +9,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use portcullis::admin::gate::{
-    ConfigStatus, Gate, LimitsStatus, NodeStatus, Status, StoreStatus, UsageStatus,
+    ConfigStatus, Gate, KeyTested, LimitLeft, LimitsStatus, NodeStatus, Status, StoreStatus,
+    TestRequest, UsageStatus,
 };
 use portcullis::admin::{Services, Settings, router};
 use portcullis::control::keys::{KeyService, Rules};
@@ -20,6 +21,7 @@ use portcullis::control::usage::{Minutes, UsageService};
 use portcullis::control::writer::{Applied, Writer};
 use portcullis::domain::change::Revision;
 use portcullis::domain::id::KeyId;
+use portcullis::domain::key::Key;
 use portcullis::domain::limit::RateLimit;
 use portcullis::domain::product::Product;
 use portcullis::domain::secret::Hasher;
@@ -97,7 +99,7 @@ impl Admin {
         let (closing, closed) = watch::channel(false);
         let services = Services {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
-            owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
+            owners: OwnerService::new(store.clone(), clock.clone(), writer.clone(), false),
             products: ProductService::new(
                 store.clone(),
                 clock.clone(),
@@ -291,6 +293,7 @@ fn rules() -> Rules {
             ..Product::default()
         }],
         scopes: ["a", "b"].map(|scope| scope.parse().unwrap()).into(),
+        require_reason: Vec::new(),
     }
 }
 
@@ -404,5 +407,26 @@ impl Gate for Calm {
 
     fn metrics(&self) -> String {
         "# EOF\n".into()
+    }
+
+    fn test(&self, key: &Key, request: &TestRequest) -> KeyTested {
+        KeyTested {
+            admitted: false,
+            status: Some(429),
+            code: Some("rate_limited".into()),
+            detail: Some("`key-1` has 0 left".into()),
+            route: Some("orders".into()),
+            upstream: Some("api".into()),
+            path: Some(request.path.clone()),
+            version: key.current().map(|version| version.number),
+            limits: vec![LimitLeft {
+                name: "key-1".into(),
+                rate: "10/second".into(),
+                burst: 20,
+                remaining: 0,
+                whole_in_ms: 2_000,
+                enforced: true,
+            }],
+        }
     }
 }

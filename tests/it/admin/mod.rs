@@ -9,6 +9,7 @@ mod leaving;
 mod live;
 mod owners;
 mod products;
+mod refused;
 mod requests;
 mod roles;
 mod shaken;

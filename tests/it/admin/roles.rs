@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::admin::harness::{Admin, Setup, request};
 
 /// The table as it is meant to be; the one in the code is to be changed only together with this one.
-const TABLE: [(&str, &str, &str); 29] = [
+const TABLE: [(&str, &str, &str); 32] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
     ("POST", "/admin/keys/import", "operator"),
@@ -17,6 +17,13 @@ const TABLE: [(&str, &str, &str); 29] = [
     ("DELETE", "/admin/keys/{key_id}", "operator"),
     ("POST", "/admin/keys/{key_id}/suspend", "operator"),
     ("POST", "/admin/keys/{key_id}/resume", "operator"),
+    ("POST", "/admin/keys/{key_id}/rotate", "operator"),
+    (
+        "DELETE",
+        "/admin/keys/{key_id}/versions/{number}",
+        "operator",
+    ),
+    ("POST", "/admin/keys/{key_id}/test", "viewer"),
     ("GET", "/admin/keys/{key_id}/usage", "viewer"),
     ("POST", "/admin/users", "operator of all"),
     ("GET", "/admin/users", "viewer"),
@@ -84,6 +91,7 @@ async fn every_role_gets_through_to_its_calls_and_to_no_others() {
             let path = call.path.replace("{key_id}", "key_0000000000");
             let path = path.replace("{user_id}", "usr_0000000000");
             let path = path.replace("{token_id}", "tok_0000000000");
+            let path = path.replace("{number}", "1");
             let headers = [("authorization", field.as_str())];
             let asked = request(call.method.clone(), &path, &headers, None);
             let status = admin.send(asked).await.status().as_u16();
@@ -141,6 +149,8 @@ async fn to_a_bound_token_only_its_owner_exists() {
         (Method::GET, path.clone()),
         (Method::DELETE, path.clone()),
         (Method::POST, format!("{path}/suspend")),
+        (Method::POST, format!("{path}/rotate")),
+        (Method::DELETE, format!("{path}/versions/1")),
         (Method::GET, format!("{path}/usage")),
         (Method::GET, format!("/admin/users/{their_id}")),
     ] {

@@ -173,7 +173,7 @@ fn a_secret_that_nobody_can_read_any_more_is_a_failure() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
-            said.contains(&format!("{KEY} was made, but its secret")),
+            said.contains(&format!("the new secret of {KEY} could not be printed")),
             "{said}"
         );
         assert!(!said.contains(SECRET), "{said}");

@@ -6,6 +6,7 @@ mod gate;
 mod keys;
 mod local;
 mod others;
+mod rotation;
 mod tail;
 
 use serde_json::{Value, json};

@@ -129,6 +129,7 @@ pub(crate) fn receipt(number: u32, at: Timestamp) -> Receipt {
         digest: hash(number, 9).digest,
         request: [2; 32],
         key: key_id(number),
+        version: 1,
         at,
     }
 }

@@ -42,6 +42,21 @@ impl Gateway {
         }
     }
 
+    /// Rotates a key as `body` asks; the key with its new secret, and the whole answer.
+    pub(crate) async fn rotate(&self, key: &Key, body: Value) -> (Key, Value) {
+        let path = format!("/admin/keys/{}/rotate", key.id);
+        let reply = self.admin(Method::POST, &path, Some(body)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let rotated = reply.json();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let key = Key {
+            secret: text(&rotated["secret"]),
+            fingerprint: text(&rotated["key"]["fingerprint"]),
+            ..key.clone()
+        };
+        (key, rotated)
+    }
+
     /// Revokes a key.
     pub(crate) async fn revoke(&self, key: &Key) {
         let path = format!("/admin/keys/{}", key.id);

@@ -52,6 +52,25 @@ pub(crate) async fn a_change_lands_whole(backend: &dyn Backend) {
     assert_eq!(store.receipt(receipt.digest).await.unwrap(), Some(receipt));
 }
 
+/// An attempt that was refused changes nothing, and is in the audit log all the same.
+pub(crate) async fn a_change_of_nothing_but_its_audit_lands_too(backend: &dyn Backend) {
+    let store = backend.open().await;
+    commit(&*store, keys([1])).await;
+    let sent = change(Revision(1), Vec::new());
+    assert!(!sent.audit.is_empty());
+    assert_eq!(store.commit(sent.clone()).await.unwrap(), Revision(2));
+    assert_eq!(store.revision().await.unwrap(), Revision(2));
+    let News::Changes(changes) = store.since(Revision(1), 10).await.unwrap() else {
+        panic!("the feed was trimmed");
+    };
+    let [(revision, landed)] = changes.as_slice() else {
+        panic!("{changes:?}");
+    };
+    assert_eq!((*revision, &landed.audit), (Revision(2), &sent.audit));
+    assert!(landed.writes.is_empty());
+    assert_eq!(commit(&*store, keys([2])).await, Revision(3));
+}
+
 pub(crate) async fn a_refused_change_leaves_nothing_behind(backend: &dyn Backend) {
     let store = backend.open().await;
     commit(&*store, keys([1])).await;

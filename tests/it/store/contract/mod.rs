@@ -36,6 +36,7 @@ macro_rules! keeps_the_contract {
         $crate::store::contract::keeps_the_contract! { $backend:
             a_new_store_is_empty,
             a_change_lands_whole,
+            a_change_of_nothing_but_its_audit_lands_too,
             a_refused_change_leaves_nothing_behind,
             a_change_replaces_what_had_its_id,
             of_two_changes_against_one_revision_the_later_conflicts,

@@ -1,0 +1,28 @@
+//! `DELETE /admin/keys/{key_id}/versions/{number}?reason=&wait=&timeout=`: ends one version of a key, the
+//! old one after a migration or a leaked one; 409 for the current one, which is ended by rotating.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+
+use crate::admin::ask::{IdAndNumber, Params};
+use crate::admin::auth::By;
+use crate::admin::keys::revoke::{answer, terms};
+use crate::admin::problem::Problem;
+use crate::admin::router::Shared;
+use crate::domain::id::KeyId;
+
+/// Revokes a version.
+pub(crate) async fn call(
+    State(shared): State<Arc<Shared>>,
+    By(caller): By,
+    IdAndNumber(id, number): IdAndNumber<KeyId>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, Problem> {
+    let terms = terms(&headers, params)?;
+    let done = shared.keys.revoke_version(&caller, id, number, terms);
+    Ok(answer(&shared, &done.await?))
+}

@@ -1,0 +1,68 @@
+//! `POST /admin/keys/{key_id}/rotate`: gives a key a new secret, shown this once; the old one works for a
+//! grace of `0s` to `72h`, a day if nothing is said.
+//!
+//! All else about the key stays. With an `Idempotency-Key` a repetition rotates no second time.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+
+use crate::admin::ask::{Ask, AskIfAny, Id, NoQuery};
+use crate::admin::auth::By;
+use crate::admin::etag;
+use crate::admin::keys::form::{self, Read};
+use crate::admin::keys::{idempotency, wire};
+use crate::admin::problem::Problem;
+use crate::admin::router::Shared;
+use crate::api::keys::{KeyCreated, Previous, RotateKey};
+use crate::control::keys::{Rotated, Rotation, Terms};
+use crate::domain::id::KeyId;
+
+/// Rotates a key.
+pub(crate) async fn call(
+    State(shared): State<Arc<Shared>>,
+    By(caller): By,
+    Id(id): Id<KeyId>,
+    headers: HeaderMap,
+    _: NoQuery,
+    AskIfAny(Ask { body, digest }): AskIfAny<RotateKey>,
+) -> Result<Response, Problem> {
+    let Read { value, faults } = form::rotation(&body);
+    let asked = Rotation {
+        terms: value,
+        faults,
+        idempotency: idempotency::read(&caller, &headers, digest)?,
+    };
+    let terms = Terms {
+        if_match: etag::if_match(&headers)?,
+        reason: body.reason,
+    };
+    let rotated = shared.keys.rotate(&caller, id, &asked, terms).await?;
+    Ok(answer(&shared, rotated))
+}
+
+fn answer(shared: &Shared, rotated: Rotated) -> Response {
+    let Rotated {
+        view,
+        secret,
+        previous,
+    } = rotated;
+    let is_repetition = secret.is_none();
+    let body = KeyCreated {
+        key: wire(&view, shared.clock.now()),
+        secret: secret.map(|secret| secret.reveal().to_owned()),
+        previous: previous.map(|version| Previous {
+            number: version.number,
+            fingerprint: version.fingerprint.to_string(),
+            retires_at: version.stops_at().map(Into::into),
+        }),
+    };
+    let mut response = (etag::field(&view.tag()), Json(body)).into_response();
+    if is_repetition {
+        idempotency::mark_replayed(&mut response);
+    }
+    response
+}

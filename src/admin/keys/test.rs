@@ -1,0 +1,60 @@
+//! `POST /admin/keys/{key_id}/test`: what the gate would answer a request with the key's current secret,
+//! spending, counting and sending nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::admin::ask::{Ask, Id, NoQuery};
+use crate::admin::auth::By;
+use crate::admin::gate::TestRequest;
+use crate::admin::problem::{Code, Problem};
+use crate::admin::router::Shared;
+use crate::api::keys::{KeyTested, TestKey};
+use crate::domain::id::KeyId;
+use crate::domain::lifecycle::FieldFault;
+
+/// Thinks a request through.
+pub(crate) async fn call(
+    State(shared): State<Arc<Shared>>,
+    By(caller): By,
+    Id(id): Id<KeyId>,
+    _: NoQuery,
+    Ask { body, .. }: Ask<TestKey>,
+) -> Result<Json<KeyTested>, Problem> {
+    let request = read(body)?;
+    let view = shared.keys.load(&caller, id).await?;
+    Ok(Json(shared.gate.test(&view.key, &request)))
+}
+
+fn read(asked: TestKey) -> Result<TestRequest, Problem> {
+    let mut faults = Vec::new();
+    let mut fault = |pointer: &str, detail: &str| {
+        faults.push(FieldFault::new(pointer, "form", detail));
+    };
+    if http::Method::from_bytes(asked.method.as_bytes()).is_err() {
+        fault("/method", "a method is a token, like GET");
+    }
+    let host = asked.host.as_ref();
+    if host.is_some_and(|host| host.parse::<http::uri::Authority>().is_err()) {
+        fault("/host", "a host is a name or an address");
+    }
+    if !asked.path.starts_with('/') || asked.path.parse::<http::Uri>().is_err() {
+        fault("/path", "a path begins with `/`");
+    }
+    let address = asked.address.as_ref().map(|text| text.parse::<IpAddr>());
+    if address.as_ref().is_some_and(Result::is_err) {
+        fault("/address", "an IPv4 or IPv6 address");
+    }
+    if !faults.is_empty() {
+        return Err(Problem::faults(Code::Invalid, faults));
+    }
+    Ok(TestRequest {
+        method: asked.method,
+        host: asked.host,
+        path: asked.path,
+        address: address.and_then(Result::ok),
+    })
+}

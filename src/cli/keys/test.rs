@@ -1,0 +1,58 @@
+//! `keys test`: what the gate would answer, without asking it for anything.
+
+use std::net::IpAddr;
+
+use clap::Args;
+
+use super::show;
+use crate::api::keys::{KeyTested, TestKey};
+use crate::cli::client::Client;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::domain::id::KeyId;
+
+/// A request to be thought through.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The key
+    key_id: KeyId,
+    /// The path it would ask for, perhaps with a query
+    path: String,
+    /// The method it would use
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// The host it would ask; default: one that no route names
+    #[arg(long)]
+    host: Option<String>,
+    /// The address it would come from; default: one that the key may be used from
+    #[arg(long)]
+    address: Option<IpAddr>,
+}
+
+impl Test {
+    pub(super) async fn run(
+        self,
+        client: &Client,
+        json: bool,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let body = TestKey {
+            method: self.method,
+            host: self.host,
+            path: self.path,
+            address: self.address.map(|address| address.to_string()),
+        };
+        let path = ["admin", "keys", &self.key_id.to_string(), "test"];
+        let answer = client.post(&path, &body, None).await?;
+        let tested: KeyTested = answer.read()?;
+        if json {
+            output.json(answer.as_json())?;
+        } else {
+            show::tested(&tested, output)?;
+        }
+        match tested.code {
+            None => Ok(()),
+            Some(code) => Err(Failure::WouldRefuse { code }),
+        }
+    }
+}
