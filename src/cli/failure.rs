@@ -40,6 +40,14 @@ pub enum Failure {
     /// The command line or the environment asks for something that cannot be.
     #[error("{0}")]
     Usage(String),
+    /// Some of several things were not done; the report says which and why.
+    #[error("{refused} of {of} were not done")]
+    SomeRefused {
+        /// How many were not.
+        refused: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// The person asked said no.
     #[error("nothing was done")]
     Declined,

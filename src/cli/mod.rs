@@ -16,6 +16,7 @@ mod keys;
 mod output;
 mod owners;
 mod paging;
+mod products;
 mod quickstart;
 mod render;
 mod schema;

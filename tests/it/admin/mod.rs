@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod harness;
 mod idempotency;
+mod imports;
 mod keys;
 mod leaving;
 mod live;

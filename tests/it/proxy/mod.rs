@@ -6,6 +6,7 @@ mod framing;
 mod headers;
 mod http1;
 mod http2;
+mod imports;
 mod limits;
 mod observed;
 mod own;
