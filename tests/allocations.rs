@@ -8,7 +8,7 @@ use std::sync::Arc;
 use portcullis::domain::id::{KeyId, OwnerId};
 use portcullis::domain::key::KeySettings;
 use portcullis::domain::lifecycle::{Birth, create};
-use portcullis::domain::limit::RateLimit;
+use portcullis::domain::limit::{Period, Quota, RateLimit};
 use portcullis::domain::permission::{Method, Methods};
 use portcullis::domain::route::{BODY_MAX, HostMatch, KeySource, PathMatch, Route, Timeouts};
 use portcullis::domain::secret::{Hasher, Secret};
@@ -17,8 +17,10 @@ use portcullis::proxy::admit::{self, Asked, Permit};
 use portcullis::state::grants::GrantBook;
 use portcullis::state::keys::KeyCache;
 use portcullis::state::limiter::LimitBook;
+use portcullis::state::quotas::{Charge, charge};
 
 const NOW_NS: u64 = 1_000_000_000;
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 struct Gate {
     keys: KeyCache,
@@ -53,6 +55,11 @@ fn gate() -> Gate {
         allowed_ips: vec!["203.0.113.0/24".parse().unwrap()],
         rate_limits: vec![rate("1000000/second"), rate("1000000/hour")],
         concurrency: Some(10),
+        quotas: vec![
+            quota(Period::Month, true),
+            quota(Period::Week, false),
+            quota(Period::Total, true),
+        ],
         ..KeySettings::named("k")
     };
     let key = create(birth, settings, Timestamp::from_millis(1));
@@ -83,6 +90,15 @@ fn gate() -> Gate {
     }
 }
 
+fn quota(per: Period, hard: bool) -> Quota {
+    Quota {
+        limit: 1_000_000,
+        per,
+        on_day: None,
+        hard,
+    }
+}
+
 fn decide(gate: &Gate, credential: &[u8]) -> bool {
     let known = admit::authenticate(&gate.keys, &gate.hasher, "pk", credential);
     let Ok((entry, version)) = known else {
@@ -98,7 +114,9 @@ fn decide(gate: &Gate, credential: &[u8]) -> bool {
     let permit = Permit::take(entry.slot(), entry.grants.concurrency);
     let limits = entry.grants.limits.iter().chain(&gate.limits);
     let spending = admit::spend(entry.slot(), limits, gate.route.cost, NOW_NS);
-    may && permit.is_ok() && spending.refusal.is_none()
+    let (quotas, cost) = (&entry.grants.quotas, u64::from(gate.route.cost));
+    let charged = charge(entry.slot(), quotas, cost, NOW, false);
+    may && permit.is_ok() && spending.refusal.is_none() && matches!(charged, Charge::Paid { .. })
 }
 
 #[test]
@@ -107,7 +125,13 @@ fn the_decision_on_a_request_allocates_nothing() {
     let secret = gate.secret.reveal().as_bytes().to_vec();
     let mut mistyped = secret.clone();
     mistyped[20] ^= 1;
-    // A key's first request makes its slot, and the first limit beyond two a place for more.
+    // A key's first request makes its slot, the first limit and quota beyond two a place for more.
+    assert!(!decide(&gate, &secret));
+    let (entry, _) = admit::authenticate(&gate.keys, &gate.hasher, "pk", &secret).unwrap();
+    for named in &entry.grants.quotas {
+        let account = entry.slot().account(named.id);
+        account.deposit(named.span(NOW).first_day, 10_000, 10_000);
+    }
     assert!(decide(&gate, &secret));
 
     let counted = allocation_counter::measure(|| {

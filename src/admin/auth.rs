@@ -14,6 +14,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
 
+use crate::admin::audit::refused::Attempt;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::admin::shell::RequestId;
@@ -53,6 +54,24 @@ pub(crate) async fn authorise(
         Needs::Role(role, reach) => (role, reach),
     };
     let mut caller = authenticate(&shared, request.headers(), request.extensions()).await?;
+    caller.address = peer(request.extensions());
+    caller.request_id = RequestId::of(request.extensions());
+    let attempt = Attempt::of(request.method(), request.uri().path());
+    if let Err(problem) = may_call(&caller, role, reach) {
+        if let Some(attempt) = attempt {
+            attempt.refused(&shared, &caller, &problem);
+        }
+        return Err(problem);
+    }
+    request.extensions_mut().insert(caller.clone());
+    let response = next.run(request).await;
+    if let (Some(attempt), Some(problem)) = (attempt, response.extensions().get::<Problem>()) {
+        attempt.refused(&shared, &caller, problem);
+    }
+    Ok(response)
+}
+
+fn may_call(caller: &Caller, role: Role, reach: Reach) -> Result<(), Problem> {
     if caller.role < role {
         let detail = match role {
             Role::Viewer => "this needs a token of role viewer",
@@ -67,10 +86,7 @@ pub(crate) async fn authorise(
             "a token that is bound to one owner may not do this",
         ));
     }
-    caller.address = peer(request.extensions());
-    caller.request_id = RequestId::of(request.extensions());
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 async fn authenticate(

@@ -6,21 +6,30 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{iter, unfold};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 
+use crate::admin::ask::{Ask, AskIfAny};
+use crate::admin::keys::rotate::{replaced, wanted};
 use crate::admin::problem::Problem;
 use crate::api;
-use crate::api::holder::{HeldKey, HeldLimit, Me};
+use crate::api::holder::{HeldKey, HeldLimit, Me, RotateMine, RotatedMine};
+use crate::api::keys::RotateKey;
+use crate::control::ControlError;
 use crate::control::caller::Caller;
-use crate::control::keys::{KeyService, KeyView};
-use crate::domain::product::Product;
+use crate::control::keys::{KeyService, KeyView, Rotation, Terms};
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::secret::Fingerprint;
 use crate::domain::time::{Clock, Reading, Timestamp};
 use crate::state::desk::Desk;
-use crate::state::holders::{HolderCall, Question, Wish};
+use crate::state::holders::{Answer, HolderCall, Question, Wish};
+use crate::state::keys::{CachedVersion, KeyEntry};
 use crate::state::limiter::NamedLimit;
 
 /// Answers holders for as long as it is polled.
@@ -35,33 +44,68 @@ pub(crate) async fn serve(keys: Arc<KeyService>, clock: Arc<dyn Clock>, desk: Ar
         if !call.is_awaited() {
             return;
         }
-        let answer = answer(&keys, clock.read(), &call.question).await;
-        call.answer(Ok(answer));
+        let answer = answer(&keys, &*clock, &call.question).await;
+        call.answer(answer);
     };
     calls.flatten().for_each_concurrent(AT_ONCE, answer).await;
 }
 
-async fn answer(keys: &KeyService, now: Reading, question: &Question) -> http::Response<Bytes> {
+async fn answer(keys: &KeyService, clock: &dyn Clock, question: &Question) -> Answer {
     let answer = match &question.wish {
-        Wish::Tell => tell(keys, now, question).await,
+        Wish::Tell => tell(keys, clock.read(), question).await,
+        Wish::Rotate { body, content_type } => {
+            let (body, content_type) = (body.clone(), content_type.clone());
+            rotate(keys, clock, question, body, content_type).await
+        }
     };
-    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let id = question.request_id.to_str().unwrap_or_default();
-        problem.write(&mut response, id);
-    }
-    let (mut head, body) = response.into_parts();
-    head.extensions.clear();
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(No::Refused(refusal)) => return Err(refusal),
+        Err(No::Problem(problem)) => {
+            let mut response = problem.clone().into_response();
+            problem.write(
+                &mut response,
+                question.request_id.to_str().unwrap_or_default(),
+            );
+            response
+        }
+    };
+    response.extensions_mut().clear();
+    let (head, body) = response.into_parts();
     // It is in memory already: there is nothing that could fail or be too large.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    http::Response::from_parts(head, body)
+    Ok(http::Response::from_parts(head, body))
+}
+
+/// Why a holder does not get what it asks.
+enum No {
+    /// The gate's to say: whether holders may do this at all.
+    Refused(Refusal),
+    /// Ours: what was asked cannot be, or cannot be now.
+    Problem(Problem),
+}
+
+impl From<Problem> for No {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<ControlError> for No {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::NotForHolder => Self::Refused(
+                Refusal::new(RefusalCode::PathNotAllowed)
+                    .because("only a key that permits it is rotated here, with its newest secret"),
+            ),
+            error => Self::Problem(error.into()),
+        }
+    }
 }
 
 /// `GET /.portcullis/me`.
-async fn tell(keys: &KeyService, now: Reading, question: &Question) -> Result<Response, Problem> {
-    let view = keys
-        .load(&Caller::system("holder"), question.entry.id)
-        .await?;
+async fn tell(keys: &KeyService, now: Reading, question: &Question) -> Result<Response, No> {
+    let view = keys.held(question.entry.id).await?;
     let enforced = question
         .entry
         .grants
@@ -69,17 +113,69 @@ async fn tell(keys: &KeyService, now: Reading, question: &Question) -> Result<Re
         .iter()
         .filter(|limit| limit.is_enforced());
     let me = Me {
-        key: held(&view, question, now.wall),
+        key: held(&view, &question.entry, shown(&question.version), now.wall),
         limits: enforced.map(|limit| left(limit, question, now)).collect(),
-        quotas: quotas(&keys.products().await?, &view),
+        quotas: quotas(keys, &question.entry).await,
     };
     Ok(Json(me).into_response())
 }
 
-fn held(view: &KeyView, question: &Question, now: Timestamp) -> HeldKey {
-    let told = api::keys::Key::new(&view.key, (&view.owner).into(), &[], now);
-    let version = &question.version;
+/// `POST /.portcullis/rotate`.
+async fn rotate(
+    keys: &KeyService,
+    clock: &dyn Clock,
+    question: &Question,
+    body: Bytes,
+    content_type: Option<HeaderValue>,
+) -> Result<Response, No> {
+    let mut request = Request::new(Body::from(body));
+    if let Some(content_type) = content_type {
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    let AskIfAny(Ask { body, .. }) = AskIfAny::<RotateMine>::from_request(request, &()).await?;
+    let id = question.entry.id;
+    let key = keys.held(id).await?.key;
+    let caller = Caller {
+        address: Some(question.address),
+        request_id: question.request_id.to_str().ok().map(str::to_owned),
+        ..Caller::holder(&key)
+    };
+    let wanted = wanted(&RotateKey {
+        grace: body.grace,
+        ..RotateKey::default()
+    });
+    let asked = Rotation {
+        by_holder_of: Some(question.version.number),
+        ..wanted
+    };
+    let terms = Terms {
+        if_match: None,
+        reason: body.reason,
+    };
+    let rotated = keys.rotate(&caller, id, &asked, terms).await?;
+    let current = rotated.view.key.current();
+    let version = current.map(|version| (version.number, version.fingerprint, None));
+    let version = version.unwrap_or(shown(&question.version));
+    let answer = RotatedMine {
+        key: held(&rotated.view, &question.entry, version, clock.now()),
+        secret: rotated.secret.map(|secret| secret.reveal().to_owned()),
+        previous: rotated.previous.as_ref().map(replaced),
+    };
+    Ok(Json(answer).into_response())
+}
+
+/// A version as its holder knows it: number, fingerprint, end.
+type Shown = (u16, Fingerprint, Option<Timestamp>);
+
+fn shown(version: &CachedVersion) -> Shown {
     let retires_at = (version.retires_at != Timestamp::NEVER).then_some(version.retires_at);
+    (version.number, version.fingerprint, retires_at)
+}
+
+fn held(view: &KeyView, entry: &KeyEntry, version: Shown, now: Timestamp) -> HeldKey {
+    let told = api::keys::Key::new(&view.key, (&view.owner).into(), &[], view.schedule, now);
+    let (number, fingerprint, retires_at) = version;
+    let scopes = entry.grants.scopes.iter();
     HeldKey {
         id: told.id,
         name: told.name,
@@ -87,20 +183,14 @@ fn held(view: &KeyView, question: &Question, now: Timestamp) -> HeldKey {
         owner: told.owner,
         env: told.env,
         products: told.products,
-        scopes: question
-            .entry
-            .grants
-            .scopes
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        scopes: scopes.map(ToString::to_string).collect(),
         allowed_methods: told.allowed_methods,
         allowed_paths: told.allowed_paths,
         allowed_ips: told.allowed_ips,
         concurrency: told.concurrency,
         self_rotation: told.self_rotation,
-        version: version.number,
-        fingerprint: version.fingerprint.to_string(),
+        version: number,
+        fingerprint: fingerprint.to_string(),
         retires_at: retires_at.map(Into::into),
         expires_at: told.expires_at,
     }
@@ -120,17 +210,15 @@ fn left(named: &NamedLimit, question: &Question, now: Reading) -> HeldLimit {
     }
 }
 
-fn quotas(products: &[Product], view: &KeyView) -> Vec<api::keys::Quota> {
-    let settings = &view.key.settings;
-    let granted = settings
-        .products
-        .iter()
-        .filter_map(|name| products.iter().find(|product| product.name == *name));
-    let quotas = settings
-        .quotas
-        .iter()
-        .chain(granted.flat_map(|product| &product.quotas));
-    quotas.map(Into::into).collect()
+/// Where the key's quotas stand, its products' included.
+async fn quotas(keys: &KeyService, entry: &KeyEntry) -> Vec<api::keys::Quota> {
+    let quotas = keys.quotas(entry).await.into_iter();
+    let told = quotas.map(|(quota, used, renews_at)| api::keys::Quota {
+        used,
+        renews_at: renews_at.map(Into::into),
+        ..(&quota).into()
+    });
+    told.collect()
 }
 
 /// How many are answered at once.

@@ -9,6 +9,7 @@
 //! on this gate before it is answered.
 
 mod ask;
+mod audit;
 mod auth;
 mod cursor;
 mod etag;
@@ -16,9 +17,12 @@ pub mod gate;
 pub(crate) mod holder;
 mod keys;
 mod live;
+mod policies;
 mod problem;
 mod products;
+mod rotation;
 mod router;
+mod selector;
 mod shell;
 mod status;
 mod throttle;

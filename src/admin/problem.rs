@@ -160,6 +160,16 @@ impl Problem {
         (self.code.as_str(), self.detail.into_owned(), self.errors)
     }
 
+    /// The stable name.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code.as_str()
+    }
+
+    /// Whether it was said no, and not that something broke.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.code.status().is_client_error()
+    }
+
     /// Writes the problem into the empty response it came as.
     pub(crate) fn write(self, response: &mut Response, request_id: &str) {
         if let Some(cause) = &self.cause {
@@ -217,6 +227,10 @@ impl From<ControlError> for Problem {
             ControlError::Bound => Self::new(
                 Code::Forbidden,
                 "a token that is bound to one owner may not do this",
+            ),
+            ControlError::NotForHolder => Self::new(
+                Code::Forbidden,
+                "the holder of this version may not do this to the key",
             ),
             ControlError::Invalid(faults) => Self::faults(Code::Invalid, faults),
             ControlError::Lifecycle(LifecycleError::NoSuchVersion) => Self::not_found(),

@@ -14,10 +14,13 @@ use crate::admin::gate::Gate;
 use crate::admin::live::Live;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
-use crate::admin::{keys, live, products, shell, status, tokens, users};
+use crate::admin::{audit, keys, live, policies, products, rotation, shell, status, tokens, users};
+use crate::control::audit::AuditService;
 use crate::control::keys::KeyService;
 use crate::control::owners::OwnerService;
+use crate::control::policies::PolicyService;
 use crate::control::products::ProductService;
+use crate::control::rotation::RotationService;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::domain::time::Clock;
@@ -34,8 +37,14 @@ pub struct Services {
     pub products: ProductService,
     /// Who may call.
     pub tokens: TokenService,
+    /// Automatic rotation.
+    pub rotation: RotationService,
+    /// What is asked of keys.
+    pub policies: PolicyService,
     /// What keys were used for.
     pub usage: UsageService,
+    /// What was done, and by whom.
+    pub audit: AuditService,
     /// The gate itself.
     pub gate: Arc<dyn Gate>,
     /// Requests as they finish.
@@ -97,6 +106,9 @@ pub fn calls() -> Vec<Call> {
         call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call)),
         call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call)),
         call(Method::POST,   "/admin/keys/import",           OPERATOR, post(keys::import::call)),
+        call(Method::GET,    "/admin/keys/rotation",     GATE_VIEWER,  get(rotation::list::call)),
+        call(Method::POST,   "/admin/keys/rotation/enable",  GATE_ADMIN, post(rotation::enable::call)),
+        call(Method::POST,   "/admin/keys/rotation/disable", GATE_ADMIN, post(rotation::disable::call)),
         call(Method::GET,    "/admin/keys/{key_id}",         VIEWER,   get(keys::get::call)),
         call(Method::PATCH,  "/admin/keys/{key_id}",         OPERATOR, patch(keys::update::call)),
         call(Method::DELETE, "/admin/keys/{key_id}",         OPERATOR, delete(keys::revoke::call)),
@@ -122,6 +134,14 @@ pub fn calls() -> Vec<Call> {
         call(Method::GET,    "/admin/products/{product}",    VIEWER,   get(products::get::call)),
         call(Method::PATCH,  "/admin/products/{product}", GATE_ADMIN,  patch(products::update::call)),
         call(Method::DELETE, "/admin/products/{product}", GATE_ADMIN,  delete(products::remove::call)),
+        call(Method::POST,   "/admin/policies",           GATE_ADMIN,  post(policies::create::call)),
+        call(Method::GET,    "/admin/policies",           GATE_VIEWER, get(policies::list::call)),
+        call(Method::POST,   "/admin/policies/preview",   GATE_VIEWER, post(policies::preview::call)),
+        call(Method::GET,    "/admin/policies/{policy_id}",    GATE_VIEWER, get(policies::get::call)),
+        call(Method::PATCH,  "/admin/policies/{policy_id}",    GATE_ADMIN,  patch(policies::update::call)),
+        call(Method::DELETE, "/admin/policies/{policy_id}",    GATE_ADMIN,  delete(policies::delete::call)),
+        call(Method::GET,    "/admin/audit-logs",            VIEWER,   get(audit::list::call)),
+        call(Method::GET,    "/admin/audit-logs/verify", GATE_VIEWER,  get(audit::verify::call)),
         call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
         call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
         call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),

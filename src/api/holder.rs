@@ -1,11 +1,11 @@
-//! What the holder of a key may know of it, at `/.portcullis/me`: less than the admin API shows.
+//! What the holder of a key may know of it, at `/.portcullis/me` and `/.portcullis/rotate`: less than the admin API shows.
 //!
 //! Left out is what operators keep for themselves: who made the key, its risk, labels and metadata, its
 //! other versions, and limits that are only being tried out.
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::keys::Quota;
+use crate::api::keys::{Previous, Quota};
 use crate::api::owners::KeyOwner;
 use crate::api::{Text, Time};
 use crate::domain::id::KeyId;
@@ -19,6 +19,35 @@ pub struct Me {
     pub limits: Vec<HeldLimit>,
     /// Its quotas and its products'.
     pub quotas: Vec<Quota>,
+}
+
+/// The optional body of `POST /.portcullis/rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateMine {
+    /// How long the secrets before still work: `0s` to `72h`, default `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<String>,
+    /// Why, for the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer to `POST /.portcullis/rotate`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct RotatedMine {
+    /// The key, with the new version.
+    pub key: HeldKey,
+    /// Its new secret, this once.
+    pub secret: Option<String>,
+    /// The version it replaced.
+    pub previous: Option<Previous>,
+}
+
+impl std::fmt::Debug for RotatedMine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RotatedMine({}, …)", self.key.id)
+    }
 }
 
 /// A key, as its holder sees it.
@@ -48,7 +77,7 @@ pub struct HeldKey {
     pub concurrency: Option<u32>,
     /// Whether its holder may rotate it.
     pub self_rotation: bool,
-    /// The version that was shown.
+    /// The version that was shown; after a rotation, the new one.
     pub version: u16,
     /// What of that version's secret may be shown.
     pub fingerprint: String,

@@ -9,13 +9,16 @@
 //! misspelt `expires_at` that is ignored is a key that never ends. What a field may hold is judged in
 //! `admin`, where every fault can be named at once with its pointer.
 
+pub mod audit;
 pub mod holder;
 pub mod keys;
 pub mod live;
 pub mod owners;
 pub mod page;
+pub mod policies;
 pub mod problem;
 pub mod products;
+pub mod rotation;
 pub mod status;
 mod text;
 pub mod tokens;

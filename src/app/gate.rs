@@ -8,6 +8,8 @@ use crate::admin::gate::{
 };
 use crate::app::rehearsal::rehearse;
 use crate::control::flush::Flush;
+use crate::control::jobs::Jobs;
+use crate::control::quotas::Quotas;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
 use crate::domain::key::Key;
@@ -24,7 +26,9 @@ pub(crate) struct Description {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) applied: AppliedRevision,
     pub(crate) flush: Arc<Flush>,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) writer: Arc<Writer>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -56,7 +60,10 @@ impl Gate for Description {
                 queued: self.flush.waiting(),
                 ..UsageStatus::default()
             },
-            limits: LimitsStatus::default(),
+            limits: LimitsStatus {
+                leases: self.quotas.leases(),
+                away: self.quotas.is_away(),
+            },
             nodes: Vec::new(),
             quarantined: contact.quarantined,
             config: ConfigStatus {
@@ -246,7 +253,19 @@ impl Description {
         let events = self.writer.told().counts();
         let events = events.map(|(kind, count)| (vec![("kind", kind.as_str())], count as f64));
         out.add(metrics::EVENTS, events);
+        out.one(metrics::WALKS, self.jobs.walks() as f64);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
+        out.one(metrics::QUOTA_LEASES, self.quotas.leases() as f64);
+        out.one(metrics::QUOTA_DRAWS, self.quotas.draws() as f64);
+        let reached: Vec<_> = self
+            .quotas
+            .reached()
+            .map(|(percent, count)| (percent.to_string(), count))
+            .collect();
+        let reached = reached
+            .iter()
+            .map(|(percent, count)| (vec![("percent", percent.as_str())], *count as f64));
+        out.add(metrics::QUOTA_REACHED, reached.collect::<Vec<_>>());
         out.one(
             metrics::READY,
             f64::from(u8::from(self.plane.readiness.is_ready())),

@@ -1,9 +1,12 @@
 //! The only place that knows everyone: from a configuration to a running gate, and back to nothing.
 
+mod admin_server;
+mod audit;
 mod clock;
 mod echo;
 mod error;
 mod gate;
+mod quotas;
 mod rehearsal;
 mod signals;
 mod start;

@@ -11,15 +11,24 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::app::admin_server;
+use crate::app::audit::AuditKeeping;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
+use crate::app::quotas;
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, RedisChoice, StoreChoice};
+use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
+use crate::control::audit::{AuditService, Checkpoints};
 use crate::control::flush::Flush;
-use crate::control::keys::{KeyService, Rules};
+use crate::control::jobs::{Alone, Jobs};
+use crate::control::keys::{KeyService, Rules, confirm_all};
 use crate::control::owners::OwnerService;
+use crate::control::policies::PolicyService;
 use crate::control::products::ProductService;
+use crate::control::quotas::Quotas;
+use crate::control::rotation::RotationService;
 use crate::control::rules::RuleBook;
+use crate::control::sinks::Sinks;
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -34,6 +43,7 @@ use crate::state::failures::Failures;
 use crate::state::grants::GrantBook;
 use crate::state::keys::KeyCache;
 use crate::state::limiter::LimitBook;
+use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
@@ -41,6 +51,7 @@ use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::local::DataDir;
+use crate::store::node_key::NodeKey;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
@@ -59,6 +70,8 @@ pub struct Running {
     log: Option<JoinHandle<()>>,
     tasks: Tasks,
     flush: Arc<Flush>,
+    quotas: Arc<Quotas>,
+    audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     drain: Duration,
@@ -87,6 +100,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .node_name(config.node.as_deref())
         .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
+    let node_key = Arc::new(NodeKey::open(&data_dir).map_err(StartError::DataDir)?);
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
@@ -129,7 +143,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     getrandom::fill(&mut boot).map_err(StartError::Random)?;
     let (log_writer, log) = access_log(&config.access_log)?;
     let recorder = UsageRecorder::new(cores);
-    let desk = Arc::<Desk>::default();
+    let boot = u64::from_le_bytes(boot);
+    let (desk, quota_link) = (Arc::<Desk>::default(), Arc::<QuotaLink>::default());
     let plane = Arc::new(Plane {
         clock: Arc::clone(&clock),
         keys: Arc::clone(&cache),
@@ -142,6 +157,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         desk: Arc::clone(&desk),
         own_limits: OwnLimits::new(&limits),
         readiness: Arc::clone(&readiness),
+        quota_link: Arc::clone(&quota_link),
+        lease_wait: quotas::lease_wait(&config),
         log: log_writer,
         bounds: config.bounds.clone(),
         deadlines: config.deadlines.clone(),
@@ -150,7 +167,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         node: Arc::clone(&node),
         upstream_tls: proxy::upstream_config()?,
         connections: Connections::new(&config.bounds),
-        boot: u64::from_le_bytes(boot),
+        boot,
         routes: Arc::clone(&routes),
     });
 
@@ -164,6 +181,14 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         recorder,
         names,
         Arc::clone(&node),
+    ));
+    let quotas = Arc::new(Quotas::new(
+        Arc::clone(&store),
+        Arc::clone(&desk),
+        quota_link,
+        Arc::clone(&clock),
+        Arc::clone(&node),
+        boot,
     ));
     let applied = sync.applied();
     let tasks = Tasks::new();
@@ -193,25 +218,44 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             .collect(),
         require_reason: config.audit.require_reason.clone(),
     };
+    let jobs = Arc::new(Jobs::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&writer),
+        rules.clone(),
+        Sinks::configured(&config.sinks),
+        Arc::new(Alone),
+    ));
     let description = Description {
         plane: Arc::clone(&plane),
         store: Arc::clone(&store),
         applied,
         flush: Arc::clone(&flush),
+        quotas: Arc::clone(&quotas),
         writer: Arc::clone(&writer),
+        jobs: Arc::clone(&jobs),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
     };
-    let keys = Arc::new(KeyService::new(
+    let keys = KeyService::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         rules,
-    ));
-    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), desk);
+    );
+    let keys = Arc::new(keys.reading(Arc::clone(&cache)));
+    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
+    tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
     let services = admin::Services {
+        rotation: RotationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        policies: PolicyService::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            config.products.clone(),
+        ),
         keys,
         owners: OwnerService::new(
             Arc::clone(&store),
@@ -232,6 +276,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         ),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
+        audit: AuditService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -241,8 +286,20 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             open_metrics: config.admin.open_metrics,
         },
     };
-    spawn_admin(&tasks, admin_socket, services).map_err(listen)?;
+    spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
+    quotas::spawn(&tasks, &quotas);
+    tasks.spawn("jobs", async move { jobs.run().await });
+    let audit = Arc::new(AuditKeeping {
+        writer: Arc::clone(&writer),
+        checkpoints: Checkpoints::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            node_key,
+            Arc::clone(&node),
+        ),
+    });
+    audit.spawn(&tasks);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -263,6 +320,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         log,
         tasks,
         flush,
+        quotas,
+        audit,
         store,
         clock,
         drain: config.drain,
@@ -295,7 +354,15 @@ impl Running {
             let error = chain(&error);
             tracing::error!(error, "the last usage counts could not be stored");
         }
+        if let Err(error) = self.quotas.release().await {
+            let error = chain(&error);
+            tracing::error!(
+                error,
+                "what quotas hold could not be given back, it counts as spent"
+            );
+        }
         self.tasks.stop().await;
+        self.audit.last().await;
         self.store.close().await;
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;
@@ -471,18 +538,16 @@ fn spawn_admin(
     tasks: &Tasks,
     socket: StdListener,
     services: admin::Services,
+    limits: &Deadlines,
 ) -> std::io::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let mut stopping = tasks.stopping();
-    let service = admin::router(services).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(socket, service).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    tasks.spawn("admin", async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the admin API serves no more");
-        }
-    });
+    let server = admin_server::serve(
+        socket,
+        admin::router(services),
+        limits.clone(),
+        tasks.stopping(),
+    );
+    tasks.spawn_ending("admin", server);
     Ok(())
 }
 

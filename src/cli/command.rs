@@ -6,7 +6,8 @@ use super::client::{Client, Connection};
 use super::failure::Failure;
 use super::output::Output;
 use super::{
-    check, completions, keys, owners, products, quickstart, schema, serve, tail, tokens, usage,
+    check, completions, keys, owners, policies, products, quickstart, rotation, schema, serve,
+    tail, tokens, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -34,6 +35,10 @@ enum Command {
     },
     /// Make, list, show, rotate, test, suspend, resume and revoke keys
     Keys(Group<keys::KeysCommand>),
+    /// Have keys rotate by themselves, or no more
+    Rotation(Group<rotation::RotationCommand>),
+    /// Make, list, try out and take away policies
+    Policies(Group<policies::PoliciesCommand>),
     /// Make, list and show owners of keys, and see them off
     Owners(Group<owners::OwnersCommand>),
     /// Make, list, show, change and delete products
@@ -92,6 +97,8 @@ impl CommandLine {
                 ConfigCommand::Schema => schema::run(output),
             },
             Command::Keys(keys) => call(&keys.connection, keys.command, output),
+            Command::Rotation(rotation) => call(&rotation.connection, rotation.command, output),
+            Command::Policies(policies) => call(&policies.connection, policies.command, output),
             Command::Owners(owners) => call(&owners.connection, owners.command, output),
             Command::Products(products) => call(&products.connection, products.command, output),
             Command::Tokens(tokens) => call(&tokens.connection, tokens.command, output),
@@ -151,6 +158,17 @@ mod tests {
             "portcullis keys suspend key_0000000000",
             "portcullis keys resume key_0000000000 --reason back",
             "portcullis keys revoke key_0000000000 --reason left --wait --yes",
+            "portcullis rotation enable --interval-days 90",
+            "portcullis rotation enable --newest-only --grace 24h --label team=billing",
+            "portcullis rotation disable --risk high",
+            "portcullis rotation show --json",
+            "portcullis policies list --all",
+            "portcullis policies create --name unused --revoke-unused-after 180d --revoke-warning 14d",
+            "portcullis policies create --name p --require-expiry --max-age 365d --owner-type team --allow-scope a:b \
+             --product starter",
+            "portcullis policies preview",
+            "portcullis policies preview --name p --stale-after 30d --instead-of pol_0000000000",
+            "portcullis policies delete pol_0000000000",
             "portcullis keys revoke key_0000000000 --version 1",
             "portcullis keys rotate key_0000000000",
             "portcullis keys rotate key_0000000000 --grace 72h --reason regular --yes --json",

@@ -28,6 +28,7 @@ static BOUNDS_TABLE: Table = Table {
         &CONNECTIONS_PER_ADDRESS_MAX,
         &REQUESTS_PER_CONNECTION_MAX,
         &STREAMS_MAX,
+        &BODY_RATE_MIN,
         &FAILURES_PER_MINUTE,
     ],
 };
@@ -81,6 +82,13 @@ static STREAMS_MAX: Field<u32> = Field {
     says: "The most streams at once on one HTTP/2 connection.",
 };
 
+static BODY_RATE_MIN: Field<u64> = Field {
+    name: "body_rate_min",
+    kind: Kind::size(0, MIB),
+    absent: Absent::Default("1KiB"),
+    says: "The least a body must bring a second, of the time its client is waited for, once that is 5 s; a slower one is 408. It is not asked for once the answer has begun; `0B` turns it off.",
+};
+
 static FAILURES_PER_MINUTE: Field<u32> = Field {
     name: "failures_per_minute",
     kind: Kind::count(1, 1_000_000),
@@ -100,7 +108,7 @@ static DEADLINES_TABLE: Table = Table {
     name: "deadlines",
     says: "How long a client may take. Upstreams have `timeouts`, by route.",
     exactly_one: false,
-    fields: &[&HANDSHAKE, &HEAD, &BODY_IDLE, &IDLE, &WRITE_STALL],
+    fields: &[&HANDSHAKE, &PREFACE, &HEAD, &BODY_IDLE, &IDLE, &WRITE_STALL],
 };
 
 static HANDSHAKE: Field<Duration> = Field {
@@ -108,6 +116,13 @@ static HANDSHAKE: Field<Duration> = Field {
     kind: Kind::duration(100, 10 * MINUTE),
     absent: Absent::Default("10s"),
     says: "For the TLS handshake.",
+};
+
+static PREFACE: Field<Duration> = Field {
+    name: "preface",
+    kind: Kind::duration(100, 10 * MINUTE),
+    absent: Absent::Default("5s"),
+    says: "For what an HTTP/2 connection begins with: preface and settings.",
 };
 
 static HEAD: Field<Duration> = Field {
@@ -135,7 +150,7 @@ static WRITE_STALL: Field<Duration> = Field {
     name: "write_stall",
     kind: Kind::duration(100, HOUR),
     absent: Absent::Default("30s"),
-    says: "For taking more of a response.",
+    says: "For taking more of a response, by a connection or an HTTP/2 stream.",
 };
 
 pub(super) fn read_bounds(root: &Section, walk: &mut Walk) -> Bounds {
@@ -148,6 +163,7 @@ pub(super) fn read_bounds(root: &Section, walk: &mut Walk) -> Bounds {
         connections_per_address_max: section.get(walk, &CONNECTIONS_PER_ADDRESS_MAX),
         requests_per_connection_max: section.get(walk, &REQUESTS_PER_CONNECTION_MAX),
         streams_max: section.get(walk, &STREAMS_MAX),
+        body_rate_min: section.get(walk, &BODY_RATE_MIN),
         failures_per_minute: section.get(walk, &FAILURES_PER_MINUTE),
     };
     if bounds.target_max > bounds.head_max {
@@ -164,6 +180,7 @@ pub(super) fn read_deadlines(root: &Section, walk: &mut Walk) -> Deadlines {
     let section = root.section(walk, &DEADLINES);
     Deadlines {
         handshake: section.get(walk, &HANDSHAKE),
+        preface: section.get(walk, &PREFACE),
         head: section.get(walk, &HEAD),
         body_idle: section.get(walk, &BODY_IDLE),
         idle: section.get(walk, &IDLE),

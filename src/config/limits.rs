@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use crate::domain::limit::{Enforce, LimitMode, Period, Quota, RATE_MAX, Rate, RateLimit};
+use crate::domain::limit::{
+    Enforce, LimitMode, Period, QUOTA_MAX, Quota, RATE_MAX, Rate, RateLimit,
+};
 
 use super::section::Section;
 use super::table::{Absent, Field, Kind, Many, Nested, Table};
@@ -76,12 +78,12 @@ pub(super) static QUOTAS: Nested = Nested {
     many: Many::List,
     table: &QUOTA,
     absent: Absent::Means("none"),
-    says: "Allowances per calendar period. Read and checked, but not enforced by this version.",
+    says: "Allowances per calendar period.",
 };
 
 static QUOTA: Table = Table {
     name: "quota",
-    says: "An allowance per calendar period, in UTC. Not enforced by this version.",
+    says: "An allowance per calendar period, in UTC.",
     exactly_one: false,
     fields: &[&LIMIT, &PER, &ON_DAY, &HARD],
 };
@@ -91,7 +93,7 @@ static LIMIT: Field<u64> = Field {
     kind: Kind::Number {
         unit: Unit::Count,
         min: 1,
-        max: 1_000_000_000_000_000,
+        max: QUOTA_MAX,
         make: |number| number,
     },
     absent: Absent::Fault,
@@ -151,18 +153,11 @@ pub(super) fn read_rates<'n>(
 
 /// The quotas of a product.
 pub(super) fn read_quotas(section: &Section, walk: &mut Walk) -> Vec<Quota> {
-    let quotas: Vec<Quota> = section
+    section
         .sections(walk, &QUOTAS)
         .iter()
         .filter_map(|section| quota(section, walk))
-        .collect();
-    if !quotas.is_empty() {
-        walk.warnings.push(format!(
-            "{}: quotas are not enforced by this version",
-            section.path_of(QUOTAS.name)
-        ));
-    }
-    quotas
+        .collect()
 }
 
 fn quota(section: &Section, walk: &mut Walk) -> Option<Quota> {

@@ -26,6 +26,7 @@ mod resolve;
 mod routes;
 mod schema;
 mod section;
+mod sinks;
 mod store;
 mod table;
 mod tree;
@@ -51,6 +52,7 @@ pub use fault::{Fault, Faults, Place};
 pub use load::{endpoint, load, load_text};
 pub use reference::reference_markdown;
 pub use schema::schema;
+pub use sinks::{FileFormat, FileSink, NamePart, Sink, SinkKind};
 
 /// Everything that was decided before the gate starts.
 #[derive(Debug, Clone)]
@@ -91,6 +93,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Bundles of permissions and limits.
     pub products: Vec<Product>,
+    /// Where the secrets of keys that rotate by themselves go.
+    pub sinks: Vec<Sink>,
     /// The key that readable secrets are sealed with, where one is given.
     pub seal: Option<Seal>,
     /// SHA-256 of the file, hex: which configuration this is.
@@ -225,6 +229,8 @@ pub struct Bounds {
     pub requests_per_connection_max: u32,
     /// Streams at once on one HTTP/2 connection.
     pub streams_max: u32,
+    /// Bytes a second that a body must bring at least; 0 for no such rule.
+    pub body_rate_min: u64,
     /// Wrong credentials a minute from one address (v6: one /64), before it is answered 429.
     pub failures_per_minute: u32,
 }
@@ -234,6 +240,8 @@ pub struct Bounds {
 pub struct Deadlines {
     /// For the TLS handshake.
     pub handshake: Duration,
+    /// For HTTP/2's preface and settings.
+    pub preface: Duration,
     /// For a whole head, from its first byte.
     pub head: Duration,
     /// Between the bytes of a body.

@@ -13,8 +13,8 @@ use super::table::{Absent, Field, Kind, List, Many, Nested, Table};
 use super::units::{HOUR, Unit};
 use super::walk::Walk;
 use super::{
-    AccessLog, Config, admin, audit, bounds, fleet, keys, listeners, products, routes, store,
-    upstreams,
+    AccessLog, Config, admin, audit, bounds, fleet, keys, listeners, products, routes, sinks,
+    store, upstreams,
 };
 
 /// The whole file.
@@ -29,6 +29,7 @@ pub(super) static CONFIGURATION: Table = Table {
         &upstreams::UPSTREAMS,
         &routes::ROUTES,
         &products::PRODUCTS,
+        &sinks::SINKS,
         &keys::KEYS,
         &audit::AUDIT,
         &ACCESS_LOG,
@@ -207,6 +208,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         upstreams: pools.upstreams,
         routes,
         products: products::read(root, walk),
+        sinks: sinks::read(root, walk),
         seal: keys::read_seal(root, walk),
         keys,
         digest: String::new(),

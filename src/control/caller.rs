@@ -60,6 +60,22 @@ impl Caller {
         }
     }
 
+    /// Whoever holds a secret of `key`.
+    #[must_use]
+    pub fn holder(key: &Key) -> Self {
+        Self {
+            actor: Actor {
+                kind: "key".to_owned(),
+                id: key.id.to_string(),
+                name: key.settings.name.clone(),
+            },
+            role: Role::Operator,
+            bound_to: Some(key.owner),
+            address: None,
+            request_id: None,
+        }
+    }
+
     /// Whoever holds the token that stands in the configuration.
     #[must_use]
     pub fn configured() -> Self {

@@ -13,6 +13,9 @@ pub enum ControlError {
     /// The caller is bound to one owner, and this is not that owner's to do.
     #[error("caller is bound to one owner")]
     Bound,
+    /// The holder of a key may not do this to it, or not with this version of it.
+    #[error("not for the holder of this version")]
+    NotForHolder,
     /// Some of what was asked for cannot be: each fault with its place.
     #[error("{} fields are wrong", .0.len())]
     Invalid(Vec<FieldFault>),
@@ -97,7 +100,7 @@ impl ControlError {
     pub const fn refusal(&self) -> Option<&'static str> {
         Some(match self {
             Self::NotFound | Self::Lifecycle(LifecycleError::NoSuchVersion) => "not_found",
-            Self::Bound | Self::NotAdmin => "forbidden",
+            Self::Bound | Self::NotForHolder | Self::NotAdmin => "forbidden",
             Self::Invalid(_) | Self::OtherRequest => "invalid",
             Self::Lifecycle(LifecycleError::Revoked) => "key_revoked",
             Self::Lifecycle(LifecycleError::Protected) => "protected",

@@ -52,18 +52,7 @@ impl OwnerService {
         id: OwnerId,
         why: Option<String>,
     ) -> Result<Done<SwitchedOff>, ControlError> {
-        let entry = || self.attempt(caller, Action::OwnerDisable, id, &why);
-        let done = self.switch_off_once(caller, id, &why).await;
-        self.writer.note_if_refused(entry, done).await
-    }
-
-    async fn switch_off_once(
-        &self,
-        caller: &Caller,
-        id: OwnerId,
-        why: &Option<String>,
-    ) -> Result<Done<SwitchedOff>, ControlError> {
-        let why = reason(why.clone())?;
+        let why = reason(why)?;
         if why.is_none() && self.asks_reason {
             let detail = "this gate asks for a reason";
             return Err(ControlError::field("/reason", "missing", detail));
@@ -180,7 +169,8 @@ impl OwnerService {
     }
 
     /// Erases what is known of an owner as a person: a pseudonym takes the place of its name. The id
-    /// stays, so that the history of its keys is still one history. It is disabled, and its tokens end.
+    /// stays, so that the history of its keys is still one history, and its audit entries are emptied of
+    /// what was personal in them. It is disabled, and its tokens end.
     ///
     /// # Errors
     /// [`ControlError::OwnerHasKeys`] while it has a key that is not revoked; [`ControlError::NotFound`];
@@ -191,18 +181,7 @@ impl OwnerService {
         id: OwnerId,
         why: Option<String>,
     ) -> Result<Owner, ControlError> {
-        let entry = || self.attempt(caller, Action::OwnerErasure, id, &why);
-        let done = self.erase_once(caller, id, &why).await;
-        self.writer.note_if_refused(entry, done).await
-    }
-
-    async fn erase_once(
-        &self,
-        caller: &Caller,
-        id: OwnerId,
-        why: &Option<String>,
-    ) -> Result<Owner, ControlError> {
-        let why = reason(why.clone())?;
+        let why = reason(why)?;
         let erase = || {
             async {
                 let now = self.clock.now();
@@ -226,7 +205,7 @@ impl OwnerService {
                 let mut entry = caller.did(Action::OwnerErasure, now)?.about_owner(&after);
                 entry.reason.clone_from(&why);
                 let mut draft = Draft {
-                    writes: vec![Write::Owner(after.clone())],
+                    writes: vec![Write::Owner(after.clone()), Write::Erasure(id)],
                     audit: vec![entry],
                     value: after,
                 };
@@ -245,21 +224,6 @@ impl OwnerService {
             .boxed()
         };
         Ok(self.writer.commit(erase).await?.value)
-    }
-
-    /// What the audit log says where it is refused.
-    fn attempt(
-        &self,
-        caller: &Caller,
-        action: Action,
-        id: OwnerId,
-        why: &Option<String>,
-    ) -> Result<AuditEntry, ControlError> {
-        let mut entry = caller.did(action, self.clock.now())?;
-        entry.owner = Some(id);
-        // A reason that is itself what is wrong is not repeated.
-        entry.reason = reason(why.clone()).unwrap_or_default();
-        Ok(entry)
     }
 
     /// Keys of an owner that are not revoked, as many as one change takes, and whether there are more.

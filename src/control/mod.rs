@@ -8,19 +8,26 @@
 //! made opens the gate before its maker has read the answer.
 //!
 //! **Tasks** keep what is in memory and what is stored in step: [`sync`] follows the store's feed into the
-//! cache; [`flush`] carries counts to the store, every second and once more at the end.
+//! cache; [`flush`] carries counts to the store, every second and once more at the end; [`jobs`] does what
+//! is due as time goes by: rotates, warns, ends and forgets.
 //!
 //! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
 //! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
 
+pub mod audit;
 pub mod caller;
 mod error;
 pub(crate) mod flush;
+pub mod jobs;
 pub mod keys;
 mod leaving;
 pub mod owners;
+pub mod policies;
 pub mod products;
+pub(crate) mod quotas;
+pub mod rotation;
 pub mod rules;
+pub mod sinks;
 pub(crate) mod sync;
 pub mod tokens;
 pub mod told;

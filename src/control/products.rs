@@ -182,9 +182,7 @@ impl ProductService {
             }
             .boxed()
         };
-        let made = self.writer.commit(make).await.map(|done| done.value);
-        let entry = || caller.did(Action::ProductCreation, self.clock.now());
-        self.writer.note_if_refused(entry, made).await
+        Ok(self.writer.commit(make).await?.value)
     }
 
     /// Changes a product, and with it what the keys that name it may do.
@@ -228,9 +226,7 @@ impl ProductService {
             }
             .boxed()
         };
-        let made = self.writer.commit(change).await.map(|done| done.value);
-        let entry = || caller.did(Action::ProductUpdate, self.clock.now());
-        self.writer.note_if_refused(entry, made).await
+        Ok(self.writer.commit(change).await?.value)
     }
 
     /// Takes a product away that no living key names.
@@ -271,9 +267,7 @@ impl ProductService {
             }
             .boxed()
         };
-        let gone = self.writer.commit(remove).await.map(|done| done.value);
-        let entry = || caller.did(Action::ProductDeletion, self.clock.now());
-        self.writer.note_if_refused(entry, gone).await
+        Ok(self.writer.commit(remove).await?.value)
     }
 
     fn is_configured(&self, name: &str) -> bool {

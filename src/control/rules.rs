@@ -76,8 +76,12 @@ impl RuleBook {
 const fn is_rule(write: &Write) -> bool {
     match write {
         Write::Product(_) | Write::Policy(_) | Write::RotationRule(_) | Write::Gone(_) => true,
-        Write::Key(_) | Write::Owner(_) | Write::Token(_) | Write::Receipt(_) | Write::Event(_) => {
-            false
-        }
+        Write::Key(_)
+        | Write::Owner(_)
+        | Write::Token(_)
+        | Write::Receipt(_)
+        | Write::Checkpoint(_)
+        | Write::Erasure(_)
+        | Write::Event(_) => false,
     }
 }

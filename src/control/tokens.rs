@@ -262,9 +262,7 @@ impl TokenService {
             }
             .boxed()
         };
-        let changed = self.writer.commit(change).await.map(|done| done.value);
-        let entry = || caller.did(Action::TokenUpdate, self.clock.now());
-        self.writer.note_if_refused(entry, changed).await
+        Ok(self.writer.commit(change).await?.value)
     }
 
     /// Ends a token for ever. Revoking a revoked one changes nothing.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::control::ControlError;
+use crate::control::audit::Refusals;
 use crate::control::told::Told;
-use crate::domain::audit::{AuditEntry, Outcome};
+use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
@@ -57,12 +59,22 @@ pub struct Done<T> {
     pub value: T,
 }
 
+/// What came of trying a change once.
+enum Step<T> {
+    Landed(Done<T>),
+    /// Another gate came first.
+    Lost {
+        expect: Revision,
+    },
+}
+
 /// Commits the changes of this gate, one after the other.
 pub struct Writer {
     store: Arc<dyn Store>,
     applied: Arc<dyn Applied>,
     turn: tokio::sync::Mutex<()>,
     told: Told,
+    refusals: Refusals,
 }
 
 impl Writer {
@@ -74,24 +86,8 @@ impl Writer {
             applied,
             turn: tokio::sync::Mutex::new(()),
             told: Told::default(),
+            refusals: Refusals::default(),
         }
-    }
-
-    /// The result, after its refusal was written down as `entry` has it. A fault of ours is nobody's
-    /// refused attempt.
-    pub(in crate::control) async fn note_if_refused<T>(
-        &self,
-        entry: impl FnOnce() -> Result<AuditEntry, ControlError>,
-        result: Result<T, ControlError>,
-    ) -> Result<T, ControlError> {
-        if let Err(error) = &result
-            && let Some(code) = error.refusal()
-            && let Ok(mut entry) = entry()
-        {
-            entry.outcome = Outcome::Refused(code.to_owned());
-            self.note_refusal(entry).await;
-        }
-        result
     }
 
     /// Commits what `draft` says, and returns when this gate acts on it.
@@ -101,7 +97,9 @@ impl Writer {
     ///
     /// # Errors
     /// What `draft` returns; [`ControlError::Contended`] after eight lost races; what the store returns;
-    /// [`ControlError::NotApplied`] if this gate's cache does not follow.
+    /// [`ControlError::NotApplied`] if this gate's cache does not follow. A change and its audit entries are
+    /// one, so what is not durable within two seconds is taken back, and is [`ControlError::StoreAway`];
+    /// unless the disk is at it that very moment, and then nobody knows until it has answered.
     pub async fn commit<'a, T: Send>(
         &self,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
@@ -122,40 +120,45 @@ impl Writer {
         &self.told
     }
 
-    /// Writes down that something was refused to someone who is known. They are refused all the same
-    /// where that cannot be written; the log says so then.
-    pub async fn note_refusal(&self, entry: AuditEntry) {
-        let error = match tokio::time::timeout(NOTED_WITHIN, self.note(entry)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it took too long".to_owned(),
-        };
-        tracing::warn!(
-            error,
-            "a refused attempt could not be written to the audit log"
-        );
+    /// Writes down that something was refused. It is in the audit log with the next
+    /// [`Self::flush_refusals`].
+    pub fn note_refusal(&self, entry: AuditEntry) {
+        self.refusals.add(entry);
     }
 
-    async fn note(&self, entry: AuditEntry) -> Result<(), ControlError> {
-        let _turn = self.turn.lock().await;
-        let id = ChangeId(draw()?);
-        for attempt in 0..ATTEMPTS_MAX {
-            let expect = self.store.revision().await?;
-            let change = Change {
-                id,
-                expect,
-                writes: Vec::new(),
-                audit: vec![entry.clone()],
-            };
-            match self.store.commit(change).await {
-                Ok(_) => return Ok(()),
-                Err(StoreError::Conflict { .. }) => self.step_back(expect, attempt).await?,
-                Err(error) => return Err(error.into()),
+    /// How many refusals were not written down because too many waited.
+    #[must_use]
+    pub fn refusals_lost(&self) -> u64 {
+        self.refusals.lost()
+    }
+
+    /// Puts what was refused into the audit log, as one change that changes nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; what could not be written waits on.
+    pub async fn flush_refusals(&self) -> Result<(), ControlError> {
+        let entries = self.refusals.take();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let draft = || {
+            let audit = entries.clone();
+            async move {
+                Ok(Draft {
+                    writes: Vec::new(),
+                    audit,
+                    value: (),
+                })
+            }
+            .boxed()
+        };
+        match self.land(draft).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.refusals.give_back(entries);
+                Err(error)
             }
         }
-        Err(ControlError::Contended {
-            attempts: ATTEMPTS_MAX,
-        })
     }
 
     async fn land<'a, T: Send>(
@@ -164,41 +167,59 @@ impl Writer {
     ) -> Result<Done<T>, ControlError> {
         // Changes of one gate would only make each other fail; in turn, they conflict with none but
         // those of other gates.
-        let _turn = self.turn.lock().await;
+        let mut turn = None;
         for attempt in 0..ATTEMPTS_MAX {
-            // Read before anything else: whatever the draft reads is at least as new as this.
-            let expect = self.store.revision().await?;
-            let Draft {
-                mut writes,
-                audit,
-                value,
-            } = draft().await?;
-            if writes.is_empty() {
-                return Ok(Done {
-                    revision: expect,
-                    value,
-                });
-            }
-            tell(&mut writes, &audit)?;
-            let events = events_of(&writes);
-            let change = Change {
-                id: ChangeId(draw()?),
-                expect,
-                writes,
-                audit,
-            };
-            match self.store.commit(change).await {
-                Ok(revision) => {
-                    self.told.tell(&events);
-                    return Ok(Done { revision, value });
+            let step = async {
+                if turn.is_none() {
+                    turn = Some(self.turn.lock().await);
                 }
-                Err(StoreError::Conflict { .. }) => self.step_back(expect, attempt).await?,
-                Err(error) => return Err(error.into()),
+                self.step(&draft).await
+            };
+            // What is dropped here, the store does no more if it has not begun to.
+            let step = tokio::time::timeout(DURABLE_WITHIN, step).await;
+            match step.map_err(|_| ControlError::StoreAway(StoreError::unavailable(LATE)))?? {
+                Step::Landed(done) => return Ok(done),
+                Step::Lost { expect } => self.step_back(expect, attempt).await?,
             }
         }
         Err(ControlError::Contended {
             attempts: ATTEMPTS_MAX,
         })
+    }
+
+    async fn step<'a, T: Send>(
+        &self,
+        draft: &(impl Fn() -> Drafting<'a, T> + Send + Sync),
+    ) -> Result<Step<T>, ControlError> {
+        // Read before anything else: whatever the draft reads is at least as new as this.
+        let expect = self.store.revision().await?;
+        let Draft {
+            mut writes,
+            audit,
+            value,
+        } = draft().await?;
+        if writes.is_empty() && audit.is_empty() {
+            return Ok(Step::Landed(Done {
+                revision: expect,
+                value,
+            }));
+        }
+        tell(&mut writes, &audit)?;
+        let events = events_of(&writes);
+        let change = Change {
+            id: ChangeId(draw()?),
+            expect,
+            writes,
+            audit,
+        };
+        match self.store.commit(change).await {
+            Ok(revision) => {
+                self.told.tell(&events);
+                Ok(Step::Landed(Done { revision, value }))
+            }
+            Err(StoreError::Conflict { .. }) => Ok(Step::Lost { expect }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits until the change that came first is here, then for a random while: two gates that met once
@@ -241,10 +262,11 @@ pub fn draw<const N: usize>() -> Result<[u8; N], ControlError> {
     Ok(bytes)
 }
 
-/// How long writing a refused attempt down may keep its answer waiting.
-const NOTED_WITHIN: Duration = Duration::from_secs(2);
 /// How often a change is tried.
 const ATTEMPTS_MAX: u32 = 8;
+/// How long a change may wait for the disk, or for the changes before it.
+const DURABLE_WITHIN: Duration = Duration::from_secs(2);
+const LATE: &str = "the change was not durable within 2 s";
 /// How long a stored change may take to be acted on here. Beyond this something is broken, and the
 /// caller had better know than wait.
 const APPLIED_WITHIN: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::key::{Key, VersionState};
+use super::rotation::Schedule;
 use super::time::Timestamp;
 
 /// A word beside a key in lists.
@@ -10,6 +11,8 @@ use super::time::Timestamp;
 pub enum Badge {
     /// More than one of its secrets is admitted.
     Rotating,
+    /// It should have been rotated by now.
+    RotationDue,
     /// It has not been used for so long that it may be forgotten.
     PotentiallyStale,
 }
@@ -20,6 +23,7 @@ impl Badge {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rotating => "rotating",
+            Self::RotationDue => "rotation due",
             Self::PotentiallyStale => "potentially stale",
         }
     }
@@ -29,10 +33,11 @@ impl Badge {
 pub const STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 impl Key {
-    /// The badges the key has at `now`, having last been used at `last_used_at`.
+    /// The badges the key has at `now`, having last been used at `last_used_at` and being rotated by `schedule`.
     pub fn badges(
         &self,
         last_used_at: Option<Timestamp>,
+        schedule: Option<Schedule>,
         now: Timestamp,
     ) -> impl Iterator<Item = Badge> {
         let live = self.versions.iter().filter(|version| {
@@ -43,6 +48,9 @@ impl Key {
         let stale = now.since(last_used_at.unwrap_or(self.created_at)) >= STALE_AFTER;
         [
             rotating.then_some(Badge::Rotating),
+            schedule
+                .filter(|schedule| schedule.is_due(now))
+                .map(|_| Badge::RotationDue),
             stale.then_some(Badge::PotentiallyStale),
         ]
         .into_iter()
@@ -75,8 +83,8 @@ mod tests {
         let key = create(birth, KeySettings::named("k"), made);
         let end = made.after(STALE_AFTER);
         let just_before = end.before(Duration::from_millis(1));
-        assert_eq!(key.badges(None, just_before).count(), 0);
-        assert!(key.badges(None, end).eq([Badge::PotentiallyStale]));
-        assert_eq!(key.badges(Some(just_before), end).count(), 0);
+        assert_eq!(key.badges(None, None, just_before).count(), 0);
+        assert!(key.badges(None, None, end).eq([Badge::PotentiallyStale]));
+        assert_eq!(key.badges(Some(just_before), None, end).count(), 0);
     }
 }

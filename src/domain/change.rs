@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::audit::AuditEntry;
+use super::audit::checkpoint::Checkpoint;
 use super::event::Event;
-use super::id::{KeyId, PolicyId, ProductId, RotationRuleId};
+use super::id::{KeyId, OwnerId, PolicyId, ProductId, RotationRuleId};
 use super::key::Key;
 use super::owner::Owner;
 use super::policy::Policy;
@@ -59,6 +60,11 @@ pub enum Write {
     Token(AdminToken),
     /// That a creation was asked for under an idempotency key, and what it made.
     Receipt(Receipt),
+    /// How far the audit chain went, signed.
+    Checkpoint(Checkpoint),
+    /// That the personal values are taken out of all entries before this change that are about this owner
+    /// or its keys, or of what it did itself.
+    Erasure(OwnerId),
     /// Something to tell those outside: a row of the outbox, which nothing replaces.
     Event(Event),
     /// A product.

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::id::{KeyId, OwnerId};
 use super::limit::{Quota, RateLimit};
+use super::notice::Notice;
 use super::permission::{Methods, Scope};
 use super::refusal::RefusalCode;
 use super::secret::{Fingerprint, KeyHash};
@@ -30,6 +31,8 @@ pub struct Key {
     pub created_by: String,
     /// When its newest version replaced another.
     pub last_rotated_at: Option<Timestamp>,
+    /// What was told of it and when, so that nothing is told twice.
+    pub told: BTreeMap<Notice, Timestamp>,
     /// Its secrets, oldest first; the ended ones too, as tombstones.
     pub versions: Vec<KeyVersion>,
 }
@@ -388,6 +391,7 @@ mod tests {
             created_at: at(1_000),
             created_by: "tok_".into(),
             last_rotated_at: None,
+            told: BTreeMap::new(),
             versions: vec![version],
         }
     }

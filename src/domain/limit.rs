@@ -246,6 +246,17 @@ impl Period {
         }
     }
 
+    /// How many seconds it has, a month 30 days: `w` of `RateLimit-Policy`. `None` if it does not end.
+    #[must_use]
+    pub const fn window_s(self) -> Option<u64> {
+        match self {
+            Self::Day => Some(86_400),
+            Self::Week => Some(7 * 86_400),
+            Self::Month => Some(30 * 86_400),
+            Self::Total => None,
+        }
+    }
+
     /// The period a word stands for.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
@@ -254,6 +265,9 @@ impl Period {
             .find(|period| period.as_str() == word)
     }
 }
+
+/// The most a quota may be: what one word of a ledger holds, with room to spare.
+pub const QUOTA_MAX: u64 = 1_000_000_000_000;
 
 /// The most a rate or a burst may be: what the arithmetic of a limiter bears.
 pub const RATE_MAX: u32 = 1_000_000_000;

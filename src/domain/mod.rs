@@ -12,13 +12,16 @@
 pub mod audit;
 pub mod badge;
 pub mod change;
+pub mod draw;
 pub mod event;
 pub mod id;
 pub mod key;
 pub mod lifecycle;
 pub mod limit;
+pub mod notice;
 pub mod owner;
 pub mod patch;
+pub mod period;
 pub mod permission;
 pub mod policy;
 pub mod product;

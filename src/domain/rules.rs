@@ -40,6 +40,8 @@ impl RuleSet {
             | Write::Owner(_)
             | Write::Token(_)
             | Write::Receipt(_)
+            | Write::Checkpoint(_)
+            | Write::Erasure(_)
             | Write::Event(_) => return false,
         }
         true

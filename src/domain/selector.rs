@@ -1,5 +1,7 @@
 //! Selectors: which keys a policy or a rule of automatic rotation is about.
 
+use std::fmt;
+
 use super::id::{KeyId, OwnerId};
 use super::key::{Key, Risk};
 
@@ -56,6 +58,24 @@ impl Selector {
             Self::Product(_) => 4,
             Self::Owner(_) => 5,
             Self::Key(_) => 6,
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    /// As people write it: `all`, `risk=high`, `label=team=billing`, `product=starter`, …
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Risk(risk) => write!(f, "risk={}", risk.as_str()),
+            Self::Label { name, value: None } => write!(f, "label={name}"),
+            Self::Label {
+                name,
+                value: Some(value),
+            } => write!(f, "label={name}={value}"),
+            Self::Product(name) => write!(f, "product={name}"),
+            Self::Owner(id) => write!(f, "owner={id}"),
+            Self::Key(id) => write!(f, "key_id={id}"),
         }
     }
 }

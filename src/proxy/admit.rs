@@ -142,10 +142,7 @@ pub fn spend<'a>(
             Ok(_) => {}
             Err(_) if !named.is_enforced() => spending.shadowed += 1,
             Err(spent) => {
-                // Shadow limits keep what they took: they count what is asked, not what passes.
-                for earlier in limits.take(taken).filter(|earlier| earlier.is_enforced()) {
-                    earlier.limiter.give_back(slot, earlier.id, cost);
-                }
+                give_back(slot, limits.take(taken), cost);
                 let refusal = Refusal::new(RefusalCode::RateLimited).after(spent.retry_after);
                 let level = Level {
                     remaining: 0,
@@ -161,6 +158,14 @@ pub fn spend<'a>(
         }
     }
     spending
+}
+
+/// Gives back what a request took that is refused after all. Shadow limits keep what they took: they
+/// count what is asked, not what passes.
+pub fn give_back<'a>(slot: &Slot, limits: impl Iterator<Item = &'a NamedLimit>, cost: u32) {
+    for limit in limits.filter(|limit| limit.is_enforced()) {
+        limit.limiter.give_back(slot, limit.id, cost);
+    }
 }
 
 impl<'a> Spending<'a> {

@@ -11,30 +11,60 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::proxy::deadlines::Tick;
+use crate::proxy::flow::Piece;
 use crate::proxy::forward::Download;
 use crate::proxy::headers;
+use crate::proxy::pace::Pace;
 use crate::proxy::record::Record;
-use crate::proxy::worker::Worker;
 
 /// How a request's body is doing, as seen from outside it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct UploadMeter {
     bytes: Cell<u64>,
-    is_over: Cell<bool>,
+    /// When the client had sent what was wanted of it, last.
+    moved_at: Cell<Tick>,
+    is_awaited: Cell<bool>,
+    is_answered: Cell<bool>,
     is_too_large: Cell<bool>,
     has_stalled: Cell<bool>,
     has_failed: Cell<bool>,
 }
 
 impl UploadMeter {
+    pub(crate) fn new(now: Tick) -> Self {
+        Self {
+            bytes: Cell::default(),
+            moved_at: Cell::new(now),
+            is_awaited: Cell::default(),
+            is_answered: Cell::default(),
+            is_too_large: Cell::default(),
+            has_stalled: Cell::default(),
+            has_failed: Cell::default(),
+        }
+    }
+
+    /// Since when the upstream, not the client, is what is waited for; `now` while it is the client.
+    pub(crate) fn upstream_since(&self, now: Tick) -> Tick {
+        if self.is_awaited.get() {
+            now
+        } else {
+            self.moved_at.get()
+        }
+    }
+
+    /// The answer has begun: from here on the two may be talking, and silence is no sloth.
+    pub(crate) fn answered(&self) {
+        self.is_answered.set(true);
+    }
+
+    fn moved(&self, now: Tick) {
+        self.moved_at.set(now);
+        self.is_awaited.set(false);
+    }
+
     /// Bytes that went through.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.get()
-    }
-
-    /// Whether it is still on its way.
-    pub(crate) fn is_under_way(&self) -> bool {
-        !self.is_over.get()
     }
 
     /// Whether it grew beyond what its route allows.
@@ -42,7 +72,7 @@ impl UploadMeter {
         self.is_too_large.get()
     }
 
-    /// Whether the client sent no more of it for too long.
+    /// Whether the client sent no more of it for too long, or all of it too slowly.
     pub(crate) fn has_stalled(&self) -> bool {
         self.has_stalled.get()
     }
@@ -71,51 +101,6 @@ pub(crate) enum Upload {
         /// What was taken from it already and is to be sent before the rest; counted when it was taken.
         first: Bytes,
     },
-}
-
-/// How long the next bytes of a request's body may take. It runs only while the upstream wants some, so a
-/// slow upstream is not held against the client.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    worker: Rc<Worker>,
-    idle: Duration,
-    due: Option<Tick>,
-    place: Option<usize>,
-}
-
-impl Pace {
-    pub(crate) fn new(worker: &Rc<Worker>) -> Self {
-        Self {
-            worker: Rc::clone(worker),
-            idle: worker.plane.deadlines.body_idle,
-            due: None,
-            place: None,
-        }
-    }
-
-    /// Whether nothing has come for too long; if not, the task of `cx` is woken when that is so.
-    fn is_over(&mut self, cx: &Context<'_>) -> bool {
-        let deadlines = &self.worker.deadlines;
-        let due = *self
-            .due
-            .get_or_insert_with(|| deadlines.now().after(self.idle));
-        let is_over = deadlines.now() >= due;
-        if !is_over {
-            self.place = Some(deadlines.wait(self.place, due, cx));
-        }
-        is_over
-    }
-
-    /// Something came.
-    fn restart(&mut self) {
-        self.due = None;
-    }
-}
-
-impl Drop for Pace {
-    fn drop(&mut self) {
-        self.worker.deadlines.leave(self.place.take());
-    }
 }
 
 impl Upload {
@@ -161,20 +146,21 @@ impl Body for Upload {
             return Poll::Ready(None);
         };
         if !first.is_empty() {
+            meter.moved(pace.now());
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))));
         }
         let polled = Pin::new(incoming).poll_frame(cx);
-        if polled.is_pending() && pace.is_over(cx) {
-            meter.has_stalled.set(true);
-            return Poll::Ready(Some(Err(UploadError::Silent)));
+        if polled.is_pending() {
+            meter.is_awaited.set(true);
+            if pace.is_over(meter.is_answered.get(), cx) {
+                meter.has_stalled.set(true);
+                return Poll::Ready(Some(Err(UploadError::Silent)));
+            }
         }
         let frame = ready!(polled);
-        pace.restart();
+        meter.moved(pace.now());
         match frame {
-            None => {
-                meter.is_over.set(true);
-                Poll::Ready(None)
-            }
+            None => Poll::Ready(None),
             Some(Err(error)) => {
                 meter.has_failed.set(true);
                 Poll::Ready(Some(Err(UploadError::Broken(error))))
@@ -184,6 +170,7 @@ impl Body for Upload {
                     headers::for_upstream_trailers(trailers);
                 }
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                pace.came(length);
                 meter.bytes.set(meter.bytes.get() + length);
                 if meter.bytes.get() > *most {
                     meter.is_too_large.set(true);
@@ -198,17 +185,8 @@ impl Body for Upload {
         match self {
             Self::Empty => true,
             Self::Stream {
-                incoming,
-                meter,
-                first,
-                ..
-            } => {
-                let is_over = first.is_empty() && incoming.is_end_stream();
-                if is_over {
-                    meter.is_over.set(true);
-                }
-                is_over
-            }
+                incoming, first, ..
+            } => first.is_empty() && incoming.is_end_stream(),
         }
     }
 
@@ -311,13 +289,13 @@ impl Outgoing {
 }
 
 impl Body for Outgoing {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = OutgoingError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, OutgoingError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, OutgoingError>>> {
         let this = &mut *self;
         match &mut this.content {
             Content::Empty => Poll::Ready(None),
@@ -329,8 +307,7 @@ impl Body for Outgoing {
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.content = Content::Empty;
-                this.record.add_bytes_out(bytes.len());
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                Poll::Ready(Some(Ok(Frame::data(this.record.piece(bytes)))))
             }
             Content::Download {
                 download,
@@ -349,11 +326,10 @@ impl Body for Outgoing {
                     }
                     Poll::Ready(Some(Ok(frame))) => {
                         *due = deadlines.now().after(*idle);
-                        let length = frame.data_ref().map_or(0, Bytes::len);
-                        this.record.add_bytes_out(length);
                         if download.is_end_stream() {
                             this.finish();
                         }
+                        let frame = frame.map_data(|bytes| this.record.piece(bytes));
                         Poll::Ready(Some(Ok(frame)))
                     }
                     Poll::Ready(Some(Err(_))) => this.break_off(OutgoingError::Broken, cx),

@@ -1,36 +1,34 @@
-//! One connection from its first byte to its last, and the deadlines it is held to.
+//! One connection from its first byte to its last: what is spoken on it, and HTTP/1.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::HeaderValue;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::Deadlines;
 use crate::domain::permission::contains;
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::proxy::deadlines::{TICK, Tick};
+use crate::proxy::deadlines::Tick;
 use crate::proxy::handle::handle;
-use crate::proxy::plane::Stage;
+use crate::proxy::http2;
 use crate::proxy::record::Record;
 use crate::proxy::respond;
-use crate::proxy::stream::{Outflow, Stream, Watched};
+use crate::proxy::stream::{Stream, Watched};
 use crate::proxy::tls::CertificateNames;
-use crate::proxy::wire::{Exchange, Fault, Gate, Limits, Phase, WireState};
+use crate::proxy::watch::{Entry, Verdict, Watch};
+use crate::proxy::wire::{Fault, Gate, Limits};
 use crate::proxy::worker::Worker;
 
 /// Who is at the other end, as every request of the connection sees it.
@@ -60,150 +58,13 @@ impl Peer {
     }
 }
 
-/// A connection as the sweep sees it.
+/// How a connection began, as far as it was looked at to tell what is spoken.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
-    wire: Option<Arc<WireState>>,
-    outflow: Arc<Outflow>,
-    /// Requests whose records are open.
-    underway: Cell<u32>,
-    /// Requests so far.
-    served: Cell<u32>,
-    seen: Cell<Seen>,
-    /// Since when nothing changed in what was seen.
-    since: Cell<Tick>,
-    verdict: Cell<Option<Verdict>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// What a sweep goes by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Seen {
-    is_mid_head: bool,
-    is_starved_body: bool,
-    body_bytes: u64,
-    requests: u64,
-    is_blocked: bool,
-    written: u64,
-    is_busy: bool,
-}
-
-/// How a connection is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// After what is under way.
-    Gracefully,
-    /// Now, because a head did not come whole in time.
-    LateHead,
-    /// Now, because it stood still.
-    Stalled,
-}
-
-/// A request under way on a connection, until dropped.
-#[derive(Debug)]
-pub(crate) struct Underway {
-    watch: Rc<Watch>,
-    /// Keeps the byte gate from ending the stream under a response.
-    _exchange: Option<Exchange>,
-}
-
-impl Drop for Underway {
-    fn drop(&mut self) {
-        self.watch.underway.set(self.watch.underway.get() - 1);
-    }
-}
-
-impl Watch {
-    fn begin(self: &Rc<Self>) -> Underway {
-        self.underway.set(self.underway.get() + 1);
-        self.served.set(self.served.get().saturating_add(1));
-        Underway {
-            watch: Rc::clone(self),
-            _exchange: self.wire.as_ref().map(WireState::exchange),
-        }
-    }
-
-    fn look(&self) -> Seen {
-        let mut seen = Seen {
-            is_busy: self.underway.get() > 0,
-            is_blocked: self.outflow.is_blocked(),
-            written: self.outflow.written(),
-            requests: u64::from(self.served.get()),
-            ..Seen::default()
-        };
-        if let Some(wire) = &self.wire {
-            seen.is_mid_head = wire.is_mid_head();
-            seen.is_starved_body = wire.phase() == Phase::Body && wire.is_starved();
-            seen.body_bytes = wire.body_bytes();
-        }
-        if !seen.is_blocked {
-            seen.written = 0;
-        }
-        seen
-    }
-
-    /// Whether nothing was under way or on its way for a while: then nobody waits for a last word.
-    fn was_quiet(&self, worker: &Worker) -> bool {
-        let seen = self.seen.get();
-        let is_idle = !seen.is_busy && !seen.is_mid_head && self.look() == seen;
-        is_idle && worker.deadlines.now() >= self.since.get().after(QUIET)
-    }
-
-    fn end(&self, verdict: Verdict) {
-        self.verdict.set(Some(verdict));
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
-    /// The verdict, if there is one; else the task of `cx` is woken by the next.
-    fn poll_verdict(&self, cx: &Context<'_>) -> Option<Verdict> {
-        let verdict = self.verdict.take();
-        if verdict.is_none() {
-            let mut waker = self.waker.borrow_mut();
-            match &mut *waker {
-                Some(waker) if waker.will_wake(cx.waker()) => {}
-                slot => *slot = Some(cx.waker().clone()),
-            }
-        }
-        verdict
-    }
-}
-
-/// Looks at all of a core's connections: ends those that are past a deadline, or all gracefully while
-/// the gate drains.
-pub(crate) fn sweep(worker: &Worker, stage: Stage) {
-    let now = worker.deadlines.now();
-    let limits = &worker.plane.deadlines;
-    let most = worker.plane.bounds.requests_per_connection_max;
-    for (_, watch) in worker.connections.borrow().iter() {
-        let seen = watch.look();
-        if seen != watch.seen.replace(seen) {
-            watch.since.set(now);
-        }
-        let is_over = |limit: Duration| now >= watch.since.get().after(limit);
-        if let Some(verdict) = judge(&seen, limits, is_over) {
-            watch.end(verdict);
-        } else if stage != Stage::Running || watch.served.get() >= most {
-            watch.end(Verdict::Gracefully);
-        }
-    }
-}
-
-fn judge(seen: &Seen, limits: &Deadlines, is_over: impl Fn(Duration) -> bool) -> Option<Verdict> {
-    let is_stalled = seen.is_blocked && is_over(limits.write_stall)
-        // By then the body's own deadline has passed, and whoever wanted more of it has answered for that:
-        // this is for a body nobody asks for any more.
-        || seen.is_starved_body && seen.is_busy && is_over(limits.body_idle + 3 * TICK);
-    if is_stalled {
-        Some(Verdict::Stalled)
-    } else if seen.is_busy {
-        None
-    } else if seen.is_mid_head {
-        is_over(limits.head).then_some(Verdict::LateHead)
-    } else {
-        is_over(limits.idle).then_some(Verdict::Gracefully)
-    }
+pub(crate) struct Opening {
+    /// What was read of it.
+    pub(crate) first: Vec<u8>,
+    /// When the first of that came.
+    pub(crate) began: Option<Tick>,
 }
 
 /// Serves one connection until it ends.
@@ -217,14 +78,14 @@ pub(crate) async fn serve(
     // A socket that cannot be told this works all the same, only slower.
     let _ = tcp.set_nodelay(true);
     let handshake = worker.plane.deadlines.handshake;
+    let mut opening = Opening::default();
     let opened = match &tls {
         None => {
-            let is_http2 = h2c
-                && worker
-                    .deadlines
-                    .within(handshake, is_preface(&tcp))
-                    .await
-                    .unwrap_or(false);
+            let mut tcp = tcp;
+            if h2c {
+                opening = open(&worker, &mut tcp).await;
+            }
+            let is_http2 = opening.first == PRI;
             Some((Stream::Plain(tcp), is_http2, None))
         }
         Some(tls) => {
@@ -257,31 +118,39 @@ pub(crate) async fn serve(
         forwarded: RefCell::new(None),
     });
     if is_http2 {
-        serve_http2(worker, stream, peer).await;
+        http2::serve(worker, stream, peer, opening).await;
     } else {
-        serve_http1(worker, stream, peer).await;
+        serve_http1(worker, stream, peer, opening).await;
     }
 }
 
-/// Whether the first bytes are HTTP/2's (RFC 9113 §3.4): three are enough, no method begins like that.
-async fn is_preface(tcp: &TcpStream) -> bool {
-    let mut first = [0; 3];
-    loop {
-        match tcp.peek(&mut first).await {
-            Ok(3) => return first == *b"PRI",
-            Ok(count)
-                if count > 0 && b"PRI".starts_with(first.get(..count).unwrap_or_default()) =>
-            {
-                // Two of three bytes are here, and that there is a third cannot be waited for without
-                // taking them. So a look now and then: a client that stops here must not keep a core busy.
-                tokio::time::sleep(PEEK).await;
-            }
-            _ => return false,
-        }
+/// Reads so much that HTTP/2 can be told from HTTP/1 (RFC 9113 §3.4): three bytes are enough, no method
+/// begins like that. What does not come in time is left to the deadlines that follow, which run from the
+/// first byte.
+async fn open(worker: &Worker, tcp: &mut TcpStream) -> Opening {
+    let limits = &worker.plane.deadlines;
+    let mut opening = Opening::default();
+    while opening.first.len() < PRI.len() && PRI.starts_with(&opening.first) {
+        let mut bytes = [0; PRI.len()];
+        let room = bytes.get_mut(opening.first.len()..).unwrap_or_default();
+        let since = opening.began.unwrap_or_else(|| worker.deadlines.now());
+        let limit = match opening.began {
+            None => limits.idle,
+            Some(_) => limits.preface.min(limits.head),
+        };
+        let read = worker
+            .deadlines
+            .within_since(limit, || since, tcp.read(room));
+        let Ok(Ok(count @ 1..)) = read.await else {
+            break;
+        };
+        opening.began.get_or_insert(worker.deadlines.now());
+        opening.first.extend(room.get(..count).unwrap_or_default());
     }
+    opening
 }
 
-async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
+async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>, opening: Opening) {
     let bounds = &worker.plane.bounds;
     let limits = Limits {
         target_max: bounds.target_max,
@@ -290,8 +159,9 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
         ..Limits::default()
     };
     let (stream, outflow) = Watched::new(stream);
-    let (gate, wire) = Gate::new(stream, &[], limits);
-    let entry = Entry::new(&worker, Some(Arc::clone(&wire)), outflow);
+    let (gate, wire) = Gate::new(stream, &opening.first, limits);
+    let entry = Entry::http1(&worker, Arc::clone(&wire), outflow, opening.began);
+    let watch = entry.watch();
     let service = {
         let (worker, peer, watch) = (Rc::clone(&worker), Rc::clone(&peer), entry.watch());
         service_fn(move |request| {
@@ -306,21 +176,18 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
         .serve_connection(gate, service);
     let mut is_late = false;
     let outcome = poll_fn(|cx| {
-        if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
-            return Poll::Ready(outcome.is_ok());
-        }
-        match entry.watch.poll_verdict(cx) {
-            None => Poll::Pending,
-            Some(Verdict::Stalled) => Poll::Ready(false),
-            Some(Verdict::LateHead) => {
-                is_late = true;
-                Poll::Ready(true)
+        loop {
+            if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(outcome.is_ok());
             }
-            Some(Verdict::Gracefully) => {
-                Pin::new(&mut connection).graceful_shutdown();
-                Pin::new(&mut connection)
-                    .poll(cx)
-                    .map(|outcome| outcome.is_ok())
+            match watch.poll_verdict(cx) {
+                None => return Poll::Pending,
+                Some(Verdict::Gracefully) => Pin::new(&mut connection).graceful_shutdown(),
+                Some(Verdict::Stalled) => return Poll::Ready(false),
+                Some(Verdict::LateHead) => {
+                    is_late = true;
+                    return Poll::Ready(true);
+                }
             }
         }
     });
@@ -330,7 +197,7 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
         None if is_late => Some(RefusalCode::RequestTimeout.into()),
         None => None,
     };
-    if !ended_well || code.is_none() && entry.watch.was_quiet(&worker) {
+    if !ended_well || code.is_none() && watch.was_quiet(&worker) {
         return;
     }
     let (stream, _unread) = connection.into_parts().io.into_inner();
@@ -372,94 +239,8 @@ fn refusal(fault: Fault) -> Refusal {
     }
 }
 
-async fn serve_http2(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>) {
-    let bounds = &worker.plane.bounds;
-    let (stream, outflow) = Watched::new(stream);
-    let entry = Entry::new(&worker, None, outflow);
-    let service = {
-        let (worker, peer, watch) = (Rc::clone(&worker), Rc::clone(&peer), entry.watch());
-        service_fn(move |request| {
-            let record = Record::open(&worker, &peer, watch.begin());
-            async move { Ok::<_, Infallible>(handle(request, record).await) }
-        })
-    };
-    let header_list_max = u32::try_from(bounds.head_max).unwrap_or(u32::MAX);
-    let connection = http2::Builder::new(LocalExec)
-        .max_concurrent_streams(bounds.streams_max)
-        .max_header_list_size(header_list_max)
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(100)
-        .max_send_buf_size(64 * 1_024)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        match entry.watch.poll_verdict(cx) {
-            None => Poll::Pending,
-            Some(Verdict::Gracefully) => {
-                connection.as_mut().graceful_shutdown();
-                connection.as_mut().poll(cx).map(|_| ())
-            }
-            Some(Verdict::LateHead | Verdict::Stalled) => Poll::Ready(()),
-        }
-    })
-    .await;
-}
-
-/// A connection's entry among those its core sweeps, until dropped.
-struct Entry {
-    worker: Rc<Worker>,
-    watch: Rc<Watch>,
-    at: usize,
-}
-
-impl Entry {
-    fn new(worker: &Rc<Worker>, wire: Option<Arc<WireState>>, outflow: Arc<Outflow>) -> Self {
-        let watch = Rc::new(Watch {
-            wire,
-            outflow,
-            since: Cell::new(worker.deadlines.now()),
-            ..Watch::default()
-        });
-        let at = worker.connections.borrow_mut().insert(Rc::clone(&watch));
-        Self {
-            worker: Rc::clone(worker),
-            watch,
-            at,
-        }
-    }
-
-    fn watch(&self) -> Rc<Watch> {
-        Rc::clone(&self.watch)
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.worker.connections.borrow_mut().try_remove(self.at);
-    }
-}
-
-/// Runs hyper's HTTP/2 streams on this core.
-#[derive(Debug, Clone, Copy)]
-struct LocalExec;
-
-impl<F> hyper::rt::Executor<F> for LocalExec
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    fn execute(&self, future: F) {
-        spawn_local(future);
-    }
-}
-
-/// How long until the rest of a preface is looked for again.
-const PEEK: Duration = Duration::from_millis(10);
-/// For how long a connection must have been idle to be closed without lingering.
-const QUIET: Duration = Duration::from_millis(300);
+/// What HTTP/2's preface begins with.
+const PRI: &[u8; 3] = b"PRI";
 /// How long a client may take over a last refusal.
 const LINGER: Duration = Duration::from_secs(2);
 /// How much is read and thrown away meanwhile.

@@ -19,6 +19,11 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 pub(crate) struct Tick(u32);
 
 impl Tick {
+    /// Ticks since an earlier one.
+    pub(crate) fn since(self, earlier: Self) -> u32 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The first tick at which `span` has surely passed since this one.
     pub(crate) fn after(self, span: Duration) -> Self {
         let ticks = span.as_millis().div_ceil(TICK.as_millis()) + 1;
@@ -70,28 +75,27 @@ impl Deadlines {
         span: Duration,
         future: F,
     ) -> Result<F::Output, Elapsed> {
-        self.within_unless(span, || false, future).await
+        let began = self.now();
+        self.within_since(span, || began, future).await
     }
 
-    /// The same, but a deadline that passes while `is_excused` starts anew.
-    pub(crate) async fn within_unless<F: Future>(
+    /// The same, with `span` counted from what `since` says: asked each time anew, so that what is waited
+    /// for can be given more time.
+    pub(crate) async fn within_since<F: Future>(
         &self,
         span: Duration,
-        is_excused: impl Fn() -> bool,
+        since: impl Fn() -> Tick,
         future: F,
     ) -> Result<F::Output, Elapsed> {
         let mut future = pin!(future);
         let mut place = Place::new(self);
-        let mut due = self.now().after(span);
         poll_fn(move |cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
+            let due = since().after(span);
             if self.now() >= due {
-                if !is_excused() {
-                    return Poll::Ready(Err(Elapsed));
-                }
-                due = self.now().after(span);
+                return Poll::Ready(Err(Elapsed));
             }
             place.wait(due, cx);
             Poll::Pending
@@ -116,14 +120,19 @@ impl<'a> Place<'a> {
     }
 
     /// Has the task of `cx` woken at `due`.
-    fn wait(&mut self, due: Tick, cx: &Context<'_>) {
+    pub(crate) fn wait(&mut self, due: Tick, cx: &Context<'_>) {
         self.at = Some(self.deadlines.wait(self.at, due, cx));
+    }
+
+    /// Has nothing woken any more.
+    pub(crate) fn leave(&mut self) {
+        self.deadlines.leave(self.at.take());
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.deadlines.leave(self.at);
+        self.leave();
     }
 }
 
@@ -185,15 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn an_excuse_starts_the_deadline_anew() {
+    fn a_deadline_counts_from_where_it_is_told_to() {
         let deadlines = Deadlines::default();
-        let excused = Cell::new(true);
-        let mut waits = pin!(deadlines.within_unless(TICK, || excused.get(), pending::<()>()));
+        let since = Cell::new(deadlines.now());
+        let mut waits = pin!(deadlines.within_since(TICK, || since.get(), pending::<()>()));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(waits.as_mut().poll(&mut cx).is_pending());
         (0..2).for_each(|_| deadlines.advance());
+        since.set(deadlines.now());
         assert!(waits.as_mut().poll(&mut cx).is_pending());
-        excused.set(false);
         deadlines.advance();
         assert!(waits.as_mut().poll(&mut cx).is_pending());
         deadlines.advance();

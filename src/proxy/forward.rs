@@ -106,10 +106,7 @@ pub(crate) async fn send(
 ) -> Result<(Response<()>, Download), Refusal> {
     let upstream = &route.upstream;
     let may_repeat = matches!(upload, Upload::Empty) && outbound.method.is_idempotent();
-    let is_uploading = {
-        let meter = record.upload().cloned();
-        move || meter.as_ref().is_some_and(|meter| meter.is_under_way())
-    };
+    let meter = record.upload().cloned();
     let mut unreachable = None;
     for attempt in 1.. {
         let now_ns = worker.plane.clock.read().mono_ns;
@@ -145,11 +142,14 @@ pub(crate) async fn send(
         };
         let exchange = carrier.exchange(outbound.method, outbound.target, outbound.headers, upload);
         let limit = route.route.timeouts.request;
-        match worker
-            .deadlines
-            .within_unless(limit, &is_uploading, exchange)
-            .await
-        {
+        // The limit is the upstream's: it does not run while the client is waited for, and an upstream
+        // that takes some of a body has moved.
+        let began = worker.deadlines.now();
+        let since = || match &meter {
+            Some(meter) => began.max(meter.upstream_since(worker.deadlines.now())),
+            None => began,
+        };
+        match worker.deadlines.within_since(limit, since, exchange).await {
             Err(Elapsed) => return Err(RefusalCode::UpstreamTimeout.into()),
             Ok(Ok((head, body))) => {
                 record.answered();

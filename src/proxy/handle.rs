@@ -10,11 +10,13 @@ use hyper::body::{Body, Incoming};
 
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::proxy::admit::{self, Asked, Permit};
-use crate::proxy::body::{Outgoing, Pace, Upload, UploadMeter};
+use crate::proxy::allowance;
+use crate::proxy::body::{Outgoing, Upload, UploadMeter};
 use crate::proxy::credential::{self, Credential};
 use crate::proxy::forward::{self, Download, Outbound};
 use crate::proxy::headers;
 use crate::proxy::own;
+use crate::proxy::pace::Pace;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
@@ -69,12 +71,15 @@ async fn pass(
     }
     ensure_body_fits(&request, &route)?;
     spend(&route, record)?;
+    if record.has_quotas() {
+        allowance::spend(&route, record).await?;
+    }
     record.admit();
 
     let authority = request.uri().authority().cloned();
     headers::for_upstream(request.headers_mut(), dropped, authority.as_ref(), record);
     let (head, body) = request.into_parts();
-    let upload = upload(body, &route, record);
+    let upload = upload(body, route.route.body_max, record);
     let outbound = Outbound {
         method: &head.method,
         target: &target.path_and_query(),
@@ -230,16 +235,17 @@ fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
     spending.refusal.map_or(Ok(()), Err)
 }
 
-fn upload(body: Incoming, route: &RouteState, record: &mut Record) -> Upload {
+/// A request's body on its way, counted, of which there may be so much.
+pub(crate) fn upload(body: Incoming, most: u64, record: &mut Record) -> Upload {
     if body.is_end_stream() {
         return Upload::Empty;
     }
-    let meter = Rc::<UploadMeter>::default();
+    let meter = Rc::new(UploadMeter::new(record.worker().deadlines.now()));
     record.meter(&meter);
     Upload::Stream {
         incoming: body,
         meter,
-        most: route.route.body_max,
+        most,
         pace: Pace::new(record.worker()),
         first: Bytes::new(),
     }

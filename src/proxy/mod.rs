@@ -9,7 +9,7 @@
 //! 3. [`handle`] is the straight line through all that follows, and the page to read first.
 //! 4. [`target`] makes the one canonical reading of the request that everything else goes by.
 //! 5. [`credential`] takes the key out of the request; [`admit`] decides who it is, whether it may, and
-//!    whether it still can.
+//!    whether it still can. [`allowance`] spends from its quotas, and waits only where nothing is held.
 //! 6. [`headers`] makes the request what the upstream is to see; [`forward`] sends it over a connection
 //!    of the [`pool`] and brings the answer back; [`body`] carries both bodies and counts them.
 //!    [`limit_fields`] tells the client where its limits stand.
@@ -18,22 +18,28 @@
 //! 8. [`record`] closes exactly once, when the last byte is gone or nobody wants it any more: usage,
 //!    counters, [`access_log`], tap.
 //!
-//! Nothing here can wait for the store, because nothing here can name it.
+//! Nothing here can wait for the store, because nothing here can name it; [`allowance`] alone waits, within a
+//! bound, for what the control plane draws.
 
 mod access_log;
 pub mod admit;
+mod allowance;
 mod body;
 mod carrier;
 mod connection;
 mod credential;
 mod deadlines;
+mod flow;
 mod forward;
+mod frames;
 mod handle;
 mod headers;
 mod health;
+mod http2;
 mod limit_fields;
 mod listener;
 mod own;
+mod pace;
 mod plane;
 mod pool;
 mod record;
@@ -41,6 +47,7 @@ mod respond;
 mod stream;
 mod target;
 mod tls;
+mod watch;
 mod wire;
 mod worker;
 

@@ -14,16 +14,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Request, Response};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 
 use crate::domain::limit::{Rate, RateLimit, Unit};
 use crate::domain::permission::{Method, address_allowed};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::KeySource;
-use crate::proxy::body::Outgoing;
+use crate::proxy::body::{Outgoing, UploadError};
 use crate::proxy::credential;
-use crate::proxy::handle::{Stop, authenticate, describe, ensure_directed};
+use crate::proxy::handle::{Stop, authenticate, describe, ensure_directed, upload};
 use crate::proxy::headers;
 use crate::proxy::record::Record;
 use crate::proxy::respond;
@@ -63,6 +65,10 @@ async fn serve(request: Request<Incoming>, record: &mut Record) -> Result<Respon
             ensure_method(&target, &[Method::Get, Method::Head])?;
             me(request, target, record).await
         }
+        "/.portcullis/rotate" => {
+            ensure_method(&target, &[Method::Post])?;
+            rotate(request, target, record).await
+        }
         _ => Err(RefusalCode::NoRoute.into()),
     }
 }
@@ -98,6 +104,37 @@ async fn me(
     ask(Wish::Tell, record).await
 }
 
+/// `POST /.portcullis/rotate`: another secret for the key, if its holder may have one.
+async fn rotate(
+    mut request: Request<Incoming>,
+    target: Target,
+    record: &mut Record,
+) -> Result<Response<Bytes>, Stop> {
+    recognise(&mut request, target, record)?;
+    if request
+        .body()
+        .size_hint()
+        .exact()
+        .is_some_and(|length| length > BODY_MAX)
+    {
+        return Err(RefusalCode::BodyTooLarge.into());
+    }
+    spend(record, |limits| &limits.rotations)?;
+    let content_type = request.headers_mut().remove(CONTENT_TYPE);
+    let body = upload(request.into_body(), BODY_MAX, record);
+    let body = body.collect().await.map_err(|error| match error {
+        UploadError::Silent => RefusalCode::RequestTimeout,
+        UploadError::TooLarge => RefusalCode::BodyTooLarge,
+        UploadError::Broken(_) => RefusalCode::BadRequest,
+    })?;
+    record.admit();
+    let wish = Wish::Rotate {
+        body: body.to_bytes(),
+        content_type,
+    };
+    ask(wish, record).await
+}
+
 /// Whose key is shown, and that it may be, from here.
 fn recognise(
     request: &mut Request<Incoming>,
@@ -120,12 +157,14 @@ fn recognise(
 #[derive(Debug)]
 pub(crate) struct OwnLimits {
     calls: Option<NamedLimit>,
+    rotations: Option<NamedLimit>,
 }
 
 impl OwnLimits {
     pub(crate) fn new(book: &LimitBook) -> Self {
         Self {
             calls: limit(book, "own-call", CALLS_PER_SECOND, Unit::Second),
+            rotations: limit(book, "own-rotation", ROTATIONS_PER_HOUR, Unit::Hour),
         }
     }
 }
@@ -184,3 +223,7 @@ async fn ask(wish: Wish, record: &Record) -> Result<Response<Bytes>, Stop> {
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How often a holder may ask, each second and at once.
 const CALLS_PER_SECOND: u32 = 10;
+/// How often a holder may rotate, each hour and at once: each time is a change of the store.
+const ROTATIONS_PER_HOUR: u32 = 10;
+/// The most a body may have; it says two short things.
+const BODY_MAX: u64 = 8 * 1_024;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use ipnet::IpNet;
@@ -16,6 +17,7 @@ use crate::state::counters::Counters;
 use crate::state::desk::Desk;
 use crate::state::failures::{Failures, neighbourhood};
 use crate::state::keys::KeyCache;
+use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
@@ -37,6 +39,9 @@ pub(crate) struct Plane {
     pub(crate) desk: Arc<Desk>,
     pub(crate) own_limits: OwnLimits,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) quota_link: Arc<QuotaLink>,
+    /// How long a request may wait for units of a quota.
+    pub(crate) lease_wait: Duration,
     pub(crate) log: LogWriter,
     pub(crate) bounds: Bounds,
     pub(crate) deadlines: Deadlines,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::domain::permission::Method;
@@ -13,11 +14,14 @@ use crate::domain::time::{Reading, Timestamp};
 use crate::proxy::access_log;
 use crate::proxy::admit::{Permit, Spending};
 use crate::proxy::body::UploadMeter;
-use crate::proxy::connection::{Peer, Underway};
+use crate::proxy::connection::Peer;
+use crate::proxy::flow::Piece;
 use crate::proxy::headers;
 use crate::proxy::limit_fields::LimitFields;
+use crate::proxy::watch::Underway;
 use crate::proxy::worker::Worker;
 use crate::state::keys::{CachedVersion, KeyEntry};
+use crate::state::quotas::Nearest;
 use crate::state::routes::RouteState;
 use crate::state::tap::Finished;
 use crate::state::upstreams::EndpointState;
@@ -51,10 +55,12 @@ pub(crate) struct Record {
     attempts: u8,
     sent_at: Option<Reading>,
     upstream_took: Option<Duration>,
+    /// Bytes of the answer's body that hyper took for the client: on HTTP/2 those that its stream sent or
+    /// will send, on HTTP/1 those that were written or stand in the connection's buffer.
     bytes_out: u64,
     upload: Option<Rc<UploadMeter>>,
     /// Counted by the connection as under way for as long as this lives.
-    _underway: Underway,
+    underway: Underway,
 }
 
 impl Record {
@@ -83,7 +89,7 @@ impl Record {
             upstream_took: None,
             bytes_out: 0,
             upload: None,
-            _underway: underway,
+            underway,
         }
     }
 
@@ -113,7 +119,7 @@ impl Record {
 
     /// Takes down where the limits stand now.
     pub(crate) fn spent(&mut self, spending: &Spending<'_>) {
-        self.worker.counters.shadowed.add(spending.shadowed);
+        self.shadowed(spending.shadowed);
         if let Some(tightest) = &spending.tightest {
             let keys = self
                 .key
@@ -122,6 +128,27 @@ impl Record {
             let route = self.route.as_ref().and_then(|route| route.policy.as_ref());
             self.limits = LimitFields::of(tightest, keys.flatten(), route);
         }
+    }
+
+    /// So many limits that only count would have refused it.
+    pub(crate) fn shadowed(&self, count: u64) {
+        self.worker.counters.shadowed.add(count);
+    }
+
+    /// Whether its key has quotas to draw on.
+    pub(crate) fn has_quotas(&self) -> bool {
+        self.key
+            .as_ref()
+            .is_some_and(|(entry, _)| !entry.grants.quotas.is_empty())
+    }
+
+    /// Takes down a quota, if it is nearer its end than the limits are.
+    pub(crate) fn drawn(&mut self, nearest: &Nearest<'_>) {
+        let key = self.key.as_ref();
+        let key = key.and_then(|(entry, _)| entry.grants.policy.as_ref());
+        let route = self.route.as_ref().and_then(|route| route.policy.as_ref());
+        self.limits
+            .tighten(nearest, self.opened_at.wall, key, route);
     }
 
     /// Sets what the client is told of its limits and its key.
@@ -157,6 +184,9 @@ impl Record {
 
     /// The head of the answer is here.
     pub(crate) fn answered(&mut self) {
+        if let Some(meter) = &self.upload {
+            meter.answered();
+        }
         let now = self.worker.plane.clock.read();
         self.upstream_took = self.sent_at.map(|sent_at| now.since(sent_at));
     }
@@ -167,9 +197,15 @@ impl Record {
         self.code = code;
     }
 
-    /// Bytes of the answer's body that went out.
+    /// Bytes of the answer's body that go out.
     pub(crate) fn add_bytes_out(&mut self, count: usize) {
         self.bytes_out += count as u64;
+    }
+
+    /// A piece of the answer's body, for hyper.
+    pub(crate) fn piece(&mut self, bytes: Bytes) -> Piece {
+        self.add_bytes_out(bytes.len());
+        Piece::new(bytes, self.underway.flow.as_ref())
     }
 
     /// The answer could not be finished.
@@ -249,6 +285,10 @@ impl Drop for Record {
             self.status
         };
         let took = self.worker.plane.clock.read().since(self.opened_at);
+        // What a stream's client did not take did not go out.
+        let lost = self.underway.flow.as_ref().map_or(0, |flow| flow.lost());
+        self.bytes_out = self.bytes_out.saturating_sub(lost);
+        self.is_cut |= lost > 0;
         self.count_usage(status);
         self.count(status, took);
 

@@ -10,16 +10,17 @@ use http::HeaderValue;
 use rustls::ServerConfig;
 use slab::Slab;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 use tokio::task::spawn_local;
 
 use crate::domain::id::BASE62;
 use crate::proxy::access_log::LogBuffer;
-use crate::proxy::connection::{self, Watch};
+use crate::proxy::connection;
 use crate::proxy::deadlines::{Deadlines, TICK};
 use crate::proxy::plane::{Plane, Stage};
 use crate::proxy::pool::Pool;
 use crate::proxy::tls::CertificateNames;
+use crate::proxy::watch::{self, Watch};
 use crate::state::counters::CoreCounters;
 
 /// One core's data plane.
@@ -96,7 +97,7 @@ pub(crate) fn run(
     plane: Arc<Plane>,
     counters: Arc<CoreCounters>,
     doors: Vec<Door>,
-    stage: watch::Receiver<Stage>,
+    stage: Receiver<Stage>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -123,11 +124,7 @@ pub(crate) fn run(
     served
 }
 
-async fn serve(
-    worker: Rc<Worker>,
-    doors: Vec<Door>,
-    mut stage: watch::Receiver<Stage>,
-) -> io::Result<()> {
+async fn serve(worker: Rc<Worker>, doors: Vec<Door>, mut stage: Receiver<Stage>) -> io::Result<()> {
     for door in doors {
         let socket = TcpListener::from_std(door.socket)?;
         let tls = door.tls.map(Rc::new);
@@ -147,13 +144,13 @@ async fn serve(
             _ = tick.tick() => {
                 worker.deadlines.advance();
                 worker.pool.sweep(worker.deadlines.now());
-                connection::sweep(&worker, now);
+                watch::sweep(&worker, now);
                 worker.log.flush(&worker.counters);
             }
             // The sender is gone only when the whole gate is.
             changed = stage.changed(), if now != Stage::Stopped => {
                 now = if changed.is_ok() { *stage.borrow_and_update() } else { Stage::Stopped };
-                connection::sweep(&worker, now);
+                watch::sweep(&worker, now);
             }
         }
         let is_empty = worker.connections.borrow().is_empty();
@@ -169,7 +166,7 @@ async fn accept(
     socket: TcpListener,
     tls: Option<Rc<(Arc<ServerConfig>, CertificateNames)>>,
     h2c: bool,
-    mut stage: watch::Receiver<Stage>,
+    mut stage: Receiver<Stage>,
 ) {
     let local = socket.local_addr().ok();
     loop {

@@ -12,10 +12,13 @@ use tokio::sync::Notify;
 
 use crate::state::first_uses::FirstUses;
 use crate::state::holders::HolderCall;
+use crate::state::quotas::QuotaAsk;
 
 /// What waits for the control plane.
 #[derive(Debug)]
 pub struct Desk {
+    /// Quotas that a key has too little of in hand.
+    pub quotas: Tray<QuotaAsk>,
     /// Pending versions that were used.
     pub first_uses: FirstUses,
     /// What holders ask about their own keys.
@@ -25,6 +28,7 @@ pub struct Desk {
 impl Default for Desk {
     fn default() -> Self {
         Self {
+            quotas: Tray::new(QUOTAS_MAX),
             first_uses: FirstUses::default(),
             holders: Tray::new(HOLDERS_MAX),
         }
@@ -79,6 +83,8 @@ impl<T> Tray<T> {
     }
 }
 
+/// More would wait longer than a request may.
+const QUOTAS_MAX: usize = 4_096;
 /// Holders who may wait at once.
 const HOLDERS_MAX: usize = 64;
 

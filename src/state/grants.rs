@@ -8,10 +8,11 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::domain::key::{Key, KeySettings};
-use crate::domain::limit::RateLimit;
+use crate::domain::limit::{Quota, RateLimit};
 use crate::domain::permission::{Methods, Scope};
 use crate::domain::product::{Product, Reach};
 use crate::state::limiter::{LimitBook, NamedLimit, policy};
+use crate::state::quotas::{NamedQuota, QuotaBook};
 
 /// What a key may do and how much of it.
 #[derive(Debug)]
@@ -32,7 +33,9 @@ pub struct Grants {
     pub ips: Vec<IpNet>,
     /// Its limits, then its products'.
     pub limits: Vec<NamedLimit>,
-    /// The same, as `RateLimit-Policy` has them.
+    /// Its quotas, then its products'.
+    pub quotas: Vec<Arc<NamedQuota>>,
+    /// Limits and quotas, as `RateLimit-Policy` has them.
     pub policy: Option<HeaderValue>,
     /// The most of its requests in flight at once, here.
     pub concurrency: Option<u32>,
@@ -50,6 +53,7 @@ impl Default for Grants {
             reach: Reach::default(),
             ips: Vec::new(),
             limits: Vec::new(),
+            quotas: Vec::new(),
             policy: None,
             concurrency: None,
         }
@@ -71,6 +75,7 @@ impl Grants {
 pub struct GrantBook {
     products: Vec<Product>,
     limits: Arc<LimitBook>,
+    quotas: QuotaBook,
     known: HashMap<Terms, Weak<Grants>>,
     /// When the book was last rid of what nobody holds: at this size.
     swept_at: usize,
@@ -83,6 +88,7 @@ impl GrantBook {
         Self {
             products,
             limits,
+            quotas: QuotaBook::default(),
             known: HashMap::new(),
             swept_at: SWEEP_MIN,
         }
@@ -136,12 +142,12 @@ impl GrantBook {
         let reach = Reach::of(products.iter().copied());
         let mut scopes = terms.scopes.clone();
         let mut limits = self.limits.named("key", &terms.rate_limits);
+        let mut quotas = self.quotas.named("key", &terms.quotas);
         for product in products.into_iter().flatten() {
             scopes.extend(product.scopes.iter().cloned());
-            limits.extend(
-                self.limits
-                    .named(&format!("product-{}", product.name), &product.rate_limits),
-            );
+            let owner = format!("product-{}", product.name);
+            limits.extend(self.limits.named(&owner, &product.rate_limits));
+            quotas.extend(self.quotas.named(&owner, &product.quotas));
         }
         scopes.sort();
         scopes.dedup();
@@ -159,8 +165,9 @@ impl GrantBook {
             paths: terms.paths.clone(),
             reach,
             ips: terms.ips.clone(),
-            policy: policy(&limits),
+            policy: policy(&limits, &quotas),
             limits,
+            quotas,
             concurrency: terms.concurrency,
         }
     }
@@ -196,6 +203,7 @@ struct Terms {
     paths: Vec<String>,
     ips: Vec<IpNet>,
     rate_limits: Vec<RateLimit>,
+    quotas: Vec<Quota>,
     concurrency: Option<u32>,
 }
 
@@ -208,6 +216,7 @@ impl Terms {
             allowed_paths,
             allowed_ips,
             rate_limits,
+            quotas,
             concurrency,
             ..
         } = &key.settings;
@@ -219,6 +228,7 @@ impl Terms {
             paths: allowed_paths.clone(),
             ips: allowed_ips.clone(),
             rate_limits: rate_limits.clone(),
+            quotas: quotas.clone(),
             concurrency: *concurrency,
         }
     }
@@ -230,6 +240,7 @@ impl Hash for Terms {
         self.products.hash(state);
         self.scopes.hash(state);
         self.rate_limits.hash(state);
+        self.quotas.hash(state);
         self.paths.hash(state);
         self.ips.hash(state);
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response};
 use tokio::sync::oneshot;
 
-use crate::domain::refusal::RefusalCode;
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::state::desk::Tray;
 use crate::state::keys::{CachedVersion, KeyEntry};
 
@@ -31,6 +31,13 @@ pub struct Question {
 pub enum Wish {
     /// To be told of its key.
     Tell,
+    /// To be given a new secret.
+    Rotate {
+        /// The body of the request, as it came.
+        body: Bytes,
+        /// What it says it is.
+        content_type: Option<HeaderValue>,
+    },
 }
 
 /// A question that is to be answered.
@@ -58,8 +65,8 @@ impl HolderCall {
 /// The answer to a holder, to be awaited.
 pub type Answering = oneshot::Receiver<Answer>;
 
-/// What a holder gets: a whole answer, or the code of the gate's own refusal.
-pub type Answer = Result<Response<Bytes>, RefusalCode>;
+/// What a holder gets: a whole answer, or a refusal of the gate's own.
+pub type Answer = Result<Response<Bytes>, Refusal>;
 
 impl Tray<HolderCall> {
     /// Leaves what a holder asks; the answer comes by itself, or not at all if nobody is left to give it.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`keys`] the keys, by hash | `control::sync` | every request |
 //! | [`limiter`] limits and their state | every request | every request |
+//! | [`quotas`] what of its quotas a key holds | every request; `control::quotas` | every request |
 //! | [`routes`] [`upstreams`] where requests go | `app`, at start; health checks | every request |
 //! | [`usage`] [`counters`] what happened | every request | `control::flush`; `/metrics` |
 //! | [`desk`] what requests want of the control plane | a request that does | `control`, `admin` |
@@ -20,6 +21,7 @@ pub mod grants;
 pub mod holders;
 pub mod keys;
 pub mod limiter;
+pub mod quotas;
 pub(crate) mod readiness;
 pub(crate) mod routes;
 pub mod tap;

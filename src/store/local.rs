@@ -41,6 +41,12 @@ pub enum LocalError {
         /// The file.
         path: PathBuf,
     },
+    /// The kept key is none.
+    #[error("{} holds no node key: 32 bytes are one", path.display())]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// The directory of this gate, locked as long as this lives.
@@ -121,7 +127,7 @@ impl DataDir {
     }
 
     /// Puts `bytes` into the file `name`, whole or not at all, and on the disk before it returns.
-    fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), LocalError> {
+    pub(super) fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), LocalError> {
         let (path, unfinished) = (self.path.join(name), self.path.join(format!("{name}.new")));
         let written = || -> io::Result<()> {
             let mut file = OpenOptions::new()

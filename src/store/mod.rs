@@ -12,6 +12,7 @@
 pub mod embedded;
 mod error;
 pub mod local;
+pub mod node_key;
 pub mod record;
 pub mod redis;
 
@@ -19,11 +20,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision};
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -35,7 +42,15 @@ pub use error::StoreError;
 
 /// A store: everything the control plane needs kept.
 pub trait Store:
-    Feed + KeyStore + OwnerStore + TokenStore + RuleStore + UsageStore + EventStore
+    Feed
+    + KeyStore
+    + OwnerStore
+    + TokenStore
+    + RuleStore
+    + AuditStore
+    + UsageStore
+    + EventStore
+    + QuotaStore
 {
     /// `embedded` or `redis`.
     fn kind(&self) -> &'static str;
@@ -202,6 +217,49 @@ pub trait TokenStore: Send + Sync {
     ) -> Result<Page<AdminToken>, StoreError>;
 }
 
+/// The audit log. Entries come into it with the [`Change`] that they tell of.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// A page of the entries that `query` asks for, by time, the newest first; at most `limit`, after
+    /// `after`. Requests are not kept here.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError>;
+
+    /// Where the chain ends, and how far it is signed.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError>;
+
+    /// The checkpoints of the entries from number `from` on, in order, at most `most`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError>;
+
+    /// Walks the whole chain, as this machine has it.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or not all of it is here yet.
+    async fn verify_audit(&self) -> Result<Verdict, StoreError>;
+}
+
+/// Where the audit chain ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditEnd {
+    /// The last entry.
+    pub head: Head,
+    /// The last checkpoint, if there is one.
+    pub checkpoint: Option<Checkpoint>,
+}
+
 /// The outbox: what is to be told to those outside.
 #[async_trait]
 pub trait EventStore: Send + Sync {
@@ -261,4 +319,30 @@ pub trait UsageStore: Send + Sync {
     /// # Errors
     /// If the store cannot be read.
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError>;
+}
+
+/// Quotas: how much of each was given out to be spent.
+#[async_trait]
+pub trait QuotaStore: Send + Sync {
+    /// Settles each draw of `node`, of which no two may be on one quota of a key in one period, by [`QuotaDraw::grant`] and [`QuotaDraw::reach`], durably before it returns,
+    /// and says what came of it, in their order. Draws on one quota take effect one after the other, whoever
+    /// sends them, so all gates together never get more than its limit.
+    ///
+    /// A call whose answer was lost has had no effect once its gate draws again in the same run with what
+    /// it has *received*: what it was given is taken back first.
+    ///
+    /// # Errors
+    /// If they cannot be made durable; then any of them may have been.
+    async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError>;
+
+    /// What has been given out of these quotas of a key, in the period beside each. Kept for 35 days after
+    /// the period's end.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError>;
 }

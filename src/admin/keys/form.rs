@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::api::keys::{CreateKey, NewRateLimit, PatchKey, RotateKey};
+use crate::api::keys::{CreateKey, NewQuota, NewRateLimit, PatchKey, RotateKey};
 use crate::control::keys::OwnerChoice;
 use crate::domain::key::Risk;
 use crate::domain::lifecycle::{Earlier, FieldFault, Grace, RotationTerms};
-use crate::domain::limit::{Enforce, LimitMode, Rate, RateLimit};
+use crate::domain::limit::{Enforce, LimitMode, Period, QUOTA_MAX, Quota, Rate, RateLimit};
 use crate::domain::owner::OwnerKind;
 use crate::domain::patch::SettingsPatch;
 use crate::domain::permission::{Method, Methods};
@@ -88,14 +88,6 @@ pub(super) fn create(asked: CreateKey) -> Read<(OwnerChoice, SettingsPatch)> {
 pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
     let mut faults = Vec::new();
     // What the gate would not hold to is refused, not kept: a promise that nobody keeps is worse than none.
-    if asked.quotas.is_some_and(|quotas| !quotas.is_empty()) {
-        fault(
-            &mut faults,
-            "/quotas",
-            "unsupported",
-            "this version holds no quotas yet",
-        );
-    }
     if asked.rotation.is_some_and(|rotation| rotation.is_some()) {
         let detail = "this version rotates no key by itself yet";
         fault(&mut faults, "/rotation", "unsupported", detail);
@@ -124,7 +116,7 @@ pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
             .rate_limits
             .map(|limits| rate_limits(&limits, &mut faults)),
         concurrency: asked.concurrency,
-        quotas: None,
+        quotas: asked.quotas.map(|asked| quotas(&asked, &mut faults)),
         risk: asked.risk.and_then(|word| {
             let risk = Risk::from_word(&word);
             if risk.is_none() {
@@ -241,6 +233,34 @@ pub(in crate::admin) fn rate_limits(
     limits
 }
 
+fn quotas(asked: &[NewQuota], faults: &mut Vec<FieldFault>) -> Vec<Quota> {
+    let mut quotas = Vec::with_capacity(asked.len());
+    for (at, quota) in asked.iter().enumerate() {
+        let place = |field| format!("/quotas/{at}/{field}");
+        let Some(per) = Period::from_word(&quota.per) else {
+            let detail = "`day`, `week`, `month` or `total`";
+            faults.push(FieldFault::new(place("per"), "unknown_word", detail));
+            continue;
+        };
+        let quota = Quota {
+            limit: quota.limit,
+            per,
+            on_day: quota.on_day,
+            hard: quota.hard.unwrap_or(true),
+        };
+        if !(1..=QUOTA_MAX).contains(&quota.limit) {
+            let detail = format!("a quota allows 1 to {QUOTA_MAX}");
+            faults.push(FieldFault::new(place("limit"), "out_of_range", detail));
+        }
+        if !quota.has_its_day() {
+            let detail = "1 to 7 of a week, 1 to 31 of a month, of no other period";
+            faults.push(FieldFault::new(place("on_day"), "out_of_range", detail));
+        }
+        quotas.push(quota);
+    }
+    quotas
+}
+
 /// A network, or an address for the network of that one. A v4 address mapped into v6 is the v4 address,
 /// as it is when requests are judged; bits beyond the prefix are cleared.
 fn network(text: &str) -> Option<IpNet> {
@@ -300,6 +320,20 @@ mod tests {
                 mode: Some("global".into()),
                 enforce: Some("off".into()),
             }],
+            quotas: vec![
+                NewQuota {
+                    limit: 0,
+                    per: "week".into(),
+                    on_day: Some(8),
+                    hard: None,
+                },
+                NewQuota {
+                    limit: 1,
+                    per: "year".into(),
+                    on_day: None,
+                    hard: None,
+                },
+            ],
             risk: Some("extreme".into()),
             expires_at: Some("tomorrow".into()),
             ..CreateKey::default()
@@ -317,6 +351,9 @@ mod tests {
                 "/rate_limits/0/burst",
                 "/rate_limits/0/mode",
                 "/rate_limits/0/enforce",
+                "/quotas/0/limit",
+                "/quotas/0/on_day",
+                "/quotas/1/per",
                 "/risk",
                 "/expires_at",
             ]

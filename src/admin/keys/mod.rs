@@ -25,7 +25,8 @@ use crate::domain::time::Timestamp;
 
 /// A key in its wire form.
 fn wire(view: &KeyView, now: Timestamp) -> api::keys::Key {
-    api::keys::Key::new(&view.key, (&view.owner).into(), &view.last_used, now)
+    let owner = (&view.owner).into();
+    api::keys::Key::new(&view.key, owner, &view.last_used, view.schedule, now).having(&view.spent)
 }
 
 /// One key, with its tag.

@@ -20,6 +20,7 @@ use crate::admin::router::Shared;
 use crate::api::keys::{KeyCreated, Previous, RotateKey};
 use crate::control::keys::{Rotated, Rotation, Terms};
 use crate::domain::id::KeyId;
+use crate::domain::key::KeyVersion;
 
 /// Rotates a key.
 pub(crate) async fn call(
@@ -30,11 +31,9 @@ pub(crate) async fn call(
     _: NoQuery,
     AskIfAny(Ask { body, digest }): AskIfAny<RotateKey>,
 ) -> Result<Response, Problem> {
-    let Read { value, faults } = form::rotation(&body);
     let asked = Rotation {
-        terms: value,
-        faults,
         idempotency: idempotency::read(&caller, &headers, digest)?,
+        ..wanted(&body)
     };
     let terms = Terms {
         if_match: etag::if_match(&headers)?,
@@ -42,6 +41,25 @@ pub(crate) async fn call(
     };
     let rotated = shared.keys.rotate(&caller, id, &asked, terms).await?;
     Ok(answer(&shared, rotated))
+}
+
+/// How a body asks a key to be rotated.
+pub(in crate::admin) fn wanted(body: &RotateKey) -> Rotation {
+    let Read { value, faults } = form::rotation(body);
+    Rotation {
+        terms: value,
+        faults,
+        ..Rotation::default()
+    }
+}
+
+/// A version that was replaced, in its wire form.
+pub(in crate::admin) fn replaced(version: &KeyVersion) -> Previous {
+    Previous {
+        number: version.number,
+        fingerprint: version.fingerprint.to_string(),
+        retires_at: version.stops_at().map(Into::into),
+    }
 }
 
 fn answer(shared: &Shared, rotated: Rotated) -> Response {
@@ -54,11 +72,7 @@ fn answer(shared: &Shared, rotated: Rotated) -> Response {
     let body = KeyCreated {
         key: wire(&view, shared.clock.now()),
         secret: secret.map(|secret| secret.reveal().to_owned()),
-        previous: previous.map(|version| Previous {
-            number: version.number,
-            fingerprint: version.fingerprint.to_string(),
-            retires_at: version.stops_at().map(Into::into),
-        }),
+        previous: previous.as_ref().map(replaced),
     };
     let mut response = (etag::field(&view.tag()), Json(body)).into_response();
     if is_repetition {

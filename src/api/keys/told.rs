@@ -10,6 +10,8 @@ use crate::api::{Text, Time};
 use crate::domain;
 use crate::domain::id::KeyId;
 use crate::domain::key::VersionState;
+use crate::domain::rotation::Schedule;
+use crate::domain::span::Span;
 use crate::domain::time::Timestamp;
 
 /// A key.
@@ -118,9 +120,9 @@ pub struct Quota {
     pub on_day: Option<u8>,
     /// Whether it refuses when spent.
     pub hard: bool,
-    /// How much is spent in this period.
+    /// How much is spent in this period; `null` in lists.
     pub used: Option<u64>,
-    /// When the period ends.
+    /// When the period ends; `null` for credits, which do not renew.
     pub renews_at: Option<Time>,
 }
 
@@ -224,6 +226,7 @@ impl Key {
         key: &domain::key::Key,
         owner: KeyOwner,
         last_used: &[(u16, Timestamp)],
+        schedule: Option<Schedule>,
         now: Timestamp,
     ) -> Self {
         let settings = &key.settings;
@@ -251,16 +254,26 @@ impl Key {
                 .collect(),
             rate_limits: settings.rate_limits.iter().map(Into::into).collect(),
             concurrency: settings.concurrency,
-            quotas: settings.quotas.iter().map(Into::into).collect(),
+            quotas: settings
+                .quotas
+                .iter()
+                .map(|quota| Quota {
+                    renews_at: quota.span(now).end().map(Into::into),
+                    ..quota.into()
+                })
+                .collect(),
             risk: settings.risk.as_str().to_owned(),
             expires_at: settings.expires_at.map(Into::into),
             metadata: settings.metadata.clone(),
             labels: settings.labels.clone(),
             protected: settings.protected,
             self_rotation: settings.self_rotation,
-            rotation: None,
+            rotation: schedule.as_ref().map(Into::into),
             status: key.status(now).as_str().to_owned(),
-            badges: words(key.badges(last_used_at, now).map(|badge| badge.as_str())),
+            badges: words(
+                key.badges(last_used_at, schedule, now)
+                    .map(|badge| badge.as_str()),
+            ),
             created_at: key.created_at.into(),
             created_by: key.created_by.clone(),
             last_rotated_at: key.last_rotated_at.map(Into::into),
@@ -274,6 +287,15 @@ impl Key {
                 .map(|version| Version::new(version, key.version_state(version, now), last_used))
                 .collect(),
         }
+    }
+
+    /// The same, of whose quotas so much is spent, in their order.
+    #[must_use]
+    pub fn having(mut self, spent: &[u64]) -> Self {
+        for (quota, spent) in self.quotas.iter_mut().zip(spent) {
+            quota.used = Some(*spent);
+        }
+        self
     }
 
     /// The same without the versions that have ended, as lists have it.
@@ -303,6 +325,17 @@ impl Version {
             activated_at: version.activated_at.map(Into::into),
             retires_at: version.retires_at.map(Into::into),
             last_used_at: used.map(|(_, at)| (*at).into()),
+        }
+    }
+}
+
+impl From<&Schedule> for Rotation {
+    fn from(schedule: &Schedule) -> Self {
+        Self {
+            interval_days: schedule.plan.interval_days,
+            keep_previous: schedule.plan.keep_previous,
+            grace: Span(schedule.plan.grace).to_string(),
+            next_at: schedule.due_at.map(Into::into),
         }
     }
 }

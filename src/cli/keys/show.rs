@@ -1,7 +1,7 @@
 //! How keys are shown.
 
 use crate::api::Time;
-use crate::api::keys::{Key, KeyCreated, KeyTested, RateLimit, Revoked};
+use crate::api::keys::{Key, KeyCreated, KeyTested, Quota, RateLimit, Revoked};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::render::{Cell, Sheet, Table, status_tone, to_the_second, visible};
@@ -248,6 +248,8 @@ fn sheet(key: &Key) -> Sheet {
     sheet.list("addresses", &key.allowed_ips);
     let limits: Vec<String> = key.rate_limits.iter().map(limit).collect();
     sheet.list("rate limits", &limits);
+    let quotas: Vec<String> = key.quotas.iter().map(quota).collect();
+    sheet.list("quotas", &quotas);
     sheet.maybe("concurrency", key.concurrency.map(|most| most.to_string()));
     let labels: Vec<String> = key
         .labels
@@ -280,6 +282,24 @@ fn limit(limit: &RateLimit) -> String {
     }
     if limit.enforce != "on" {
         text.push_str(&format!(" {}", limit.enforce));
+    }
+    text
+}
+
+/// `412 of 1000 per day, renews 2026-01-02 00:00:00`, and what of it is not as usual.
+fn quota(quota: &Quota) -> String {
+    let used = quota
+        .used
+        .map_or_else(|| "?".to_owned(), |used| used.to_string());
+    let mut text = match quota.per.as_str() {
+        "total" => format!("{used} of {} in all", quota.limit),
+        per => format!("{used} of {} per {per}", quota.limit),
+    };
+    if let Some(renews_at) = quota.renews_at {
+        text.push_str(&format!(", renews {}", to_the_second(renews_at)));
+    }
+    if !quota.hard {
+        text.push_str(", soft");
     }
     text
 }

@@ -16,6 +16,7 @@ use crate::domain::key::KeySettings;
 use crate::domain::lifecycle::{self, Birth, FieldFault};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
+use crate::domain::rotation::Schedule;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
@@ -92,7 +93,8 @@ impl KeyService {
                     }));
                 }
                 let settings = asked.settings.clone().apply(KeySettings::named(""));
-                let env = self.check(asked, &settings, &self.ground().await?, now)?;
+                let ground = self.ground().await?;
+                let env = self.check(asked, &settings, &ground, now)?;
                 let (owner, is_new) = self.owner_for(caller, &asked.owner, now).await?;
 
                 let id = self.unused_id().await?;
@@ -106,6 +108,10 @@ impl KeyService {
                     created_by: caller.actor.id.clone(),
                 };
                 let key = lifecycle::create(birth, settings, now);
+                let demanded = ground.demanded(&key, Some(owner.kind));
+                if !demanded.is_empty() {
+                    return Err(ControlError::Invalid(demanded));
+                }
 
                 let mut entry = caller.did(Action::KeyCreation, now)?.about_key(&key);
                 entry.changes = changes(None, &key.settings);
@@ -114,6 +120,8 @@ impl KeyService {
                     audit: vec![entry],
                     value: Created {
                         view: KeyView {
+                            spent: vec![0; key.settings.quotas.len()],
+                            schedule: Schedule::of(&ground.rules.rotation, &key, now),
                             key,
                             owner: owner.clone(),
                             last_used: Vec::new(),

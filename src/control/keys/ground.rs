@@ -4,14 +4,19 @@ use std::collections::HashSet;
 
 use crate::control::ControlError;
 use crate::control::keys::KeyService;
-use crate::domain::key::KeySettings;
+use crate::domain::key::{Key, KeySettings};
 use crate::domain::lifecycle::{self, Bounds, FieldFault};
+use crate::domain::owner::OwnerKind;
 use crate::domain::permission::Scope;
+use crate::domain::policy::Demands;
 use crate::domain::product::Product;
+use crate::domain::rules::RuleSet;
 use crate::domain::time::Timestamp;
 
-/// What keys may name.
+/// What keys may name, and what is asked of them.
 pub(in crate::control) struct Ground {
+    /// The rules that the store keeps.
+    pub(in crate::control) rules: RuleSet,
     products: Vec<Product>,
     /// Empty where nobody names any: then scopes are the upstream's own business.
     scopes: HashSet<Scope>,
@@ -41,16 +46,18 @@ impl Ground {
     }
 }
 
-impl KeyService {
-    /// The products there are: the configuration's, and those made over the admin API.
-    ///
-    /// # Errors
-    /// What the store returns.
-    pub async fn products(&self) -> Result<Vec<Product>, ControlError> {
-        let rules = self.store.rules().await?;
-        Ok(rules.products_beside(&self.rules.products))
+impl Ground {
+    /// What the policies do not let a key have, or want it to have.
+    pub(in crate::control) fn demanded(
+        &self,
+        key: &Key,
+        owner: Option<OwnerKind>,
+    ) -> Vec<FieldFault> {
+        Demands::on(&self.rules.policies, key).faults(key, owner, &self.products)
     }
+}
 
+impl KeyService {
     /// What keys may name now.
     ///
     /// # Errors
@@ -69,6 +76,10 @@ impl KeyService {
             .chain(&self.rules.scopes)
             .cloned()
             .collect();
-        Ok(Ground { products, scopes })
+        Ok(Ground {
+            rules,
+            products,
+            scopes,
+        })
     }
 }

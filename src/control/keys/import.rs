@@ -141,7 +141,6 @@ impl Batch<'_> {
         while !self.ids.insert(id) {
             id = service.unused_id().await?;
         }
-        self.hashes.extend([Some(hash), twin].into_iter().flatten());
         let birth = Birth {
             id,
             owner: owner.id,
@@ -150,12 +149,20 @@ impl Batch<'_> {
             fingerprint,
             created_by: self.caller.actor.id.clone(),
         };
+        let key = lifecycle::create(birth, settings, self.now);
+        let demanded = self.ground.demanded(&key, Some(owner.kind));
+        if !demanded.is_empty() {
+            return Err(ControlError::Invalid(demanded));
+        }
+        self.hashes.extend([Some(hash), twin].into_iter().flatten());
         if is_new {
             let entry = self.caller.did(Action::OwnerCreation, self.now)?;
             self.audit.push(entry.about_owner(&owner));
+            self.owners
+                .insert((owner.kind, owner.name.to_lowercase()), owner.clone());
             self.writes.push(Write::Owner(owner));
         }
-        self.key(lifecycle::create(birth, settings, self.now))?;
+        self.key(key)?;
         Ok((id, fingerprint))
     }
 
@@ -219,7 +226,7 @@ impl Batch<'_> {
     }
 
     /// The owner of a key to be made, and whether it is to be made too.
-    async fn owner(&mut self, choice: &OwnerChoice) -> Result<(Owner, bool), ControlError> {
+    async fn owner(&self, choice: &OwnerChoice) -> Result<(Owner, bool), ControlError> {
         let OwnerChoice::Named { kind, name } = choice else {
             return self.service.owner_for(self.caller, choice, self.now).await;
         };
@@ -227,12 +234,7 @@ impl Batch<'_> {
         if let Some(owner) = self.owners.get(&place) {
             return Ok((owner.clone(), false));
         }
-        let found = self.service.owner_for(self.caller, choice, self.now);
-        let (owner, is_new) = found.await?;
-        if is_new {
-            self.owners.insert(place, owner.clone());
-        }
-        Ok((owner, is_new))
+        self.service.owner_for(self.caller, choice, self.now).await
     }
 }
 

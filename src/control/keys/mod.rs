@@ -4,14 +4,17 @@
 //! with its audit entry through [`Writer`](super::writer::Writer). Nothing else writes a key.
 
 mod create;
+mod first_use;
 mod ground;
 mod import;
+mod quotas;
 mod refused;
 mod rotate;
 mod service;
 
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
+pub(crate) use first_use::confirm_all;
 pub use import::{Import, Imported, Known, Outcomes};
 pub use rotate::{Rotated, Rotation};
-pub(in crate::control) use service::visible;
 pub use service::{KeyService, KeyView, Rules, Step, Terms};
+pub(in crate::control) use service::{lifecycle_changes, visible};

@@ -73,7 +73,7 @@ impl KeyService {
             entry.key_version = attempt.version;
             entry.reason = attempt.reason;
             entry.outcome = Outcome::Refused(code.to_owned());
-            self.writer.note_refusal(entry).await;
+            self.writer.note_refusal(entry);
         }
         result
     }

@@ -11,8 +11,8 @@ use crate::control::writer::{Done, Draft};
 use crate::domain::audit::{Action, RotationNote};
 use crate::domain::change::{Receipt, Write};
 use crate::domain::id::KeyId;
-use crate::domain::key::{Key, KeySettings, KeyVersion};
-use crate::domain::lifecycle::{self, Bounds, FieldFault, NewVersion, RotationTerms};
+use crate::domain::key::{Key, KeySettings, KeyVersion, VersionState};
+use crate::domain::lifecycle::{self, Activation, Bounds, FieldFault, NewVersion, RotationTerms};
 use crate::domain::patch::changes;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -26,6 +26,8 @@ pub struct Rotation {
     pub faults: Vec<FieldFault>,
     /// What tells a repetition of this call from another one.
     pub idempotency: Option<Idempotency>,
+    /// The version whose holder asks; `None`: whoever asks is no holder.
+    pub by_holder_of: Option<u16>,
 }
 
 /// A key that was rotated.
@@ -103,7 +105,11 @@ impl KeyService {
                     hash: self.rules.hasher.hash(secret.reveal().as_bytes()),
                     fingerprint: secret.fingerprint(),
                 };
-                let after = lifecycle::rotate(before.clone(), new, asked.terms, now)?;
+                let held = match asked.by_holder_of {
+                    Some(number) => by_holder(before.clone(), number, now)?,
+                    None => before.clone(),
+                };
+                let after = lifecycle::rotate(held, new, asked.terms, now)?;
                 let number = after.current().map(|version| version.number);
                 let previous = number.and_then(|number| before_version(&after, number));
 
@@ -189,6 +195,25 @@ impl KeyService {
         Secret::generate(&self.rules.prefix, env, id, |bytes| {
             getrandom::fill(bytes).map_err(ControlError::Random)
         })
+    }
+}
+
+/// A key as it is where the holder of the version `number` rotates it. Only the current version may, or a
+/// pending one that becomes it by this: a secret that was replaced, lost perhaps, is no way to the next.
+fn by_holder(key: Key, number: u16, now: Timestamp) -> Result<Key, ControlError> {
+    if !key.settings.self_rotation {
+        return Err(ControlError::NotForHolder);
+    }
+    let version = key.versions.iter().find(|it| it.number == number);
+    match version.map(|version| key.version_state(version, now)) {
+        Some(VersionState::Current) => Ok(key),
+        Some(VersionState::Pending) => Ok(lifecycle::activate(
+            key,
+            number,
+            Activation::KeepPrevious,
+            now,
+        )?),
+        _ => Err(ControlError::NotForHolder),
     }
 }
 

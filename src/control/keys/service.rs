@@ -1,6 +1,6 @@
 //! Keys: found, changed, paused, ended.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -21,8 +21,10 @@ use crate::domain::patch::{SettingsPatch, changes};
 use crate::domain::permission::Scope;
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::rotation::Schedule;
 use crate::domain::secret::{Fingerprint, Hasher};
 use crate::domain::time::{Clock, Timestamp};
+use crate::state::keys::KeyCache;
 use crate::store::Store;
 
 /// Makes, finds and changes keys.
@@ -31,6 +33,8 @@ pub struct KeyService {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) writer: Arc<Writer>,
     pub(super) rules: Rules,
+    /// What this gate holds of quotas, which the store counts as given out.
+    pub(super) cache: Option<Arc<KeyCache>>,
 }
 
 /// How this gate makes keys.
@@ -67,6 +71,10 @@ pub struct KeyView {
     pub owner: Owner,
     /// When each version was last used, for those that were.
     pub last_used: Vec<(u16, Timestamp)>,
+    /// Of each of its quotas, in their order, how much is spent; none of them where it was not asked for.
+    pub spent: Vec<u64>,
+    /// How and when it is to be rotated, if a rule covers it.
+    pub schedule: Option<Schedule>,
 }
 
 impl KeyView {
@@ -138,7 +146,15 @@ impl KeyService {
             clock,
             writer,
             rules,
+            cache: None,
         }
+    }
+
+    /// The same, which knows what of quotas was granted to this gate and not spent.
+    #[must_use]
+    pub fn reading(mut self, cache: Arc<KeyCache>) -> Self {
+        self.cache = Some(cache);
+        self
     }
 
     /// The kind of store that keys are kept in: `embedded` or `redis`.
@@ -154,6 +170,22 @@ impl KeyService {
     pub async fn load(&self, caller: &Caller, id: KeyId) -> Result<KeyView, ControlError> {
         let key = visible(&*self.store, caller, id).await?;
         self.view(key).await
+    }
+
+    /// One key and its owner, without when it was used: this much is known also while the store is away.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], or what the store returns.
+    pub async fn held(&self, id: KeyId) -> Result<KeyView, ControlError> {
+        let key = self.store.key(id).await?.ok_or(ControlError::NotFound)?;
+        let rules = self.store.rules().await?;
+        Ok(KeyView {
+            owner: self.owner_of(&key).await?,
+            schedule: Schedule::of(&rules.rotation, &key, self.clock.now()),
+            last_used: Vec::new(),
+            spent: Vec::new(),
+            key,
+        })
     }
 
     /// A page of the keys that `query` asks for and the caller sees.
@@ -179,6 +211,7 @@ impl KeyService {
         }
         query.now = self.clock.now();
         let page = self.store.keys(&query, sort, limit, after).await?;
+        let rules = self.store.rules().await?;
         let mut owners: HashMap<OwnerId, Owner> = HashMap::new();
         let mut items = Vec::with_capacity(page.items.len());
         for row in page.items {
@@ -191,9 +224,11 @@ impl KeyService {
                 }
             };
             items.push(KeyView {
+                schedule: Schedule::of(&rules.rotation, &row.key, query.now),
                 key: row.key,
                 owner,
                 last_used: row.last_used,
+                spent: Vec::new(),
             });
         }
         Ok(Page {
@@ -219,10 +254,13 @@ impl KeyService {
             let settings = patch.clone().apply(key.settings.clone());
             let mut faults = found.to_vec();
             faults.extend(ground.faults(&settings, Some(&key.settings), now));
+            let after = lifecycle::change(key, settings, now)?;
+            // Its owner was judged when it was made, and is not what is changed here.
+            faults.extend(ground.demanded(&after, None));
             if !faults.is_empty() {
                 return Err(ControlError::Invalid(faults));
             }
-            Ok(lifecycle::change(key, settings, now)?)
+            Ok(after)
         };
         let done = self.amend_on(caller, id, Action::KeyUpdate.into(), terms, step);
         Ok(done.await?.value)
@@ -337,9 +375,12 @@ impl KeyService {
     }
 
     pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {
+        let rules = self.store.rules().await?;
         Ok(KeyView {
             owner: self.owner_of(&key).await?,
+            schedule: Schedule::of(&rules.rotation, &key, self.clock.now()),
             last_used: self.store.last_used(key.id).await?,
+            spent: self.spent(&key).await,
             key,
         })
     }
@@ -372,12 +413,21 @@ pub(in crate::control) async fn visible(
 fn tag(key: &Key) -> String {
     // `Debug` names every field there is, so none can be forgotten here; a hash does not show in it, but
     // its fingerprint does.
+    // What was told of a key is nothing of its own.
+    let key = Key {
+        told: BTreeMap::new(),
+        ..key.clone()
+    };
     let digest = Sha256::digest(format!("{key:?}"));
     Fingerprint::of_sha256(&digest.into()).to_string()
 }
 
 /// What became of the key's standing, and of its versions that were ended by hand.
-pub(super) fn lifecycle_changes(before: &Key, after: &Key, now: Timestamp) -> Vec<FieldChange> {
+pub(in crate::control) fn lifecycle_changes(
+    before: &Key,
+    after: &Key,
+    now: Timestamp,
+) -> Vec<FieldChange> {
     let change = |field: String, from: &str, to: &str| FieldChange {
         field,
         from: from.into(),

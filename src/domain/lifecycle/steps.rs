@@ -1,10 +1,12 @@
 //! The steps of a key as a whole, and what its settings may be.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Standing};
 use crate::domain::limit::RATE_MAX;
+use crate::domain::notice::Notice;
 use crate::domain::product::Product;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
@@ -99,6 +101,7 @@ pub fn create(birth: Birth, settings: KeySettings, now: Timestamp) -> Key {
         created_at: now,
         created_by: birth.created_by,
         last_rotated_at: None,
+        told: BTreeMap::new(),
         versions: vec![first],
     }
 }
@@ -113,6 +116,10 @@ pub fn change(mut key: Key, settings: KeySettings, now: Timestamp) -> Result<Key
     let ended = key.settings.expires_at.is_some_and(|end| end <= now);
     if ended && settings.expires_at != key.settings.expires_at {
         return Err(LifecycleError::Expired);
+    }
+    if settings.expires_at != key.settings.expires_at {
+        // Another end is warned of anew.
+        key.told.remove(&Notice::Expiring);
     }
     key.settings = settings;
     Ok(key)

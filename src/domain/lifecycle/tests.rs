@@ -83,6 +83,7 @@ fn a_rotation_changes_the_secret_and_nothing_else() {
     let as_before = Key {
         versions: before.versions.clone(),
         last_rotated_at: None,
+        told: std::collections::BTreeMap::new(),
         ..after
     };
     assert_eq!(as_before, before);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::steps::{LifecycleError, ensure_not_revoked};
 use crate::domain::key::{Key, KeyVersion};
+use crate::domain::notice::Notice;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
 
@@ -106,6 +107,7 @@ pub fn rotate(
     let expired_at = key.settings.expires_at.filter(|end| *end <= now);
     let mut key = discard_pending(key, now)?;
     if let Some(end) = terms.expires_at {
+        key.told.remove(&Notice::Expiring);
         key.settings.expires_at = end;
     }
     if key.settings.expires_at.is_some_and(|end| end <= now) {

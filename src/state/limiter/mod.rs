@@ -24,6 +24,7 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::domain::limit::{Enforce, RateLimit};
+use crate::state::quotas::{Account, Accounts, NamedQuota, QuotaId};
 
 /// What is left of one key's limits, and how many of its requests are in flight.
 ///
@@ -34,6 +35,8 @@ pub struct Slot {
     in_flight: AtomicU32,
     states: [LimitState; 2],
     more: OnceLock<Box<MoreStates>>,
+    /// Made at the first use of a quota: most keys have none.
+    accounts: OnceLock<Box<Accounts>>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +74,12 @@ impl Slot {
     /// Gives a place back.
     pub fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What the key has of a quota.
+    #[must_use]
+    pub fn account(&self, quota: QuotaId) -> &Account {
+        self.accounts.get_or_init(Box::default).of(quota)
     }
 
     fn arrival(&self, limit: LimitId) -> &AtomicU64 {
@@ -236,18 +245,24 @@ impl NamedLimit {
     }
 }
 
-/// Limits as `RateLimit-Policy` has them (draft-ietf-httpapi-ratelimit-headers §3): burst and seconds to
-/// refill it. Those that only count are not told of.
+/// Limits and quotas as `RateLimit-Policy` has them (draft-ietf-httpapi-ratelimit-headers §3): burst and
+/// seconds to refill it, allowance and period. Those that only count are not told of.
 #[must_use]
-pub fn policy(limits: &[NamedLimit]) -> Option<HeaderValue> {
-    let items: Vec<String> = limits
-        .iter()
-        .filter(|named| named.is_enforced())
-        .map(|named| {
-            let (burst, window) = (named.limit.burst, named.limit.window_s());
-            format!("\"{}\";q={burst};w={window}", quotable(&named.name))
-        })
-        .collect();
+pub fn policy(limits: &[NamedLimit], quotas: &[Arc<NamedQuota>]) -> Option<HeaderValue> {
+    let limits = limits.iter().filter(|named| named.is_enforced());
+    let limits = limits.map(|named| {
+        let (burst, window) = (named.limit.burst, named.limit.window_s());
+        format!("\"{}\";q={burst};w={window}", quotable(&named.name))
+    });
+    let quotas = quotas.iter().filter(|named| named.quota.hard);
+    let quotas = quotas.map(|named| {
+        let allowance = format!("\"{}\";q={}", quotable(&named.name), named.quota.limit);
+        match named.quota.per.window_s() {
+            Some(window) => format!("{allowance};w={window}"),
+            None => allowance,
+        }
+    });
+    let items: Vec<String> = limits.chain(quotas).collect();
     (!items.is_empty())
         .then(|| HeaderValue::from_str(&items.join(", ")).ok())
         .flatten()

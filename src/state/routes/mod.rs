@@ -98,7 +98,7 @@ impl RouteTable {
             table.routes.push(Arc::new(RouteState {
                 name: route.name.as_str().into(),
                 index,
-                policy: policy(&limits),
+                policy: policy(&limits, &[]),
                 limits,
                 slot: Arc::default(),
                 upstream,

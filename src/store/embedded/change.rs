@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::tables::{millis, revision, set_revision, strange};
-use super::{feed, outbox, rules, tables};
-use crate::domain::audit::AuditEntry;
+use super::{audit, feed, outbox, rules, tables};
+use crate::domain::audit::chain::Sealed;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::event::EventPlace;
 use crate::domain::id::KeyId;
@@ -44,6 +44,7 @@ pub(super) fn commit(
     }
     let revision = found.next();
     write_all(transaction, revision, change, Claim::Refuse, now)?;
+    audit::seal(transaction, &change.audit)?;
     Ok(revision)
 }
 
@@ -52,6 +53,7 @@ pub(super) fn apply(
     transaction: &Connection,
     revision: Revision,
     change: &Change,
+    sealed: &[Sealed],
     now: Timestamp,
 ) -> Result<Revision, Fault> {
     let found = tables::revision(transaction)?;
@@ -63,6 +65,7 @@ pub(super) fn apply(
         return Err(StoreError::Conflict { expected, found }.into());
     }
     write_all(transaction, revision, change, Claim::Take, now)?;
+    audit::take(transaction, sealed)?;
     Ok(revision)
 }
 
@@ -108,9 +111,6 @@ fn write_all(
     if tells {
         outbox::trim(transaction, outbox::EVENTS_MAX)?;
     }
-    for entry in &change.audit {
-        put_audit(transaction, revision, entry)?;
-    }
     feed::append(transaction, revision, change)?;
     set_revision(transaction, revision)?;
     Ok(())
@@ -126,6 +126,8 @@ pub(super) fn put_other(
         Write::Owner(owner) => put_owner(transaction, owner),
         Write::Token(token) => put_token(transaction, token),
         Write::Receipt(receipt) => put_receipt(transaction, receipt, now),
+        Write::Checkpoint(checkpoint) => audit::put_checkpoint(transaction, checkpoint),
+        Write::Erasure(owner) => audit::erase(transaction, *owner),
         Write::Product(_) | Write::Policy(_) | Write::RotationRule(_) | Write::Gone(_) => {
             rules::put(transaction, write)
         }
@@ -334,29 +336,6 @@ fn put_receipt(transaction: &Connection, receipt: &Receipt, now: Timestamp) -> R
             receipt.digest,
             millis(receipt.at),
             record::encode_receipt(receipt)
-        ])?;
-    Ok(())
-}
-
-fn put_audit(
-    transaction: &Connection,
-    revision: Revision,
-    entry: &AuditEntry,
-) -> Result<(), Fault> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO audit (id, revision, timestamp, type, key, version, owner, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            entry.id.chars(),
-            tables::signed(revision.0),
-            millis(entry.timestamp),
-            entry.action.as_str(),
-            entry.key.as_ref().map(KeyId::chars),
-            entry.key_version,
-            entry.owner.as_ref().map(|owner| owner.chars().to_owned()),
-            record::encode_audit(entry),
         ])?;
     Ok(())
 }

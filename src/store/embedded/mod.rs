@@ -9,8 +9,10 @@
 //! | `readers` | a few read-only connections, off the async threads |
 //! | `change` | puts a change into the tables · `rules` those of its rules · `feed` keeps it for those who follow |
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
+//! | `audit` | numbers, chains and finds audit entries · `walk` verifies them |
 //! | `outbox` | keeps events until they are too old |
-//! | `lists` | answers lists and searches · `usage` counts · `fault` says what went wrong |
+//! | `lists` | answers lists and searches · `usage` counts · `quotas` what was given out of them |
+//! | `fault` | says what went wrong |
 //!
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
 //! are the bytes of [`super::record`]; the columns beside them are only what is searched and sorted by.
@@ -18,12 +20,14 @@
 //! **Invariant:** the revision is read and moved on in the transaction that writes the change, so the
 //! file alone decides who came first.
 
+mod audit;
 mod change;
 mod fault;
 mod feed;
 mod file;
 mod lists;
 mod outbox;
+mod quotas;
 mod readers;
 mod replace;
 mod rules;
@@ -33,6 +37,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod walk;
 mod writer;
 
 pub use store::EmbeddedStore;

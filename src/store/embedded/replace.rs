@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
 
+use super::audit;
 use super::change::{Claim, insert_key, put_key, put_other};
 use super::fault::Fault;
 use super::tables::{self, set_meta, set_revision};
@@ -16,7 +17,7 @@ use crate::domain::change::{Revision, Write};
 use crate::domain::time::Timestamp;
 
 /// Drops all control state and takes what `seed` gives instead; of a key that comes more than once, the
-/// last. Counts and the audit log stay.
+/// last. Counts stay.
 pub(super) fn replace(
     transaction: &Connection,
     seed: &Seed,
@@ -55,7 +56,10 @@ pub(super) fn replace(
     for key in again {
         put_key(transaction, &key, Claim::Take)?;
     }
-    let revision = (seed.revision)();
+    let (revision, head) = (seed.stand)();
+    // The entries themselves are many; they are read later, the newest first.
+    audit::set_head(transaction, head)?;
+    audit::set_gap(transaction, (head.seq > 0).then_some(FROM_THE_END))?;
     set_meta(transaction, tables::INCARNATION, seed.incarnation)?;
     set_revision(transaction, revision)?;
     Ok(revision)
@@ -76,8 +80,10 @@ fn drop_indexes(transaction: &Connection) -> Result<Vec<String>, Fault> {
     Ok(indexes.into_iter().map(|(_, sql)| sql).collect())
 }
 
+/// That all of the audit log is missing.
+const FROM_THE_END: &str = "+";
 /// What a mirror takes from its store.
-const CONTROL_TABLES: [&str; 11] = [
+const CONTROL_TABLES: [&str; 13] = [
     "keys",
     "key_list",
     "key_hash",
@@ -89,4 +95,6 @@ const CONTROL_TABLES: [&str; 11] = [
     "events",
     "rules",
     "feed",
+    "audit",
+    "checkpoints",
 ];

@@ -20,7 +20,13 @@ pub(super) fn put(transaction: &Connection, write: &Write) -> Result<(), Fault> 
         Write::Gone(Gone::Product(id)) => return remove(transaction, PRODUCT, id.chars()),
         Write::Gone(Gone::Policy(id)) => return remove(transaction, POLICY, id.chars()),
         Write::Gone(Gone::RotationRule(id)) => return remove(transaction, ROTATION, id.chars()),
-        Write::Key(_) | Write::Owner(_) | Write::Token(_) | Write::Receipt(_) | Write::Event(_) => {
+        Write::Key(_)
+        | Write::Owner(_)
+        | Write::Token(_)
+        | Write::Receipt(_)
+        | Write::Checkpoint(_)
+        | Write::Erasure(_)
+        | Write::Event(_) => {
             return Ok(());
         }
     };

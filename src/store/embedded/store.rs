@@ -12,13 +12,21 @@ use tokio::sync::watch;
 
 use super::fault::{Fault, Quarantine, corrupt};
 use super::readers::Readers;
-use super::writer::{Seed, Shared, Work, Writer};
-use super::{change, feed, file, lists, outbox, rules, snapshot, tables, usage};
+use super::writer::{Drawing, Seed, Shared, Work, Writer};
+use super::{
+    audit, change, feed, file, lists, outbox, quotas, rules, snapshot, tables, usage, walk,
+};
+use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -26,8 +34,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
-    TokenStore, UsageStore, record,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
+    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -62,8 +70,8 @@ impl EmbeddedStore {
         })
     }
 
-    /// Writes a change that landed at `revision` in the store that this one mirrors. One that is here
-    /// already is passed over.
+    /// Writes a change that landed at `revision` in the store that this one mirrors, with its audit entries
+    /// as they were sealed there. One that is here already is passed over.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if changes before it are missing here.
@@ -71,17 +79,19 @@ impl EmbeddedStore {
         &self,
         revision: Revision,
         change: impl Into<Arc<Change>>,
+        sealed: Vec<Sealed>,
     ) -> Result<(), StoreError> {
         self.writer
-            .have(Work::Apply(revision, change.into()))
+            .have(Work::Apply(revision, change.into(), sealed))
             .await
             .map(drop)
     }
 
-    /// Drops all keys, owners, tokens, receipts and the feed, and takes instead those of the store that
+    /// Drops all keys, owners, tokens, receipts, the audit log and the feed, and takes instead those of the store that
     /// this one mirrors, of the history `incarnation`: all of them, or on an error none. `writes` is
-    /// taken from on the writer's thread and may wait for what it gives; `revision` is asked for when
-    /// it has ended.
+    /// taken from on the writer's thread and may wait for what it gives; where that store stands, and where
+    /// its audit chain ends, is asked for when it has ended. The audit entries come by
+    /// [`Self::fill_audit`].
     ///
     /// # Errors
     /// The first that `writes` gives, or that it cannot be made durable.
@@ -89,12 +99,12 @@ impl EmbeddedStore {
         &self,
         incarnation: [u8; 16],
         writes: impl Iterator<Item = Result<Write, StoreError>> + Send + 'static,
-        revision: impl Fn() -> Revision + Send + 'static,
+        stand: impl Fn() -> (Revision, Head) + Send + 'static,
     ) -> Result<Revision, StoreError> {
         let seed = Seed {
             incarnation,
             writes: Mutex::new(Box::new(writes)),
-            revision: Box::new(revision),
+            stand: Box::new(stand),
         };
         self.writer
             .have(Work::Replace(Box::new(seed)))
@@ -108,6 +118,35 @@ impl EmbeddedStore {
     /// If the store cannot be read.
     pub async fn incarnation(&self) -> Result<[u8; 16], StoreError> {
         self.ask(|connection| Ok(tables::incarnation(connection)?))
+            .await
+    }
+
+    /// What is missing of the audit log: `+` for all of it, then whatever [`Self::fill_audit`] said.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn audit_gap(&self) -> Result<Option<String>, StoreError> {
+        self.ask(audit::gap).await
+    }
+
+    /// Takes audit entries from before those that are here; `gap` is what is then still missing.
+    ///
+    /// # Errors
+    /// If it cannot be made durable.
+    pub async fn fill_audit(
+        &self,
+        entries: Vec<Sealed>,
+        gap: Option<String>,
+    ) -> Result<(), StoreError> {
+        self.writer.have(Work::Fill(entries, gap)).await.map(drop)
+    }
+
+    /// The numbers of the audit entries that have personal values to be erased with an owner.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or not all of them are here yet.
+    pub async fn audit_to_erase(&self, owner: OwnerId) -> Result<Vec<u64>, StoreError> {
+        self.ask(move |connection| audit::to_erase(connection, owner))
             .await
     }
 
@@ -327,6 +366,47 @@ impl TokenStore for EmbeddedStore {
 }
 
 #[async_trait]
+impl AuditStore for EmbeddedStore {
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError> {
+        let (query, shared) = (query.clone(), Arc::clone(&self.shared));
+        self.ask(move |connection| {
+            audit::page(
+                connection,
+                &query,
+                limit,
+                after.as_ref(),
+                &shared.quarantine,
+            )
+        })
+        .await
+    }
+
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError> {
+        self.ask(|connection| {
+            Ok(AuditEnd {
+                head: audit::head(connection)?,
+                checkpoint: audit::last_checkpoint(connection)?,
+            })
+        })
+        .await
+    }
+
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError> {
+        self.ask(move |connection| audit::checkpoints(connection, from, most))
+            .await
+    }
+
+    async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        self.ask(walk::verify).await
+    }
+}
+
+#[async_trait]
 impl EventStore for EmbeddedStore {
     async fn events(
         &self,
@@ -371,6 +451,32 @@ impl UsageStore for EmbeddedStore {
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
         self.ask(move |connection| usage::last_used(connection, key))
+            .await
+    }
+}
+
+#[async_trait]
+impl QuotaStore for EmbeddedStore {
+    async fn draw(
+        &self,
+        _node: &str,
+        draws: Vec<QuotaDraw>,
+    ) -> Result<Vec<QuotaGrant>, StoreError> {
+        let drawing = Arc::new(Drawing {
+            draws,
+            grants: Mutex::default(),
+        });
+        self.writer.have(Work::Draw(Arc::clone(&drawing))).await?;
+        Ok(std::mem::take(&mut *drawing.grants.lock()))
+    }
+
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError> {
+        let quotas = quotas.to_vec();
+        self.ask(move |connection| quotas::granted(connection, key, &quotas))
             .await
     }
 }

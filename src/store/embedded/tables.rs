@@ -99,12 +99,30 @@ CREATE TABLE rules (
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
-    revision INTEGER NOT NULL,
     timestamp INTEGER NOT NULL,
     type TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    code TEXT,
+    request TEXT,
     key TEXT,
     version INTEGER,
     owner TEXT,
+    hash BLOB NOT NULL,
+    body BLOB NOT NULL,
+    veil BLOB
+) STRICT;
+CREATE INDEX audit_by_time ON audit (timestamp, id);
+CREATE INDEX audit_by_type ON audit (type, timestamp, id);
+CREATE INDEX audit_by_actor ON audit (actor, timestamp, id);
+CREATE INDEX audit_by_key ON audit (key, timestamp, id) WHERE key IS NOT NULL;
+CREATE INDEX audit_by_key_version ON audit (key, version, timestamp, id)
+    WHERE key IS NOT NULL AND version IS NOT NULL;
+CREATE INDEX audit_by_version ON audit (version, timestamp, id) WHERE version IS NOT NULL;
+CREATE INDEX audit_by_owner ON audit (owner, timestamp, id) WHERE owner IS NOT NULL;
+CREATE INDEX audit_by_code ON audit (code, timestamp, id) WHERE code IS NOT NULL;
+CREATE INDEX audit_by_request ON audit (request) WHERE request IS NOT NULL;
+CREATE TABLE checkpoints (
+    seq INTEGER PRIMARY KEY,
     record BLOB NOT NULL
 ) STRICT;
 CREATE TABLE events (
@@ -172,6 +190,18 @@ CREATE TABLE last_used (
     at INTEGER NOT NULL,
     PRIMARY KEY (key, version)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quotas (
+    key TEXT NOT NULL,
+    quota TEXT NOT NULL,
+    first_day INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    granted INTEGER NOT NULL,
+    reached INTEGER NOT NULL,
+    reached_of INTEGER NOT NULL,
+    PRIMARY KEY (key, quota, first_day)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quotas_by_end ON quotas (ends_at);
 ";
 
 /// Does what is missing of [`MIGRATIONS`], in one transaction; whether there was anything to do.

@@ -58,6 +58,7 @@ fn key(number: u64) -> Key {
         created_at: Timestamp::from_millis(number),
         created_by: String::new(),
         last_rotated_at: None,
+        told: std::collections::BTreeMap::new(),
         versions: vec![KeyVersion {
             number: 1,
             hash: KeyHash { pepper: 0, digest },

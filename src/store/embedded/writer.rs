@@ -18,8 +18,10 @@ use tracing::{error, warn};
 
 use super::fault::{Fault, Gravity, Quarantine, gravity};
 use super::usage::Sweep;
-use super::{change, replace, tables, usage};
+use super::{audit, change, quotas, replace, tables, usage};
+use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{Change, Revision, Write};
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::id::KeyId;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::usage::UsageBatch;
@@ -29,24 +31,34 @@ use crate::store::StoreError;
 pub(super) enum Work {
     /// A change; its revision.
     Commit(Arc<Change>),
-    /// A change whose revision was decided elsewhere; that revision.
-    Apply(Revision, Arc<Change>),
+    /// A change whose revision was decided elsewhere, and its sealed audit entries; that revision.
+    Apply(Revision, Arc<Change>, Vec<Sealed>),
+    /// Audit entries from before those that are here, and what is then still missing; nothing.
+    Fill(Vec<Sealed>, Option<String>),
     /// Counts; nothing.
     Usage(Arc<UsageBatch>),
     /// That a node begins to run; its epoch.
     Epoch(String, Timestamp),
     /// When versions were last used; nothing.
     Used(Vec<(KeyId, u16, Timestamp)>),
+    /// Draws on quotas; nothing, but see [`Drawing`].
+    Draw(Arc<Drawing>),
     /// All control state anew; its revision.
     Replace(Box<Seed>),
+}
+
+/// Draws on quotas, and what came of them once they have been settled.
+pub(super) struct Drawing {
+    pub(super) draws: Vec<QuotaDraw>,
+    pub(super) grants: Mutex<Vec<QuotaGrant>>,
 }
 
 /// All control state, from elsewhere.
 pub(super) struct Seed {
     pub(super) incarnation: [u8; 16],
     pub(super) writes: Mutex<Box<dyn Iterator<Item = Result<Write, StoreError>> + Send>>,
-    /// Asked when the last write has come.
-    pub(super) revision: Box<dyn Fn() -> Revision + Send>,
+    /// Asked when the last write has come: the revision, and where the audit chain ends.
+    pub(super) stand: Box<dyn Fn() -> (Revision, Head) + Send>,
 }
 
 /// Work, and who waits for it.
@@ -101,7 +113,7 @@ impl Writer {
     }
 
     /// Has `work` done, durably, or learns why not. Work that was handed over is done even if nobody
-    /// waits for it any more.
+    /// waits for it any more; but a change is not, unless it is being written already.
     pub(super) async fn have(&self, work: Work) -> Answer {
         let closed = || StoreError::unavailable("the store is closed");
         let queue = self.queue.lock().clone().ok_or_else(closed)?;
@@ -204,6 +216,10 @@ impl Desk {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
+            if job.is_withdrawn() {
+                outcomes.push(Err(withdrawn()));
+                continue;
+            }
             let savepoint = transaction.savepoint()?;
             match job.work.write(&savepoint, now, &mut self.sweep) {
                 Ok(number) => {
@@ -216,6 +232,14 @@ impl Desk {
                 }
                 Err(fault) => return Err(fault),
             }
+        }
+        // Whoever was told that it took too long must not find it done all the same.
+        let done = batch.iter().zip(&outcomes);
+        if done
+            .into_iter()
+            .any(|(job, done)| done.is_ok() && job.is_withdrawn())
+        {
+            return Err(withdrawn().into());
         }
         transaction.commit()?;
         Ok(outcomes)
@@ -294,6 +318,11 @@ impl Job {
         matches!(self.work, Work::Replace(_))
     }
 
+    /// Whether whoever asked for a change waits no more. Anything else is done all the same.
+    fn is_withdrawn(&self) -> bool {
+        matches!(self.work, Work::Commit(_)) && self.answer.is_closed()
+    }
+
     fn tell(self, outcome: Answer) {
         // Whoever asked may have gone; what was written stands.
         let _ = self.answer.send(outcome);
@@ -309,15 +338,28 @@ impl Work {
     ) -> Result<u64, Fault> {
         match self {
             Self::Commit(change) => change::commit(transaction, change, now).map(|at| at.0),
-            Self::Apply(revision, change) => {
-                change::apply(transaction, *revision, change, now).map(|at| at.0)
+            Self::Apply(revision, change, sealed) => {
+                change::apply(transaction, *revision, change, sealed, now).map(|at| at.0)
+            }
+            Self::Fill(entries, gap) => {
+                audit::fill(transaction, entries, gap.as_deref()).map(|()| 0)
             }
             Self::Usage(batch) => usage::add(transaction, batch, now, sweep).map(|()| 0),
             Self::Epoch(node, now) => usage::begin_epoch(transaction, node, *now),
             Self::Used(uses) => usage::note_used(transaction, uses).map(|()| 0),
+            Self::Draw(drawing) => {
+                let grants = quotas::draw(transaction, &drawing.draws, now)?;
+                // Whoever asked reads it when the transaction has been answered for.
+                *drawing.grants.lock() = grants;
+                Ok(0)
+            }
             Self::Replace(seed) => replace::replace(transaction, seed, now).map(|at| at.0),
         }
     }
+}
+
+fn withdrawn() -> StoreError {
+    StoreError::unavailable("the change was withdrawn before it was written")
 }
 
 /// How much may wait: more would only wait longer.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::form::{Bytes, DecodeError, decode, encode, known};
+use crate::domain::audit::chain::Head;
+use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome, RotationNote};
 use crate::domain::id::{AuditId, KeyId, OwnerId};
 use crate::domain::secret::Fingerprint;
@@ -100,6 +102,47 @@ pub fn decode_audit(bytes: &[u8]) -> Result<AuditEntry, DecodeError> {
             grace: note.grace_ms.map(Duration::from_millis),
         }),
     })
+}
+
+/// Writes a checkpoint of the chain.
+#[must_use]
+pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
+    encode(&StoredCheckpoint {
+        seq: checkpoint.head.seq,
+        hash: Bytes(checkpoint.head.hash),
+        at: checkpoint.at.as_millis(),
+        node: &checkpoint.node,
+        public_key: Bytes(checkpoint.public_key),
+        signature: Bytes(checkpoint.signature),
+    })
+}
+
+/// Reads a checkpoint of the chain.
+///
+/// # Errors
+/// If the bytes are none.
+pub fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
+    let stored: StoredCheckpoint<'_> = decode(bytes)?;
+    Ok(Checkpoint {
+        head: Head {
+            seq: stored.seq,
+            hash: stored.hash.0,
+        },
+        at: Timestamp::from_millis(stored.at),
+        node: stored.node.to_owned(),
+        public_key: stored.public_key.0,
+        signature: stored.signature.0,
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCheckpoint<'a> {
+    seq: u64,
+    hash: Bytes<32>,
+    at: u64,
+    node: &'a str,
+    public_key: Bytes<32>,
+    signature: Bytes<64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::audit::{decode_audit, encode_audit};
+use super::audit::{decode_audit, decode_checkpoint, encode_audit, encode_checkpoint};
 use super::event::{decode_event, encode_event};
-use super::form::{Blob, Bytes, DecodeError, decode, encode};
+use super::form::{Blob, Bytes, DecodeError, decode, encode, known};
 use super::key::{decode_key, encode_key};
 use super::owner::{
     decode_owner, decode_receipt, decode_token, encode_owner, encode_receipt, encode_token,
@@ -16,6 +16,7 @@ use super::rules::{
     encode_product, encode_rotation_rule,
 };
 use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::id::OwnerId;
 
 /// Writes a change.
 #[must_use]
@@ -78,6 +79,8 @@ impl From<&Write> for StoredWrite<'_> {
             Write::Owner(owner) => (OWNER, encode_owner(owner)),
             Write::Token(token) => (TOKEN, encode_token(token)),
             Write::Receipt(receipt) => (RECEIPT, encode_receipt(receipt)),
+            Write::Checkpoint(checkpoint) => (CHECKPOINT, encode_checkpoint(checkpoint)),
+            Write::Erasure(owner) => (ERASURE, owner.as_bytes().to_vec()),
             Write::Event(event) => (EVENT, encode_event(event)),
             Write::Product(product) => (PRODUCT, encode_product(product)),
             Write::Policy(policy) => (POLICY, encode_policy(policy)),
@@ -99,6 +102,8 @@ impl StoredWrite<'_> {
             OWNER => decode_owner(record).map(Write::Owner),
             TOKEN => decode_token(record).map(Write::Token),
             RECEIPT => decode_receipt(record).map(Write::Receipt),
+            CHECKPOINT => decode_checkpoint(record).map(Write::Checkpoint),
+            ERASURE => known("owner", OwnerId::from_chars(record).ok()).map(Write::Erasure),
             EVENT => decode_event(record).map(Write::Event),
             PRODUCT => decode_product(record).map(Write::Product),
             POLICY => decode_policy(record).map(Write::Policy),
@@ -113,6 +118,8 @@ const KEY: &str = "key";
 const OWNER: &str = "owner";
 const TOKEN: &str = "token";
 const RECEIPT: &str = "receipt";
+const CHECKPOINT: &str = "checkpoint";
+const ERASURE: &str = "erasure";
 const EVENT: &str = "event";
 const PRODUCT: &str = "product";
 const POLICY: &str = "policy";

@@ -10,6 +10,7 @@ use super::form::{Bytes, DecodeError, decode, encode, known};
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Risk, Standing};
 use crate::domain::limit::{Enforce, LimitMode, Period, Quota, Rate, RateLimit, Unit};
+use crate::domain::notice::Notice;
 use crate::domain::permission::Method;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
@@ -72,6 +73,8 @@ struct StoredKey<'a> {
     created_by: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_rotated_at: Option<u64>,
+    #[serde(default, borrow, skip_serializing_if = "BTreeMap::is_empty")]
+    told: BTreeMap<&'a str, u64>,
     versions: Vec<StoredVersion>,
 }
 
@@ -154,6 +157,11 @@ impl<'a> From<&'a Key> for StoredKey<'a> {
             created_at: key.created_at.as_millis(),
             created_by: &key.created_by,
             last_rotated_at: key.last_rotated_at.map(Timestamp::as_millis),
+            told: key
+                .told
+                .iter()
+                .map(|(notice, at)| (notice.as_str(), at.as_millis()))
+                .collect(),
             versions: key.versions.iter().map(StoredVersion::from).collect(),
         }
     }
@@ -205,6 +213,14 @@ impl TryFrom<StoredKey<'_>> for Key {
             created_at: Timestamp::from_millis(stored.created_at),
             created_by: stored.created_by.to_owned(),
             last_rotated_at: stored.last_rotated_at.map(Timestamp::from_millis),
+            // A notice of a newer binary is passed over: at worst it is told again.
+            told: stored
+                .told
+                .into_iter()
+                .filter_map(|(word, at)| {
+                    Some((Notice::from_word(word)?, Timestamp::from_millis(at)))
+                })
+                .collect(),
             versions: stored.versions.into_iter().map(KeyVersion::from).collect(),
         })
     }

@@ -9,6 +9,7 @@
 //! Both backends store these bytes, in tables, hashes and feeds alike.
 
 mod audit;
+mod chain;
 mod change;
 mod event;
 mod form;
@@ -18,7 +19,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{decode_audit, encode_audit};
+pub use audit::{decode_audit, decode_checkpoint, encode_audit, encode_checkpoint};
+pub use chain::{decode_sealed, decode_veil, encode_sealed, encode_veil};
 pub use change::{decode_change, encode_change};
 pub use event::{decode_event, encode_event};
 pub use form::DecodeError;

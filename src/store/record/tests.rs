@@ -17,6 +17,7 @@ use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{AuditId, EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Risk, Standing};
 use crate::domain::limit::{Enforce, LimitMode, Period, Quota, Rate, RateLimit, Unit};
+use crate::domain::notice::Notice;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::permission::Method;
 use crate::domain::secret::{Fingerprint, KeyHash};
@@ -187,9 +188,10 @@ prop_compose! {
         created_at in time(),
         created_by in ".{0,14}",
         last_rotated_at in option::of(time()),
+        told in btree_map(prop::sample::select(Notice::ALL), time(), 0..4),
         versions in vec(version(), 0..4),
     ) -> Key {
-        Key { id, owner, env, settings, standing, created_at, created_by, last_rotated_at, versions }
+        Key { id, owner, env, settings, standing, created_at, created_by, last_rotated_at, told, versions }
     }
 }
 
@@ -363,6 +365,7 @@ fn plain_key() -> Key {
         created_at: Timestamp::from_millis(1_767_225_600_000),
         created_by: "tok_1234567890".into(),
         last_rotated_at: None,
+        told: BTreeMap::new(),
         versions: vec![KeyVersion {
             number: 1,
             hash: KeyHash {

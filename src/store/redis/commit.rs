@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
+use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{Change, Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::key::KeyVersion;
 use crate::domain::secret::KeyHash;
-use crate::store::{Feed as _, KeyStore as _, News, OwnerStore as _, StoreError};
+use crate::store::{Feed as _, KeyStore as _, News, OwnerStore as _, StoreError, record};
 
 use super::connect::{Cause, Fault};
 use super::feed::{self, Entry, FEED_ENTRIES, Stand};
 use super::follow::Shared;
-use super::frame::{self, Placed};
+use super::frame::{self, Kind, Placed};
 use super::mirror::Taken;
 use super::scripts::Call;
 
@@ -29,10 +30,14 @@ pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, 
             return landed_or_conflict(shared, &change, stand.revision).await;
         }
         check_claims(shared, &change).await?;
-        match send(shared, &change, stand).await {
+        let sealed = seal(stand.head, &change)?;
+        let erased = to_erase(shared, &change).await?;
+        match send(shared, &change, &sealed, &erased, stand).await {
             Ok(Answer::Landed) => {
                 let revision = change.expect.next();
-                return mirror(shared, change, stand).await.map(|()| revision);
+                return mirror(shared, change, sealed, stand)
+                    .await
+                    .map(|()| revision);
             }
             Ok(Answer::Conflict(found)) => {
                 shared.catch_up(found).await?;
@@ -54,8 +59,38 @@ enum Answer {
     Conflict(Revision),
 }
 
-async fn send(shared: &Shared, change: &Change, stand: Stand) -> Result<Answer, Fault> {
-    let call = call(shared, change, stand)?;
+/// Puts the audit entries at the end of the chain as it is at the expected revision; the script proves
+/// that it still ends there.
+fn seal(mut head: Head, change: &Change) -> Result<Vec<Sealed>, StoreError> {
+    let entries = change.audit.iter();
+    entries
+        .map(|entry| {
+            let mut salt = [0; 16];
+            getrandom::fill(&mut salt).map_err(StoreError::unavailable)?;
+            Ok(head.seal(entry, salt))
+        })
+        .collect()
+}
+
+/// The numbers of the audit entries that a change takes the personal values out of.
+async fn to_erase(shared: &Shared, change: &Change) -> Result<Vec<u64>, StoreError> {
+    let mut all = Vec::new();
+    for write in &change.writes {
+        if let Write::Erasure(owner) = write {
+            all.extend(shared.mirror.tables().audit_to_erase(*owner).await?);
+        }
+    }
+    Ok(all)
+}
+
+async fn send(
+    shared: &Shared,
+    change: &Change,
+    sealed: &[Sealed],
+    erased: &[u64],
+    stand: Stand,
+) -> Result<Answer, Fault> {
+    let call = call(shared, change, sealed, erased, stand)?;
     shared.link.may_write().await?;
     let answer: Vec<String> = shared.scripts.commit.run(&shared.link, &call).await?;
     shared.heard();
@@ -87,16 +122,27 @@ async fn send(shared: &Shared, change: &Change, stand: Stand) -> Result<Answer, 
     Err(shared.link.blame(cause))
 }
 
-fn call(shared: &Shared, change: &Change, stand: Stand) -> Result<Call, Fault> {
+fn call(
+    shared: &Shared,
+    change: &Change,
+    sealed: &[Sealed],
+    erased: &[u64],
+    stand: Stand,
+) -> Result<Call, Fault> {
     let revision = change.expect.next();
     let writes = change.writes.iter();
-    let placed: Vec<Placed> = writes
+    let mut placed: Vec<Placed> = writes
         .map(|write| frame::place(&shared.names, write, revision))
         .collect();
-    let audit: Vec<_> = change.audit.iter().map(feed::audit_record).collect();
+    let erasures = |write: &&mut Placed| write.kind == Kind::Erasure;
+    if let Some(erasure) = placed.iter_mut().find(erasures) {
+        let numbers: String = erased.iter().map(|number| format!("{number} ")).collect();
+        erasure.record = numbers.into_bytes();
+    }
+    let audit: Vec<[Vec<u8>; 3]> = sealed.iter().map(parts).collect();
     let records = placed.len() + audit.len();
     let bytes = placed.iter().map(|write| write.record.len()).sum::<usize>()
-        + audit.iter().map(Vec::len).sum::<usize>();
+        + audit.iter().map(|[whole, ..]| whole.len()).sum::<usize>();
     if records > MOST_RECORDS || bytes > MOST_BYTES {
         return Err(shared.link.blame(Cause::TooLarge { records, bytes }));
     }
@@ -104,12 +150,16 @@ fn call(shared: &Shared, change: &Change, stand: Stand) -> Result<Call, Fault> {
     call.key(shared.names.meta());
     call.key(shared.names.feed());
     call.key(shared.names.audit());
+    call.key(shared.names.veils());
+    let head = sealed.last().map_or(stand.head, head_of);
     call.bytes(super::names::hex(&stand.incarnation))
         .number(change.expect.0)
         .bytes(feed::change_text(stand.change))
         .number(revision.0)
         .bytes(feed::change_text(change.id))
         .number(FEED_ENTRIES)
+        .bytes(feed::head_text(stand.head))
+        .bytes(feed::head_text(head))
         .number(placed.len() as u64);
     for write in placed {
         call.key(write.place);
@@ -118,18 +168,45 @@ fn call(shared: &Shared, change: &Change, stand: Stand) -> Result<Call, Fault> {
             .bytes(write.record)
             .number(write.kind.kept());
     }
-    for entry in audit {
-        call.bytes(entry);
+    for (sealed, [whole, body, veil]) in sealed.iter().zip(audit) {
+        call.number(sealed.seq).bytes(whole).bytes(body).bytes(veil);
     }
     Ok(call)
 }
 
+/// An entry for the feed, whole; for the audit log, without its veil; and the veil.
+fn parts(sealed: &Sealed) -> [Vec<u8>; 3] {
+    let bare = Sealed {
+        veil: None,
+        ..sealed.clone()
+    };
+    let veil = sealed.veil.as_ref().map(record::encode_veil);
+    [
+        record::encode_sealed(sealed),
+        record::encode_sealed(&bare),
+        veil.unwrap_or_default(),
+    ]
+}
+
+const fn head_of(sealed: &Sealed) -> Head {
+    Head {
+        seq: sealed.seq,
+        hash: sealed.hash,
+    }
+}
+
 /// Has the mirror show what was done before whoever did it is told.
-async fn mirror(shared: &Shared, change: Change, stand: Stand) -> Result<(), StoreError> {
+async fn mirror(
+    shared: &Shared,
+    change: Change,
+    sealed: Vec<Sealed>,
+    stand: Stand,
+) -> Result<(), StoreError> {
     let entry = Entry {
         revision: change.expect.next(),
         before: stand.change,
         change,
+        sealed,
         unreadable: 0,
     };
     match shared.take(vec![entry]).await? {
@@ -195,6 +272,8 @@ async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError
             Write::Token(_)
             | Write::Receipt(_)
             | Write::Event(_)
+            | Write::Checkpoint(_)
+            | Write::Erasure(_)
             | Write::Product(_)
             | Write::Policy(_)
             | Write::RotationRule(_)

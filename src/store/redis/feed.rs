@@ -5,8 +5,10 @@
 
 use redis::{Cmd, Value};
 
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::audit::form;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::id::OwnerId;
 use crate::store::record;
 
 use super::frame::{self, Kind};
@@ -21,6 +23,8 @@ pub(super) struct Stand {
     pub(super) revision: Revision,
     /// The change that it is.
     pub(super) change: ChangeId,
+    /// Where its audit chain ends.
+    pub(super) head: Head,
 }
 
 /// What `meta` says.
@@ -48,6 +52,8 @@ pub(super) struct Entry {
     pub(super) before: ChangeId,
     /// The change.
     pub(super) change: Change,
+    /// Its audit entries, as they were sealed.
+    pub(super) sealed: Vec<Sealed>,
     /// How many of its records could not be read, and are missing from it.
     pub(super) unreadable: u64,
 }
@@ -65,7 +71,7 @@ pub(super) fn ask_meta(names: &Names) -> Cmd {
 
 /// Reads what [`ask_meta`], or the script that begins a store, was answered.
 pub(super) fn read_meta(fields: &[Option<Vec<u8>>]) -> Meta {
-    let [format, min_reader, incarnation, revision, change] = fields else {
+    let [format, min_reader, incarnation, revision, change, head] = fields else {
         return Meta::Unreadable;
     };
     if fields.iter().all(Option::is_none) {
@@ -81,6 +87,7 @@ pub(super) fn read_meta(fields: &[Option<Vec<u8>>]) -> Meta {
             incarnation: unhex(incarnation.as_deref()?)?,
             revision: Revision(number(revision)?),
             change: ChangeId(unhex(change.as_deref()?)?),
+            head: read_head(std::str::from_utf8(head.as_deref().unwrap_or_default()).ok()?)?,
         })
     };
     stand().map_or(Meta::Unreadable, Meta::At)
@@ -151,7 +158,7 @@ fn read_entry(entry: Value) -> Option<Entry> {
         .parse()
         .ok()?;
     let (mut change, mut before) = (None, None);
-    let (mut writes, mut audit) = (Vec::new(), Vec::new());
+    let (mut writes, mut audit, mut all_sealed) = (Vec::new(), Vec::new(), Vec::new());
     let mut unreadable = 0;
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
@@ -159,8 +166,12 @@ fn read_entry(entry: Value) -> Option<Entry> {
         match name.as_slice() {
             b"c" => change = unhex(&value).map(ChangeId),
             b"p" => before = unhex(&value).map(ChangeId),
-            b"a" => match record::decode_audit(&value) {
-                Ok(entry) => audit.push(entry),
+            b"a" => match record::decode_sealed(&value) {
+                Ok(sealed) => {
+                    // One of a newer gate says nothing here, and stands in its place all the same.
+                    audit.extend(sealed.entry());
+                    all_sealed.push(sealed);
+                }
                 Err(_) => unreadable += 1,
             },
             name => match read_write(name, &value) {
@@ -178,19 +189,40 @@ fn read_entry(entry: Value) -> Option<Entry> {
             writes,
             audit,
         },
+        sealed: all_sealed,
         unreadable,
     })
 }
 
 fn read_write(name: &[u8], value: &[u8]) -> Option<Write> {
-    let (letter, _id) = std::str::from_utf8(name).ok()?.split_once(':')?;
-    let (_revision, write) = frame::read(Kind::from_letter(letter)?, value).ok()?;
+    let (letter, id) = std::str::from_utf8(name).ok()?.split_once(':')?;
+    let kind = Kind::from_letter(letter)?;
+    if kind == Kind::Erasure {
+        let owner = OwnerId::from_chars(id.as_bytes()).ok()?;
+        return Some(Write::Erasure(owner));
+    }
+    let (_revision, write) = frame::read(kind, value).ok()?;
     Some(write)
 }
 
-/// An audit entry as it lies in the audit log and the feed.
-pub(super) fn audit_record(entry: &AuditEntry) -> Vec<u8> {
-    record::encode_audit(entry)
+/// Where a chain ends, as `meta` has it.
+pub(super) fn head_text(head: Head) -> String {
+    match head.seq {
+        0 => String::new(),
+        seq => format!("{seq}:{}", form::hex(&head.hash)),
+    }
+}
+
+/// Where a chain ends, read from what [`head_text`] wrote.
+pub(super) fn read_head(text: &str) -> Option<Head> {
+    if text.is_empty() {
+        return Some(Head::default());
+    }
+    let (seq, hash) = text.split_once(':')?;
+    Some(Head {
+        seq: seq.parse().ok()?,
+        hash: form::unhex(hash)?,
+    })
 }
 
 /// How a change is named in Redis.
@@ -216,7 +248,7 @@ pub(super) const FORMAT: u64 = 1;
 pub(super) const NO_CHANGE: ChangeId = ChangeId([0; 16]);
 /// About how many changes are remembered.
 pub(super) const FEED_ENTRIES: u64 = 16_384;
-const META_FIELDS: [&str; 5] = ["fmt", "min_reader", "inc", "rev", "cid"];
+const META_FIELDS: [&str; 6] = ["fmt", "min_reader", "inc", "rev", "cid", "head"];
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +256,8 @@ mod tests {
 
     fn meta(fields: [&str; 5]) -> Meta {
         let fields = fields.map(|field| Some(field.as_bytes().to_vec()).filter(|f| !f.is_empty()));
-        read_meta(&fields)
+        let [format, min_reader, incarnation, revision, change] = fields;
+        read_meta(&[format, min_reader, incarnation, revision, change, None])
     }
 
     fn text(text: &str) -> Value {
@@ -243,6 +276,7 @@ mod tests {
             incarnation: [1; 16],
             revision: Revision(7),
             change: ChangeId([2; 16]),
+            head: Head::default(),
         };
         assert_eq!(meta(["1", "1", &inc, "7", &cid]), Meta::At(stand));
         assert_eq!(meta(["3", "1", &inc, "7", &cid]), Meta::At(stand));
@@ -280,6 +314,21 @@ mod tests {
             let read = read_range(Value::Array(vec![broken]));
             assert!(matches!(read, Err(NotAFeed)));
         }
+    }
+
+    #[test]
+    fn where_a_chain_ends_reads_back() {
+        for head in [
+            Head::default(),
+            Head {
+                seq: u64::MAX,
+                hash: [0xab; 32],
+            },
+        ] {
+            assert_eq!(read_head(&head_text(head)), Some(head));
+        }
+        assert_eq!(read_head("7"), None);
+        assert_eq!(read_head("7:ab"), None);
     }
 
     #[test]

@@ -155,6 +155,7 @@ impl Shared {
         self.join(&connection).await?;
         *pause = Backoff::default();
         info!(revision = %self.revision(), "following the store");
+        let mut is_whole = false;
         loop {
             self.heard();
             self.stage.send_if_modified(|stage| {
@@ -162,13 +163,17 @@ impl Shared {
                 *stage = Stage::Following;
                 is_news
             });
-            let ask = feed::ask_news(&self.names, self.revision(), BLOCK_MS, FEED_READ);
+            is_whole = is_whole || !self.fill_audit(&connection).await?;
+            let wait_ms = if is_whole { BLOCK_MS } else { 1 };
+            let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
             let answer: Value = connection.ask(&ask).await?;
             let entries = self.entries(feed::read_news(answer))?;
             if entries.is_empty() {
                 self.join(&connection).await?;
+                is_whole = false;
             } else if self.take(entries).await? != Taken::All {
                 self.reload(&connection).await?;
+                is_whole = false;
             }
         }
     }

@@ -35,6 +35,10 @@ pub(super) enum Kind {
     Token,
     /// A receipt.
     Receipt,
+    /// A checkpoint of the audit chain.
+    Checkpoint,
+    /// That personal values are taken out of the audit log; it has no record.
+    Erasure,
     /// An event.
     Event,
     /// A product.
@@ -60,11 +64,13 @@ pub(super) enum Unreadable {
 
 impl Kind {
     /// All there are.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Key,
         Self::Owner,
         Self::Token,
         Self::Receipt,
+        Self::Checkpoint,
+        Self::Erasure,
         Self::Event,
         Self::Product,
         Self::Policy,
@@ -79,6 +85,8 @@ impl Kind {
             Self::Owner => "o",
             Self::Token => "t",
             Self::Receipt => "r",
+            Self::Checkpoint => "c",
+            Self::Erasure => "v",
             Self::Event => "e",
             Self::Product => "p",
             Self::Policy => "l",
@@ -103,7 +111,9 @@ impl Kind {
             | Self::Product
             | Self::Policy
             | Self::RotationRule
-            | Self::Gone => 0,
+            | Self::Gone
+            | Self::Checkpoint
+            | Self::Erasure => 0,
         }
     }
 }
@@ -134,6 +144,19 @@ pub(super) fn place(names: &Names, write: &Write, revision: Revision) -> Placed 
             kind: Kind::Receipt,
             id: hex(&receipt.digest),
             record: frame(b'A', revision, record::encode_receipt(receipt)),
+        },
+        Write::Checkpoint(checkpoint) => Placed {
+            place: names.table(Table::Checkpoints),
+            kind: Kind::Checkpoint,
+            id: checkpoint.head.seq.to_string(),
+            record: frame(b'A', revision, record::encode_checkpoint(checkpoint)),
+        },
+        // What is to be taken out, only the mirror knows; it is put in where the change is sent.
+        Write::Erasure(owner) => Placed {
+            place: names.veils(),
+            kind: Kind::Erasure,
+            id: owner.chars().to_owned(),
+            record: Vec::new(),
         },
         Write::Event(event) => Placed {
             place: names.events(),
@@ -186,6 +209,8 @@ pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unrea
         Kind::Owner => record::decode_owner(body).map(Write::Owner),
         Kind::Token => record::decode_token(body).map(Write::Token),
         Kind::Receipt => record::decode_receipt(body).map(Write::Receipt),
+        Kind::Checkpoint => record::decode_checkpoint(body).map(Write::Checkpoint),
+        Kind::Erasure => return Err(Unreadable::Short(0)),
         Kind::Event => record::decode_event(body).map(Write::Event),
         Kind::Product => record::decode_product(body).map(Write::Product),
         Kind::Policy => record::decode_policy(body).map(Write::Policy),

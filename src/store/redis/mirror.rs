@@ -18,14 +18,15 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{ChangeId, Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, Standing};
 use crate::domain::time::Clock;
 use crate::store::embedded::EmbeddedStore;
-use crate::store::{Feed as _, News, StoreError};
+use crate::store::{AuditStore as _, Feed as _, News, StoreError};
 
-use super::feed::{Entry, Stand};
+use super::feed::{self, Entry, Stand};
 use super::names::{hex, unhex};
 
 /// The copy.
@@ -111,8 +112,17 @@ impl Mirror {
             }
             stand.revision = entry.revision;
             stand.change = entry.change.id;
+            if let Some(last) = entry.sealed.last() {
+                stand.head = Head {
+                    seq: last.seq,
+                    hash: last.hash,
+                };
+            }
             stands.push(stand);
-            applying.push(self.tables.apply(entry.revision, entry.change));
+            applying.push(
+                self.tables
+                    .apply(entry.revision, entry.change, entry.sealed),
+            );
         }
         // Handed over in order and all at once, so that they share an fsync.
         let applied = join_all(applying).await;
@@ -167,12 +177,35 @@ impl Mirror {
             None => known.get().is_none().then(|| Err(cut_short())),
         });
         let known = Arc::clone(stand);
-        let revision = move || known.get().map_or(Revision(0), |stand| stand.revision);
-        self.tables.replace(incarnation, writes, revision).await?;
+        let stands = move || {
+            let stand = known.get();
+            stand.map_or_else(Default::default, |stand| (stand.revision, stand.head))
+        };
+        self.tables.replace(incarnation, writes, stands).await?;
         let stand = *stand.get().ok_or_else(cut_short)?;
         write_origin(&self.dir, stand).map_err(StoreError::unavailable)?;
         *self.stand.lock() = Some(stand);
         Ok(())
+    }
+
+    /// Has audit entries from before those that are here put there, and what is then still missing.
+    /// `read` is given what is missing now, and no change is applied meanwhile: what it takes from the
+    /// store must not be older than what the mirror shows of it.
+    ///
+    /// # Errors
+    /// What `read` says, or if the tables cannot be written.
+    pub(super) async fn fill_audit<E: From<StoreError>>(
+        &self,
+        read: impl AsyncFnOnce(String) -> Result<(Vec<Sealed>, Option<String>), E>,
+    ) -> Result<bool, E> {
+        let _turn = self.turn.lock().await;
+        let Some(gap) = self.tables.audit_gap().await? else {
+            return Ok(false);
+        };
+        let (entries, gap) = read(gap).await?;
+        let is_missing = gap.is_some();
+        self.tables.fill_audit(entries, gap).await?;
+        Ok(is_missing)
     }
 
     /// Counts records that could not be read.
@@ -198,9 +231,11 @@ async fn stand_of(tables: &EmbeddedStore, dir: &Path) -> Result<Option<Stand>, S
         News::Changes(changes) => changes.first().map(|(_, change)| change.id),
         News::Trimmed => None,
     };
+    let head = tables.audit_end().await?.head;
     Ok(change.map(|change| Stand {
         revision,
         change,
+        head,
         ..origin
     }))
 }
@@ -212,6 +247,8 @@ fn read_origin(dir: &Path) -> Option<Stand> {
         incarnation: unhex(words.next()?.as_bytes())?,
         revision: Revision(words.next()?.parse().ok()?),
         change: ChangeId(unhex(words.next()?.as_bytes())?),
+        // Missing where there was no audit entry yet.
+        head: feed::read_head(words.next().unwrap_or_default())?,
     };
     words.next().is_none().then_some(stand)
 }
@@ -221,7 +258,8 @@ fn write_origin(dir: &Path, stand: Stand) -> io::Result<()> {
     let (path, new) = (dir.join(ORIGIN), dir.join("origin.new"));
     let mut file = File::create(&new)?;
     let (incarnation, change) = (hex(&stand.incarnation), hex(&stand.change.0));
-    writeln!(file, "{incarnation} {} {change}", stand.revision)?;
+    let head = feed::head_text(stand.head);
+    writeln!(file, "{incarnation} {} {change} {head}", stand.revision)?;
     file.sync_all()?;
     fs::rename(&new, &path)?;
     File::open(dir)?.sync_all()

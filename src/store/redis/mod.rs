@@ -16,11 +16,14 @@
 //! | `scripts` | what is checked and written as one |
 //! | `feed` | changes and where they end |
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
+//! | `backfill` | reading the audit log from before the mirror began, a page at a time |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
+//! | `quotas` | what was given out of them |
 //! | `outbox` | events |
 //! | `store` | the contract, by all of these |
 
+mod backfill;
 mod commit;
 mod connect;
 mod counts;
@@ -31,6 +34,7 @@ mod mirror;
 mod names;
 mod outbox;
 mod period;
+mod quotas;
 mod reload;
 mod scripts;
 mod store;

@@ -31,6 +31,8 @@ pub(super) enum Table {
     Owners,
     /// Admin tokens.
     Tokens,
+    /// Checkpoints of the audit chain.
+    Checkpoints,
     /// Products.
     Products,
     /// Policies.
@@ -65,6 +67,7 @@ impl Table {
         match self {
             Self::Owners => "owners",
             Self::Tokens => "tokens",
+            Self::Checkpoints => "checkpoints",
             Self::Products => "products",
             Self::Policies => "policies",
             Self::Rotation => "rotation",
@@ -93,6 +96,11 @@ impl Names {
     /// The audit log.
     pub(super) fn audit(&self) -> String {
         self.control("audit")
+    }
+
+    /// The personal values of the audit log, by the numbers of its entries: apart, so that they can go.
+    pub(super) fn veils(&self) -> String {
+        self.control("veils")
     }
 
     /// The outbox.
@@ -133,6 +141,11 @@ impl Names {
     /// A key's counts by day, of one year.
     pub(super) fn days(&self, key: KeyId, year: i16) -> String {
         self.counts(key, &format!("d:{year:04}"))
+    }
+
+    /// What was given out of a key's quota, in the period that began on a day.
+    pub(super) fn quota(&self, key: KeyId, quota: &str, first_day: u32) -> String {
+        format!("{}:q:{{{}}}:{quota}:{first_day}", self.prefix, key.chars())
     }
 
     fn control(&self, what: &str) -> String {

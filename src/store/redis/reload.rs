@@ -95,6 +95,7 @@ impl Reading<'_> {
         for (table, kind) in [
             (Table::Owners, Kind::Owner),
             (Table::Tokens, Kind::Token),
+            (Table::Checkpoints, Kind::Checkpoint),
             (Table::Products, Kind::Product),
             (Table::Policies, Kind::Policy),
             (Table::Rotation, Kind::RotationRule),
@@ -134,6 +135,10 @@ impl Reading<'_> {
                 }
                 at.revision = entry.revision;
                 at.change = entry.change.id;
+                if let Some(last) = entry.sealed.last() {
+                    at.head.seq = last.seq;
+                    at.head.hash = last.hash;
+                }
                 self.unreadable += entry.unreadable;
                 for write in entry.change.writes {
                     self.send(write).await?;
@@ -242,6 +247,7 @@ mod tests {
             created_at: at,
             created_by: "tok_".into(),
             last_rotated_at: None,
+            told: std::collections::BTreeMap::new(),
             versions: vec![version(1, 1), version(2, 2)],
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Scripts {
     pub(super) commit: Script,
     /// Adds part of a batch to the counts of one shard.
     pub(super) count: Script,
+    /// Settles a draw on a quota.
+    pub(super) draw: Script,
 }
 
 impl Scripts {
@@ -40,6 +42,7 @@ impl Scripts {
             begin: Script::new(include_str!("scripts/begin.lua")),
             commit: Script::new(include_str!("scripts/commit.lua")),
             count: Script::new(include_str!("scripts/count.lua")),
+            draw: Script::new(include_str!("scripts/draw.lua")),
         }
     }
 }
@@ -112,6 +115,7 @@ mod tests {
             (&scripts.begin, "begin"),
             (&scripts.commit, "commit"),
             (&scripts.count, "count"),
+            (&scripts.draw, "draw"),
         ] {
             // `#!lua` makes Redis refuse the whole script, not its second half, when memory is short.
             let head = format!("#!lua\n-- portcullis {name} 1\n");

@@ -11,11 +11,17 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::config::RedisChoice;
+use crate::domain::audit::chain::Sealed;
+use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::query::AuditQuery;
+use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
+use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -23,8 +29,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
-    TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
+    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -35,6 +41,7 @@ use super::frame::{self, Kind};
 use super::mirror::Mirror;
 use super::names::Names;
 use super::outbox;
+use super::quotas;
 
 /// A store in Redis, shared by many gates.
 pub struct RedisStore {
@@ -228,6 +235,30 @@ impl TokenStore for RedisStore {
 }
 
 #[async_trait]
+impl AuditStore for RedisStore {
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError> {
+        self.shared.mirror.tables().audit(query, limit, after).await
+    }
+
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError> {
+        self.shared.mirror.tables().audit_end().await
+    }
+
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError> {
+        self.shared.mirror.tables().checkpoints(from, most).await
+    }
+
+    async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        self.shared.mirror.tables().verify_audit().await
+    }
+}
+
+#[async_trait]
 impl EventStore for RedisStore {
     async fn events(
         &self,
@@ -290,6 +321,29 @@ impl UsageStore for RedisStore {
         let Shared { link, names, .. } = &*self.shared;
         let mut known = counts::last_used(link, names, [key]).await?;
         Ok(known.pop().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl QuotaStore for RedisStore {
+    async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError> {
+        let Shared {
+            link,
+            names,
+            scripts,
+            ..
+        } = &*self.shared;
+        link.may_write().await?;
+        Ok(quotas::draw(link, &scripts.draw, names, node, &draws, self.now()).await?)
+    }
+
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError> {
+        let Shared { link, names, .. } = &*self.shared;
+        Ok(quotas::granted(link, names, key, quotas).await?)
     }
 }
 

@@ -19,6 +19,8 @@ const TESTED: &str = r#"{"admitted":false,"status":429,"code":"rate_limited","de
 const REVOCATION: &str = r#"{"revision":1812,"durable_on":["store","gate-1"],"applied_on":["gate-1","gate-2"],"pending":[{"node":"gate-3","last_contact_at":"…","stops_by":"…"}]}"#;
 const USAGE: &str = r#"{"key_id":"key_…","from":"…","to":"…","step":"1h","last_used_at":"…","total":{"requests":20000,"refused":{"rate_limited":3},"status":{"2xx":19990,"4xx":10},"cost":20000,"bytes_in":0,"bytes_out":512000},
  "buckets":[{"start":"…","version":2,"route":null,"requests":118,"refused":{},"status":{"2xx":118},"cost":118,"bytes_in":0,"bytes_out":3020}]}"#;
+const AUDIT_ENTRY: &str = r#"{"id":"aud_…","seq":1812,"timestamp":"…","type":"key_revocation","outcome":"done","code":null,"actor":{"type":"token","id":"tok_…","name":"ci"},"address":null,"request_id":"req_…","reason":"left","key_id":"key_…",
+ "key_version":null,"owner_id":"usr_…","changes":[{"field":"status","from":"active","to":"revoked"}],"previous_hash":"…","hash":"…"}"#;
 const PROBLEM: &str = r#"{"type":"urn:portcullis:problem:invalid","title":"Invalid request","status":422,"code":"invalid","detail":"grace is longer than 72h","request_id":"req_…","errors":[{"pointer":"/grace","code":"too_long","detail":"…"}]}"#;
 const STATUS: &str = r#"{"node":"gate-1","version":"0.1.0","ready":true,"keys":1000000,"store":{"kind":"redis","state":"up","revision":1812,"last_contact_at":"…","staleness_ms":3},"usage":{"queued":0,"spooled":0,"lost":0},"limits":{"leases":812,"away":false},
  "nodes":[{"node":"gate-2","state":"live","revision":1812,"last_contact_at":"…"}],"quarantined":0,"config":{"loaded_at":"…","digest":"…"},"alarms":[]}"#;
@@ -239,6 +241,20 @@ async fn owners_tokens_products_and_status_have_one_shape_each() {
     let product = r#"{"id":null,"name":"starter","description":null,"scopes":["…"],"routes":[],"rate_limits":[{"rate":"…","burst":10,"mode":"shared","enforce":"on"}],"quotas":[],"source":"config","created_at":null}"#;
     assert_page(product, &admin.get("/admin/products").await.json);
     assert_shape(STATUS, &admin.get("/admin/status").await.json);
+}
+
+#[tokio::test]
+async fn audit_entries_are_told_as_the_page_shows_them() {
+    let admin = Admin::start();
+    let made = make_full_key(&admin).await;
+    let path = format!("/admin/keys/{}", made["key"]["id"].as_str().unwrap());
+    admin
+        .call(Method::DELETE, &format!("{path}?reason=left"), None)
+        .await;
+    let logs = admin.get("/admin/audit-logs?type=key_revocation").await;
+    assert_page(AUDIT_ENTRY, &logs.json);
+    let verdict = r#"{"valid":true,"entries":1,"last":1,"fault":null}"#;
+    assert_shape(verdict, &admin.get("/admin/audit-logs/verify").await.json);
 }
 
 #[tokio::test]

@@ -13,9 +13,12 @@ use portcullis::admin::gate::{
     TestRequest, UsageStatus,
 };
 use portcullis::admin::{Services, Settings, router};
+use portcullis::control::audit::AuditService;
 use portcullis::control::keys::{KeyService, Rules};
 use portcullis::control::owners::OwnerService;
+use portcullis::control::policies::PolicyService;
 use portcullis::control::products::ProductService;
+use portcullis::control::rotation::RotationService;
 use portcullis::control::tokens::TokenService;
 use portcullis::control::usage::{Minutes, UsageService};
 use portcullis::control::writer::{Applied, Writer};
@@ -48,7 +51,7 @@ pub(super) struct Admin {
     pub minutes: Arc<FewMinutes>,
     pub tap: Arc<Tap>,
     pub closing: watch::Sender<bool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What a gate here is made with, besides its store.
@@ -108,7 +111,15 @@ impl Admin {
                 vec!["orders".into(), "users".into()],
             ),
             tokens: tokens(),
+            rotation: RotationService::new(store.clone(), clock.clone(), writer.clone()),
+            policies: PolicyService::new(
+                store.clone(),
+                clock.clone(),
+                writer.clone(),
+                rules().products,
+            ),
             usage: UsageService::new(store.clone(), minutes.clone()),
+            audit: AuditService::new(store.clone(), clock.clone(), writer.clone()),
             gate: Arc::new(Calm {
                 panics: setup.panics,
             }),
@@ -129,8 +140,13 @@ impl Admin {
             minutes,
             tap,
             closing,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Where the store lies.
+    pub(super) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Sends a request as it is.

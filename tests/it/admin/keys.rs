@@ -65,7 +65,8 @@ async fn everything_wrong_with_a_new_key_is_told_at_once_and_nothing_is_made() {
         "name": "", "owner": {"name": " x", "type": "team"}, "env": "prod", "products": ["gold"],
         "scopes": ["a b"], "allowed_methods": ["FETCH"], "allowed_paths": ["v1"],
         "allowed_ips": ["10.0.0.300"], "rate_limits": [{"rate": "10/second", "burst": 0}],
-        "concurrency": 0, "quotas": [{"limit": 1, "per": "day"}], "risk": "none",
+        "concurrency": 0, "quotas": [{"limit": 0, "per": "day", "on_day": 3}, {"limit": 1, "per": "hour"}],
+        "risk": "none",
         "expires_at": "2020-01-01T00:00:00Z", "labels": {"": "x"},
         "rotation": {"interval_days": 30, "keep_previous": true},
     });
@@ -86,7 +87,9 @@ async fn everything_wrong_with_a_new_key_is_told_at_once_and_nothing_is_made() {
             "/name",
             "/owner/name",
             "/products/0",
-            "/quotas",
+            "/quotas/0/limit",
+            "/quotas/0/on_day",
+            "/quotas/1/per",
             "/rate_limits/0/burst",
             "/risk",
             "/rotation",
@@ -162,7 +165,10 @@ async fn what_a_patch_may_not_touch_is_refused_by_its_name() {
         (json!({"status": "revoked"}), "/status"),
         (json!({"name": null}), "/name"),
         (json!({"concurrency": 0}), "/concurrency"),
-        (json!({"quotas": [{"limit": 1, "per": "day"}]}), "/quotas"),
+        (
+            json!({"quotas": [{"limit": 1, "per": "year"}]}),
+            "/quotas/0/per",
+        ),
     ] {
         let reply = admin.call(Method::PATCH, &path(&made), body.clone()).await;
         assert_eq!(reply.problem(), (422, "invalid"), "{body}");

@@ -1,5 +1,6 @@
 //! The admin API, call by call, on a real store.
 
+mod audit;
 mod contract;
 mod faults;
 mod harness;
@@ -7,12 +8,15 @@ mod idempotency;
 mod imports;
 mod keys;
 mod leaving;
+mod listener;
 mod live;
 mod owners;
+mod policies;
 mod products;
 mod refused;
 mod requests;
 mod roles;
+mod rotation;
 mod shaken;
 mod tokens;
 mod usage;

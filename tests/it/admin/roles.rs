@@ -8,10 +8,13 @@ use serde_json::json;
 use crate::admin::harness::{Admin, Setup, request};
 
 /// The table as it is meant to be; the one in the code is to be changed only together with this one.
-const TABLE: [(&str, &str, &str); 32] = [
+const TABLE: [(&str, &str, &str); 43] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
     ("POST", "/admin/keys/import", "operator"),
+    ("GET", "/admin/keys/rotation", "viewer of all"),
+    ("POST", "/admin/keys/rotation/enable", "admin of all"),
+    ("POST", "/admin/keys/rotation/disable", "admin of all"),
     ("GET", "/admin/keys/{key_id}", "viewer"),
     ("PATCH", "/admin/keys/{key_id}", "operator"),
     ("DELETE", "/admin/keys/{key_id}", "operator"),
@@ -44,6 +47,14 @@ const TABLE: [(&str, &str, &str); 32] = [
     ("GET", "/admin/products/{product}", "viewer"),
     ("PATCH", "/admin/products/{product}", "admin of all"),
     ("DELETE", "/admin/products/{product}", "admin of all"),
+    ("POST", "/admin/policies", "admin of all"),
+    ("GET", "/admin/policies", "viewer of all"),
+    ("POST", "/admin/policies/preview", "viewer of all"),
+    ("GET", "/admin/policies/{policy_id}", "viewer of all"),
+    ("PATCH", "/admin/policies/{policy_id}", "admin of all"),
+    ("DELETE", "/admin/policies/{policy_id}", "admin of all"),
+    ("GET", "/admin/audit-logs", "viewer"),
+    ("GET", "/admin/audit-logs/verify", "viewer of all"),
     ("GET", "/admin/live", "viewer"),
     ("GET", "/admin/status", "viewer of all"),
     ("GET", "/metrics", "viewer of all"),

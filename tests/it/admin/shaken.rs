@@ -4,11 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use portcullis::domain::audit::chain::Sealed;
+use portcullis::domain::audit::checkpoint::Checkpoint;
+use portcullis::domain::audit::query::AuditQuery;
+use portcullis::domain::audit::verify::Verdict;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
+use portcullis::domain::draw::{QuotaDraw, QuotaGrant};
 use portcullis::domain::event::{Event, EventPlace};
 use portcullis::domain::id::{KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
+use portcullis::domain::period::Span;
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
 use portcullis::domain::rules::RuleSet;
 use portcullis::domain::secret::KeyHash;
@@ -16,8 +22,8 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore, Store, StoreError,
-    TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
+    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -170,6 +176,30 @@ impl TokenStore for Shaken {
 }
 
 #[async_trait]
+impl AuditStore for Shaken {
+    async fn audit(
+        &self,
+        query: &AuditQuery,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<Sealed>, StoreError> {
+        self.inner.audit(query, limit, after).await
+    }
+
+    async fn audit_end(&self) -> Result<AuditEnd, StoreError> {
+        self.inner.audit_end().await
+    }
+
+    async fn checkpoints(&self, from: u64, most: usize) -> Result<Vec<Checkpoint>, StoreError> {
+        self.inner.checkpoints(from, most).await
+    }
+
+    async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        self.inner.verify_audit().await
+    }
+}
+
+#[async_trait]
 impl RuleStore for Shaken {
     async fn rules(&self) -> Result<RuleSet, StoreError> {
         self.inner.rules().await
@@ -198,6 +228,21 @@ impl UsageStore for Shaken {
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
         self.inner.last_used(key).await
+    }
+}
+
+#[async_trait]
+impl QuotaStore for Shaken {
+    async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError> {
+        self.inner.draw(node, draws).await
+    }
+
+    async fn granted(
+        &self,
+        key: KeyId,
+        quotas: &[(Arc<str>, Span)],
+    ) -> Result<Vec<u64>, StoreError> {
+        self.inner.granted(key, quotas).await
     }
 }
 

@@ -1,5 +1,9 @@
 //! The whole life of a key: versions and their ends, by every way there is to change them.
 
+mod automatic;
 mod interleavings;
+mod jobs;
+mod policies;
+mod rig;
 mod rotation;
 mod tested;

@@ -219,6 +219,14 @@ impl Client {
         Ok(count)
     }
 
+    /// Sends `count` requests at once; the statuses of their answers, until the connection ended.
+    pub(crate) fn statuses(&mut self, count: usize) -> Vec<u16> {
+        if self.stream.write_all(&self.request.repeat(count)).is_err() {
+            return Vec::new();
+        }
+        (0..count).map_while(|_| self.answer()).collect()
+    }
+
     /// The status of the next answer; its body must have a length.
     fn answer(&mut self) -> Option<u16> {
         loop {

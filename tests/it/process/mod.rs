@@ -6,3 +6,4 @@ mod counts;
 mod faults;
 mod gate;
 mod kills;
+mod quotas;

@@ -1,5 +1,6 @@
 //! The gate from outside: what a client sends, what the upstream sees, what comes back.
 
+mod away;
 mod credentials;
 mod drain;
 mod framing;
@@ -10,10 +11,13 @@ mod imports;
 mod limits;
 mod observed;
 mod own;
+mod patience;
 mod permissions;
 mod products;
+mod quotas;
 mod refusals;
 mod revocation;
+mod rotation;
 mod routing;
 mod streaming;
 mod tls;

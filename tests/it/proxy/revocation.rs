@@ -34,7 +34,7 @@ async fn a_revoked_key_is_refused_at_once_on_every_core_and_open_connection() {
 }
 
 /// Connections until every core has one.
-async fn on_every_core(gateway: &Gateway, cores: usize) -> Vec<Connection> {
+pub(super) async fn on_every_core(gateway: &Gateway, cores: usize) -> Vec<Connection> {
     let mut connections = Vec::new();
     loop {
         assert!(connections.len() < 200, "some core never gets a connection");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use portcullis::domain::audit::chain::Head;
 use portcullis::domain::change::{Receipt, Revision, Write};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::OwnerKind;
@@ -235,10 +236,16 @@ mod mirror {
         let place = Embedded::new();
         let mirror = place.open();
         let first = change(Revision(0), keys([1]));
-        mirror.apply(Revision(1), first.clone()).await.unwrap();
-        mirror.apply(Revision(1), first.clone()).await.unwrap();
+        mirror
+            .apply(Revision(1), first.clone(), Vec::new())
+            .await
+            .unwrap();
+        mirror
+            .apply(Revision(1), first.clone(), Vec::new())
+            .await
+            .unwrap();
         let gap = mirror
-            .apply(Revision(3), change(Revision(2), keys([3])))
+            .apply(Revision(3), change(Revision(2), keys([3])), Vec::new())
             .await;
         assert!(matches!(
             gap,
@@ -249,7 +256,7 @@ mod mirror {
         ));
         let second = Arc::new(change(Revision(1), keys([2])));
         mirror
-            .apply(Revision(2), Arc::clone(&second))
+            .apply(Revision(2), Arc::clone(&second), Vec::new())
             .await
             .unwrap();
 
@@ -275,7 +282,7 @@ mod mirror {
             Write::Owner(owner(2, OwnerKind::User, "ann")),
         ];
         mirror
-            .apply(Revision(1), change(Revision(0), writes))
+            .apply(Revision(1), change(Revision(0), writes), Vec::new())
             .await
             .unwrap();
         assert_eq!(
@@ -295,7 +302,7 @@ mod mirror {
             Write::Token(token(1)),
         ];
         mirror
-            .apply(Revision(1), change(Revision(0), writes))
+            .apply(Revision(1), change(Revision(0), writes), Vec::new())
             .await
             .unwrap();
         mirror
@@ -306,7 +313,9 @@ mod mirror {
 
         let writes = [Write::Key(key(2)), Write::Key(key(3))].map(Ok);
         let revision = mirror
-            .replace([9; 16], writes.into_iter(), || Revision(40))
+            .replace([9; 16], writes.into_iter(), || {
+                (Revision(40), Head::default())
+            })
             .await;
 
         assert_eq!(revision.unwrap(), Revision(40));
@@ -345,7 +354,7 @@ mod mirror {
         let news = mirror.since(Revision(39), 10).await.unwrap();
         assert!(matches!(news, News::Trimmed));
         mirror
-            .apply(Revision(41), change(Revision(40), keys([4])))
+            .apply(Revision(41), change(Revision(40), keys([4])), Vec::new())
             .await
             .unwrap();
         let news = mirror.since(Revision(40), 10).await.unwrap();
@@ -357,7 +366,7 @@ mod mirror {
         let place = Embedded::new();
         let mirror = place.open();
         mirror
-            .apply(Revision(1), change(Revision(0), keys([1])))
+            .apply(Revision(1), change(Revision(0), keys([1])), Vec::new())
             .await
             .unwrap();
         let writes = [
@@ -365,7 +374,9 @@ mod mirror {
             Err(StoreError::unavailable("cut off")),
         ];
         let refused = mirror
-            .replace([9; 16], writes.into_iter(), || Revision(40))
+            .replace([9; 16], writes.into_iter(), || {
+                (Revision(40), Head::default())
+            })
             .await;
         assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
         assert_eq!(mirror.revision().await.unwrap(), Revision(1));

@@ -91,6 +91,7 @@ pub(crate) fn key(number: u32) -> Key {
         created_at: at(number.into()),
         created_by: "tok_0000000001".into(),
         last_rotated_at: None,
+        told: std::collections::BTreeMap::new(),
         versions: vec![version(number, 1)],
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Builder {
     routes: Vec<String>,
     settings: Vec<String>,
     drain: String,
+    redis: Option<String>,
     is_on_system_clock: bool,
     workers: usize,
 }
@@ -77,6 +78,12 @@ impl Builder {
         self
     }
 
+    /// Keeps its keys in Redis; what it counted is then not looked at when it is dropped.
+    pub(crate) fn redis(mut self, url: &str) -> Self {
+        self.redis = Some(url.to_owned());
+        self
+    }
+
     /// Serves on so many cores; otherwise on one.
     pub(crate) fn workers(mut self, count: usize) -> Self {
         self.workers = count;
@@ -107,14 +114,17 @@ impl Builder {
     pub(crate) async fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
+        let store = match &self.redis {
+            Some(url) => format!("redis: {{ urls: [\"{url}\"] }}"),
+            None => format!("embedded: {{ path: {} }}", path("store")),
+        };
         let text = format!(
             "listeners:\n  - {}\nadmin: {{ address: \"127.0.0.1:0\" }}\nnode: gate-1\nworkers: {}\ndrain: {}\n\
-             store: {{ embedded: {{ path: {} }} }}\ndata_dir: {}\naccess_log: {{ to: {} }}\n\
+             store: {{ {store} }}\ndata_dir: {}\naccess_log: {{ to: {} }}\n\
              upstreams:\n{}\nroutes:\n{}\n{}\n",
             self.listener,
             self.workers,
             self.drain,
-            path("store"),
             path("data"),
             path("access.log"),
             indented("  ", &self.pools),
@@ -145,6 +155,7 @@ impl Builder {
             runtime: Some(runtime),
             running: Some(running),
             stopping: None,
+            is_embedded: self.redis.is_none(),
             folder,
         }
     }
@@ -175,6 +186,7 @@ pub(crate) struct Gateway {
     runtime: Option<Runtime>,
     running: Option<Running>,
     stopping: Option<JoinHandle<()>>,
+    is_embedded: bool,
     folder: TempDir,
 }
 
@@ -198,6 +210,7 @@ impl Gateway {
             )],
             settings: Vec::new(),
             drain: "5s".into(),
+            redis: None,
             is_on_system_clock: false,
             workers: 1,
         }
@@ -314,8 +327,19 @@ impl Gateway {
 
     /// Stops, and starts again on the same folder. Its addresses are new.
     pub(crate) async fn restart(&mut self) {
+        self.restart_after(async |_| {}).await;
+    }
+
+    /// The same, with something done to its store in between.
+    pub(crate) async fn restart_after(&mut self, work: impl AsyncFnOnce(&EmbeddedStore)) {
         self.begin_stop();
         self.stopped().await;
+        if self.is_embedded {
+            let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+            let store = EmbeddedStore::open(&self.folder.path().join("store"), clock).unwrap();
+            work(&store).await;
+            store.close().await;
+        }
         let runtime = self.runtime.as_ref().unwrap();
         let running = launch(runtime, &self.text, &self.read_by_gate).await;
         self.address = running.addresses[0];
@@ -379,7 +403,8 @@ impl Drop for Gateway {
         let (in_time, stored) = std::thread::scope(|scope| {
             let stopped = scope.spawn(|| {
                 let in_time = runtime.block_on(async { timeout(STOP_MAX, stop).await.is_ok() });
-                let stored = (in_time && !is_panicking).then(|| runtime.block_on(self.stored()));
+                let is_asked = in_time && !is_panicking && self.is_embedded;
+                let stored = is_asked.then(|| runtime.block_on(self.stored()));
                 runtime.shutdown_background();
                 (in_time, stored)
             });
@@ -389,6 +414,9 @@ impl Drop for Gateway {
             return;
         }
         assert!(in_time, "the gate did not stop");
+        if !self.is_embedded {
+            return;
+        }
         let logged = self.logged();
         assert_eq!(
             stored,

@@ -15,6 +15,7 @@
 pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod patience;
 pub(crate) mod raw;

@@ -56,6 +56,13 @@ impl Raw {
         within(text, self.until(|bytes| find(bytes, text))).await
     }
 
+    /// Whether nothing has come that was not read.
+    pub(crate) fn is_silent(&self) -> bool {
+        let nothing = self.stream.try_read(&mut [0]);
+        self.buffer.is_empty()
+            && nothing.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Everything until the gate closes; a reset counts as that.
     pub(crate) async fn rest(&mut self) -> String {
         within("the gate closes", async {

@@ -3,21 +3,23 @@
 -- Lands a change whole at the revision after the expected one, or says why not.
 -- Redis does not roll back: everything is checked before anything is written.
 --
--- KEYS  meta, feed, audit, then where each write goes
+-- KEYS  meta, feed, audit, veils, then where each write goes
 -- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
---       about how many entries the feed keeps, number of writes,
+--       about how many entries the feed keeps, where the audit chain ends, where it ends then, number of writes,
 --       then for each write: kind (k key, o owner, t token, r receipt, e event, p product, l policy, a rule of
---       automatic rotation, x one of the last three is gone), id, record,
+--       automatic rotation, x one of the last three is gone, c checkpoint, v erasure), id,
+--       record (of an erasure: the numbers of the audit entries, with a space after each),
 --       seconds to live (0: for ever; of an event, about how many the outbox keeps),
---       then the audit entries
+--       then for each audit entry: its number, itself with its veil, itself without, its veil
 -- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
 --       | {'REVIVE', id} | {'DAMAGED', why}
-local meta, feed, audit = KEYS[1], KEYS[2], KEYS[3]
+local meta, feed, audit, veils = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local incarnation, expected, before, revision, change = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local writes = tonumber(ARGV[7])
-local first_write, first_entry = 8, 8 + 4 * writes
+local head, head_after = ARGV[7], ARGV[8]
+local writes = tonumber(ARGV[9])
+local first_write, first_entry = 10, 10 + 4 * writes
 
-local stand = redis.call('HMGET', meta, 'inc', 'rev', 'cid')
+local stand = redis.call('HMGET', meta, 'inc', 'rev', 'cid', 'head')
 if stand[1] ~= incarnation then
   return {'FOREIGN', stand[1] or ''}
 end
@@ -26,6 +28,10 @@ if stand[2] ~= expected then
 end
 if stand[3] ~= before then
   return {'FORKED', stand[3] or ''}
+end
+
+if (stand[4] or '') ~= head then
+  return {'DAMAGED', 'the audit chain does not end where it did'}
 end
 
 -- A stream whose last id is not below the new one would take half of the change.
@@ -52,11 +58,11 @@ end
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   if ARGV[at] == 'e' then
-    if is_ahead(KEYS[3 + i]) then
+    if is_ahead(KEYS[4 + i]) then
       return {'DAMAGED', 'the outbox is ahead of the revision'}
     end
-  elseif ARGV[at] ~= 'r' then
-    local held = redis.call('HGET', KEYS[3 + i], ARGV[at + 1])
+  elseif ARGV[at] ~= 'r' and ARGV[at] ~= 'x' and ARGV[at] ~= 'v' then
+    local held = redis.call('HGET', KEYS[4 + i], ARGV[at + 1])
     if held and string.sub(held, 2, 2) == 'R' and string.sub(ARGV[at + 2], 2, 2) ~= 'R' then
       return {'REVIVE', ARGV[at + 1]}
     end
@@ -67,28 +73,33 @@ local entry = {feed, 'MAXLEN', '~', ARGV[6], revision .. '-0', 'c', change, 'p',
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   entry[#entry + 1] = ARGV[at] .. ':' .. ARGV[at + 1]
-  entry[#entry + 1] = ARGV[at + 2]
+  entry[#entry + 1] = ARGV[at] == 'v' and '' or ARGV[at + 2]
 end
-for i = first_entry, #ARGV do
+for i = first_entry, #ARGV, 4 do
   entry[#entry + 1] = 'a'
-  entry[#entry + 1] = ARGV[i]
+  entry[#entry + 1] = ARGV[i + 1]
 end
 redis.call('XADD', unpack(entry))
 
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   if ARGV[at] == 'r' then
-    redis.call('SET', KEYS[3 + i], ARGV[at + 2], 'EX', ARGV[at + 3])
+    redis.call('SET', KEYS[4 + i], ARGV[at + 2], 'EX', ARGV[at + 3])
+  elseif ARGV[at] == 'v' then
+    for number in string.gmatch(ARGV[at + 2], '%d+') do
+      redis.call('HDEL', veils, number)
+    end
   elseif ARGV[at] == 'e' then
-    redis.call('XADD', KEYS[3 + i], 'MAXLEN', '~', ARGV[at + 3], revision .. '-' .. (i - 1), 'e', ARGV[at + 2])
+    redis.call('XADD', KEYS[4 + i], 'MAXLEN', '~', ARGV[at + 3], revision .. '-' .. (i - 1), 'e', ARGV[at + 2])
   elseif ARGV[at] == 'x' then
-    redis.call('HDEL', KEYS[3 + i], ARGV[at + 1])
+    redis.call('HDEL', KEYS[4 + i], ARGV[at + 1])
   else
-    redis.call('HSET', KEYS[3 + i], ARGV[at + 1], ARGV[at + 2])
+    redis.call('HSET', KEYS[4 + i], ARGV[at + 1], ARGV[at + 2])
   end
 end
-for i = first_entry, #ARGV do
-  redis.call('XADD', audit, revision .. '-' .. (i - first_entry), 'e', ARGV[i])
+for i = first_entry, #ARGV, 4 do
+  redis.call('XADD', audit, revision .. '-' .. (i - first_entry) / 4, 'e', ARGV[i + 2])
+  redis.call('HSET', veils, ARGV[i], ARGV[i + 3])
 end
-redis.call('HSET', meta, 'rev', revision, 'cid', change)
+redis.call('HSET', meta, 'rev', revision, 'cid', change, 'head', head_after)
 return {'OK', revision}

@@ -1,10 +1,12 @@
 //! What a store guarantees, each guarantee once, for any backend.
 
+mod audit;
 mod changes;
 mod counts;
 mod events;
 mod feed;
 mod lists;
+mod quotas;
 mod rules;
 
 use std::sync::Arc;
@@ -13,11 +15,13 @@ use async_trait::async_trait;
 use portcullis::domain::time::Timestamp;
 use portcullis::store::Store;
 
+pub(crate) use audit::*;
 pub(crate) use changes::*;
 pub(crate) use counts::*;
 pub(crate) use events::*;
 pub(crate) use feed::*;
 pub(crate) use lists::*;
+pub(crate) use quotas::*;
 pub(crate) use rules::*;
 
 /// One place where a store keeps things, empty when it is made.
@@ -38,6 +42,7 @@ macro_rules! keeps_the_contract {
             a_change_lands_whole,
             a_change_of_nothing_but_its_audit_lands_too,
             a_refused_change_leaves_nothing_behind,
+            a_change_of_thousands_of_records_lands_whole,
             a_change_replaces_what_had_its_id,
             of_two_changes_against_one_revision_the_later_conflicts,
             of_many_changes_at_once_one_wins,
@@ -69,6 +74,15 @@ macro_rules! keeps_the_contract {
             last_use_never_goes_back,
             counts_survive_reopening,
             epochs_only_grow,
+            all_gates_together_get_exactly_the_limit,
+            what_was_given_out_survives_reopening,
+            each_period_has_its_own_allowance,
+            a_threshold_is_remembered,
+            draws_at_once_take_nothing_twice,
+            audit_entries_are_chained_with_their_change,
+            audit_entries_are_found_by_what_they_say,
+            an_erased_owner_leaves_the_chain_whole,
+            checkpoints_are_kept_in_order,
             events_lie_in_the_outbox_with_their_change_and_in_order,
         }
     };

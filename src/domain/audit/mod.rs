@@ -1,4 +1,18 @@
 //! Who did what, when, to what, and why.
+//!
+//! An [`AuditEntry`] is what whoever does something says of it. The store that commits it [seals](chain)
+//! it: numbers it, and has it hold the hash of the one before. What is hashed is the entry's exported
+//! [form] in canonical JSON, with a salted hash in the place of each personal value, so that a person can
+//! be erased and the chain stays whole. [`verify`] walks the chain, wherever it lies; [signed](checkpoint)
+//! checkpoints say how far it went. [Requests](request) stand outside of it.
+
+pub mod chain;
+pub mod checkpoint;
+pub mod export;
+pub mod form;
+pub mod query;
+pub mod request;
+pub mod verify;
 
 use std::time::Duration;
 
@@ -195,3 +209,6 @@ pub struct FieldChange {
     /// What it is.
     pub to: serde_json::Value,
 }
+
+#[cfg(test)]
+mod tests;

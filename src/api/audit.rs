@@ -1,0 +1,119 @@
+//! The audit log on the wire.
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::domain::audit::verify;
+
+/// An entry: of a change, of a rotation, or of a request. Which fields it has, its `type` says; what is
+/// hashed is what is shown, so it is passed on as it is.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Entry(pub Value);
+
+impl Entry {
+    /// The text of a field, at a JSON pointer.
+    #[must_use]
+    pub fn text(&self, place: &str) -> Option<&str> {
+        self.0.pointer(place).and_then(Value::as_str)
+    }
+
+    /// The number of a field.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(Value::as_u64)
+    }
+}
+
+impl Serialize for Entry {
+    /// In the order that people read, not in that of the alphabet.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(fields) = self.0.as_object() else {
+            return self.0.serialize(serializer);
+        };
+        let mut map = serializer.serialize_map(Some(fields.len()))?;
+        for name in ORDER {
+            if let Some(value) = fields.get(*name) {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        let others = |(name, _): &(&String, &Value)| !ORDER.contains(&name.as_str());
+        for (name, value) in fields.iter().filter(others) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// The answer to `GET /admin/audit-logs/verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whether every entry is as it was written.
+    pub valid: bool,
+    /// How many there are.
+    pub entries: u64,
+    /// The number of the last.
+    pub last: Option<u64>,
+    /// The first that is not as it was written.
+    pub fault: Option<Fault>,
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its number.
+    pub seq: u64,
+    /// `changed`, `removed`, `inserted`, `swapped`, `rewritten` or `forged`.
+    pub kind: String,
+}
+
+impl From<&verify::Verdict> for Verdict {
+    fn from(verdict: &verify::Verdict) -> Self {
+        Self {
+            valid: verdict.fault.is_none(),
+            entries: verdict.entries,
+            last: verdict.last,
+            fault: verdict.fault.map(|fault| Fault {
+                seq: fault.seq,
+                kind: fault.kind.as_str().to_owned(),
+            }),
+        }
+    }
+}
+
+const ORDER: &[&str] = &[
+    "id",
+    "seq",
+    "timestamp",
+    "type",
+    "outcome",
+    "code",
+    "actor",
+    "key_id",
+    "key_version",
+    "old_version",
+    "old_fingerprint",
+    "new_fingerprint",
+    "rotated_by",
+    "grace",
+    "owner_id",
+    "route",
+    "method",
+    "path",
+    "status",
+    "address",
+    "request_id",
+    "node",
+    "count",
+    "until",
+    "reason",
+    "changes",
+    "previous_hash",
+    "hash",
+    "salts",
+    "erased",
+];
+
+/// The header of an export that says where it goes on.
+pub const NEXT_CURSOR: &str = "x-next-cursor";

@@ -1,0 +1,37 @@
+//! The tasks that draw on quotas, and how long a request waits for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::tasks::Tasks;
+use crate::config::{Config, StoreChoice};
+use crate::control::quotas::Quotas;
+
+/// How long a request may wait for units of a quota. The embedded store is this machine's disk, which the gate
+/// cannot do without anyway (docs/adr/0005).
+pub(super) fn lease_wait(config: &Config) -> Duration {
+    match config.store {
+        StoreChoice::Embedded { .. } => DISK_WAIT,
+        StoreChoice::Redis(_) => config.fleet.lease_wait,
+    }
+}
+
+/// Answers the desk, and settles the rest every second.
+pub(super) fn spawn(tasks: &Tasks, quotas: &Arc<Quotas>) {
+    let desk = Arc::clone(quotas);
+    tasks.spawn("desk", async move { desk.serve().await });
+    let quotas = Arc::clone(quotas);
+    tasks.spawn("quotas", async move {
+        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            // What is not settled now is the next time; that the store is away has been said.
+            let _ = quotas.sweep().await;
+        }
+    });
+}
+
+/// Longer than any disk takes that works.
+const DISK_WAIT: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

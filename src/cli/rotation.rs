@@ -1,0 +1,151 @@
+//! `rotation …`: which keys rotate by themselves, through the admin API.
+
+use clap::{Args, Subcommand};
+
+use super::client::Client;
+use super::command::Conversation;
+use super::failure::Failure;
+use super::output::Output;
+use super::render::{Cell, Table, Tone};
+use crate::api::rotation::{DisableRotation, EnableRotation, RotationRules, Selector};
+
+/// What to do about automatic rotation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RotationCommand {
+    /// Have keys rotate by themselves; without --interval-days by their risk: high 30, standard 90, low 365
+    Enable {
+        /// Days between rotations
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+        interval_days: Option<u32>,
+        /// Keep only the newest secret; otherwise the one before works until the next rotation
+        #[arg(long)]
+        newest_only: bool,
+        /// With --newest-only: how long the one before still works, such as 24h
+        #[arg(long, value_name = "SPAN", requires = "newest_only")]
+        grace: Option<String>,
+        #[command(flatten)]
+        keys: Keys,
+    },
+    /// Have keys rotate by themselves no more; without a selector, none at all
+    Disable {
+        #[command(flatten)]
+        keys: Keys,
+    },
+    /// Show the rules, and how many keys of each are due
+    Show,
+}
+
+/// Which keys; without any of these, all.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct Keys {
+    /// One key, by its id
+    #[arg(long, value_name = "KEY_ID")]
+    key: Option<String>,
+    /// The keys of an owner, by its id
+    #[arg(long, value_name = "USER_ID")]
+    owner: Option<String>,
+    /// The keys that are given a product
+    #[arg(long, value_name = "NAME")]
+    product: Option<String>,
+    /// The keys with a label: name, or name=value
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
+    /// The keys of a class of risk: high, standard or low
+    #[arg(long, value_name = "RISK")]
+    risk: Option<String>,
+}
+
+impl Keys {
+    /// As the admin API is asked; `None` for all.
+    pub(crate) fn into_selector(self) -> Option<Selector> {
+        let selector = Selector {
+            key_id: self.key,
+            owner: self.owner,
+            product: self.product,
+            label: self.label,
+            risk: self.risk,
+        };
+        (selector != Selector::default()).then_some(selector)
+    }
+}
+
+/// A selector as it is shown.
+pub(crate) fn shown(selector: Option<&Selector>) -> String {
+    let Some(selector) = selector else {
+        return "all keys".to_owned();
+    };
+    let given = [
+        ("key", &selector.key_id),
+        ("owner", &selector.owner),
+        ("product", &selector.product),
+        ("label", &selector.label),
+        ("risk", &selector.risk),
+    ];
+    let shown = given
+        .into_iter()
+        .filter_map(|(name, text)| Some(format!("{name} {}", text.as_ref()?)));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+impl Conversation for RotationCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        let path = ["admin", "keys", "rotation"];
+        let answer = match self {
+            Self::Show => client.get(&path, &[]).await?,
+            Self::Enable {
+                interval_days,
+                newest_only,
+                grace,
+                keys,
+            } => {
+                let body = EnableRotation {
+                    interval_days,
+                    keep_previous: Some(!newest_only),
+                    grace,
+                    selector: keys.into_selector(),
+                };
+                let path = ["admin", "keys", "rotation", "enable"];
+                client.post(&path, &body, None).await?
+            }
+            Self::Disable { keys } => {
+                let body = DisableRotation {
+                    selector: keys.into_selector(),
+                };
+                let path = ["admin", "keys", "rotation", "disable"];
+                client.post(&path, &body, None).await?
+            }
+        };
+        if json {
+            return output.json(answer.as_json());
+        }
+        show(&answer.read()?, output)
+    }
+}
+
+fn show(rules: &RotationRules, output: &mut Output) -> Result<(), Failure> {
+    if rules.items.is_empty() {
+        return output.note("No key rotates by itself.");
+    }
+    let mut table = Table::new(&["ID", "KEYS", "EVERY", "THE ONE BEFORE", "DUE"]);
+    for rule in &rules.items {
+        let before = if rule.keep_previous {
+            "until the next".to_owned()
+        } else {
+            rule.grace.clone()
+        };
+        let due = if rule.due == 0 {
+            Cell::number(0)
+        } else {
+            Cell::toned(rule.due.to_string(), Tone::Bad)
+        };
+        table.row(vec![
+            Cell::solid(rule.id.to_string()),
+            Cell::text(shown(rule.selector.as_ref())),
+            Cell::solid(format!("{} days", rule.interval_days)),
+            Cell::text(before),
+            due,
+        ]);
+    }
+    output.table(&table)
+}

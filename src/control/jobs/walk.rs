@@ -1,0 +1,110 @@
+//! What is to be done about a key, and ending those that nobody uses.
+
+use futures_util::FutureExt;
+
+use super::turns::{Jobs, State};
+use crate::control::ControlError;
+use crate::control::caller::{About, Caller};
+use crate::control::keys::lifecycle_changes;
+use crate::control::writer::Draft;
+use crate::domain::audit::Action;
+use crate::domain::change::Write;
+use crate::domain::id::KeyId;
+use crate::domain::key::{Key, KeyStatus};
+use crate::domain::lifecycle;
+use crate::domain::notice::{self, Facts};
+use crate::domain::policy::{Demands, Outlook};
+use crate::domain::rotation::{Delivery, Schedule};
+use crate::domain::rules::RuleSet;
+use crate::domain::time::Timestamp;
+use crate::store::KeyRow;
+
+impl Jobs {
+    /// Does what is due for one key.
+    pub(super) async fn look_after(
+        &self,
+        row: KeyRow,
+        rules: &RuleSet,
+        state: &mut State,
+    ) -> Result<(), ControlError> {
+        let now = self.clock.now();
+        let KeyRow { key, last_used } = row;
+        let last_used = last_used.iter().map(|(_, at)| *at).max();
+        let outlook = Demands::on(&rules.policies, &key).outlook(&key, last_used, now);
+        if is_forfeit(&outlook, now) {
+            self.end_unused(key.id).await?;
+            return Ok(());
+        }
+        if self.has_news(&key, rules, &outlook, now) {
+            self.tell(key.id).await?;
+        }
+        let schedule = Schedule::of(&rules.rotation, &key, now);
+        let waits = key.pending(now).is_some();
+        if let Some(schedule) = schedule.filter(|schedule| schedule.is_due(now) || waits)
+            && key.status(now) == KeyStatus::Active
+            && let Some(sink) = self.sinks.of_key(&key)
+        {
+            self.rotate(key, schedule, sink, state).await?;
+        }
+        Ok(())
+    }
+
+    /// How a new secret of `key` would reach its holder.
+    pub(super) fn delivery(&self, key: &Key) -> Delivery {
+        if self.sinks.of_key(key).is_some() {
+            Delivery::Sink
+        } else if key.settings.self_rotation {
+            Delivery::Holder
+        } else {
+            Delivery::Nobody
+        }
+    }
+
+    fn has_news(&self, key: &Key, rules: &RuleSet, outlook: &Outlook, now: Timestamp) -> bool {
+        let facts = Facts {
+            schedule: Schedule::of(&rules.rotation, key, now),
+            delivery: self.delivery(key),
+            outlook,
+        };
+        !notice::due(key, facts, now).is_empty() || super::tell::has_old_tombstones(key, now)
+    }
+
+    /// Revokes a key that its policy revokes because nobody uses it, if that still holds.
+    async fn end_unused(&self, id: KeyId) -> Result<(), ControlError> {
+        let caller = Caller::system("policies");
+        let end = || {
+            async {
+                let now = self.clock.now();
+                let rules = self.store.rules().await?;
+                let Some(before) = self.store.key(id).await? else {
+                    return Ok(Draft::nothing(()));
+                };
+                // Asked of the store itself: a list may be answered from what this gate last heard.
+                let last_used = self.store.last_used(id).await?;
+                let last_used = last_used.iter().map(|(_, at)| *at).max();
+                let demands = Demands::on(&rules.policies, &before);
+                let outlook = demands.outlook(&before, last_used, now);
+                if !is_forfeit(&outlook, now) {
+                    return Ok(Draft::nothing(()));
+                }
+                let after = lifecycle::revoke(before.clone(), now)?;
+                let mut entry = caller.did(Action::KeyRevocation, now)?.about_key(&after);
+                entry.reason = Some(format!("not used since {}", outlook.idle_since));
+                entry
+                    .changes
+                    .extend(lifecycle_changes(&before, &after, now));
+                Ok(Draft {
+                    writes: vec![Write::Key(after)],
+                    audit: vec![entry],
+                    value: (),
+                })
+            }
+            .boxed()
+        };
+        self.writer.commit(end).await.map(drop)
+    }
+}
+
+fn is_forfeit(outlook: &Outlook, now: Timestamp) -> bool {
+    outlook.fate.is_some_and(|fate| fate.revoke_at <= now)
+}

@@ -1,0 +1,53 @@
+//! Where new secrets are handed over, so that a key can rotate without anyone typing.
+//!
+//! A sink takes a secret, and can be asked for what it holds: a version becomes current only when what was
+//! read back is what was handed over. Each is written for one way of keeping secrets; [`file`] is the
+//! first.
+
+mod file;
+mod named;
+
+use async_trait::async_trait;
+
+use crate::domain::key::Key;
+use crate::domain::secret::{Fingerprint, Secret};
+use crate::domain::time::Timestamp;
+
+pub use file::FileError;
+pub use named::{NamedSink, Sinks};
+
+/// A place where the secrets of some keys are handed over.
+#[async_trait]
+pub trait SecretSink: Send + Sync + 'static {
+    /// Puts a secret in the place of the one before, whole or not at all, and so that a crash afterwards
+    /// leaves it there.
+    ///
+    /// # Errors
+    /// If it could not; the one before is there still, or the new one is.
+    async fn put(&self, key: &Key, secret: &Secret, note: Note) -> Result<(), SinkError>;
+
+    /// The secret that whoever fetches the key's secret now is given; `None` if there is none.
+    ///
+    /// # Errors
+    /// If that cannot be known.
+    async fn held(&self, key: &Key) -> Result<Option<Secret>, SinkError>;
+}
+
+/// What is said of a secret that is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Note {
+    /// The version it is of.
+    pub version: u16,
+    /// What may be shown of it.
+    pub fingerprint: Fingerprint,
+    /// When it was made.
+    pub made_at: Timestamp,
+}
+
+/// Why a sink did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The file could not be written or read.
+    #[error("file sink")]
+    File(#[from] FileError),
+}

@@ -1,0 +1,348 @@
+//! The audit log: entries are numbered and chained in the transaction of the change they tell of.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::fault::{Fault, Quarantine, corrupt};
+use super::tables::{millis, set_meta, signed, strange, unsigned};
+use crate::domain::audit::AuditEntry;
+use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::query::{AuditQuery, Kind};
+use crate::domain::id::{AuditId, OwnerId};
+use crate::domain::query::{Page, Position, SortValue};
+use crate::store::{StoreError, record};
+
+/// Puts entries at the end of the chain.
+pub(super) fn seal(transaction: &Connection, entries: &[AuditEntry]) -> Result<(), Fault> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut head = head(transaction)?;
+    for entry in entries {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(StoreError::unavailable)?;
+        put(transaction, &head.seal(entry, salt))?;
+    }
+    set_head(transaction, head)
+}
+
+/// Takes entries that were sealed elsewhere.
+pub(super) fn take(transaction: &Connection, entries: &[Sealed]) -> Result<(), Fault> {
+    for sealed in entries {
+        put(transaction, sealed)?;
+    }
+    match entries.last() {
+        Some(last) => set_head(
+            transaction,
+            Head {
+                seq: last.seq,
+                hash: last.hash,
+            },
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Takes entries from before those that are here; `gap` is what is still missing then.
+pub(super) fn fill(
+    transaction: &Connection,
+    entries: &[Sealed],
+    gap: Option<&str>,
+) -> Result<(), Fault> {
+    for sealed in entries {
+        put(transaction, sealed)?;
+    }
+    set_gap(transaction, gap)
+}
+
+/// Where the chain ends.
+pub(super) fn head(connection: &Connection) -> Result<Head, Fault> {
+    let found: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([HEAD], |row| row.get(0))
+        .optional()?;
+    let Some(found) = found else {
+        return Ok(Head::default());
+    };
+    let read = || {
+        let (seq, hash) = found.split_first_chunk::<8>()?;
+        Some(Head {
+            seq: u64::from_be_bytes(*seq),
+            hash: hash.try_into().ok()?,
+        })
+    };
+    read().ok_or_else(|| strange("meta", HEAD).into())
+}
+
+/// Says where the chain ends.
+pub(super) fn set_head(transaction: &Connection, head: Head) -> Result<(), Fault> {
+    let mut value = head.seq.to_be_bytes().to_vec();
+    value.extend(head.hash);
+    Ok(set_meta(transaction, HEAD, value)?)
+}
+
+/// What is missing of the entries before those that are here; `None` if nothing is.
+pub(super) fn gap(connection: &Connection) -> Result<Option<String>, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([GAP], |row| row.get(0))
+        .optional()?)
+}
+
+/// Says what is missing.
+pub(super) fn set_gap(transaction: &Connection, gap: Option<&str>) -> Result<(), Fault> {
+    match gap {
+        Some(gap) => set_meta(transaction, GAP, gap)?,
+        None => drop(transaction.execute("DELETE FROM meta WHERE name = ?1", [GAP])?),
+    }
+    Ok(())
+}
+
+/// Refuses what needs the whole log while a part of it is not here yet.
+pub(super) fn ensure_whole(connection: &Connection) -> Result<(), Fault> {
+    match gap(connection)? {
+        Some(_) => {
+            Err(StoreError::unavailable("the audit log is still being read from the store").into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Keeps a signed checkpoint.
+pub(super) fn put_checkpoint(
+    transaction: &Connection,
+    checkpoint: &Checkpoint,
+) -> Result<(), Fault> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO checkpoints (seq, record) VALUES (?1, ?2)")?
+        .execute(params![
+            signed(checkpoint.head.seq),
+            record::encode_checkpoint(checkpoint)
+        ])?;
+    Ok(())
+}
+
+/// The checkpoints at `from` and after it, at most `most`.
+pub(super) fn checkpoints(
+    connection: &Connection,
+    from: u64,
+    most: usize,
+) -> Result<Vec<Checkpoint>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, record FROM checkpoints WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let rows = statement.query(params![signed(from), signed(most as u64)])?;
+    read_checkpoints(rows)
+}
+
+/// The last checkpoint.
+pub(super) fn last_checkpoint(connection: &Connection) -> Result<Option<Checkpoint>, Fault> {
+    let mut statement = connection
+        .prepare_cached("SELECT seq, record FROM checkpoints ORDER BY seq DESC LIMIT 1")?;
+    let rows = statement.query([])?;
+    Ok(read_checkpoints(rows)?.pop())
+}
+
+fn read_checkpoints(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Checkpoint>, Fault> {
+    let mut read = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq: i64 = row.get(0)?;
+        let bytes: Vec<u8> = row.get(1)?;
+        read.push(
+            record::decode_checkpoint(&bytes).map_err(|why| corrupt("checkpoints", seq, why))?,
+        );
+    }
+    Ok(read)
+}
+
+/// Takes the personal values out of all entries that are about `owner` or by it.
+pub(super) fn erase(transaction: &Connection, owner: OwnerId) -> Result<(), Fault> {
+    let owner = owner.to_string();
+    transaction
+        .prepare_cached("UPDATE audit SET veil = NULL WHERE owner = ?1 AND veil IS NOT NULL")?
+        .execute([&owner])?;
+    transaction
+        .prepare_cached("UPDATE audit SET veil = NULL WHERE actor = ?1 AND veil IS NOT NULL")?
+        .execute([&owner])?;
+    Ok(())
+}
+
+/// The numbers of the entries whose values [`erase`] would take out.
+pub(super) fn to_erase(connection: &Connection, owner: OwnerId) -> Result<Vec<u64>, Fault> {
+    ensure_whole(connection)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT seq FROM audit WHERE owner = ?1 AND veil IS NOT NULL
+         UNION SELECT seq FROM audit WHERE actor = ?1 AND veil IS NOT NULL",
+    )?;
+    let rows = statement.query_map([owner.to_string()], |row| row.get(0))?;
+    let seqs: Vec<i64> = rows.collect::<Result<_, _>>()?;
+    Ok(seqs.into_iter().map(unsigned).collect())
+}
+
+/// A page of the entries that `query` asks for, the newest first.
+pub(super) fn page(
+    connection: &Connection,
+    query: &AuditQuery,
+    limit: usize,
+    after: Option<&Position>,
+    quarantine: &Quarantine,
+) -> Result<Page<Sealed>, Fault> {
+    let Some((sql, values)) = ask(query, limit, after) else {
+        return Ok(Page {
+            items: Vec::new(),
+            next: None,
+        });
+    };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut items, mut last, mut count) = (Vec::new(), None, 0);
+    while let Some(row) = rows.next()? {
+        count += 1;
+        if count > limit {
+            return Ok(Page { items, next: last });
+        }
+        let id: String = row.get(0)?;
+        let at: i64 = row.get(1)?;
+        last = Some(Position {
+            value: SortValue::Number(unsigned(at)),
+            id: id.strip_prefix(AuditId::PREFIX).unwrap_or(&id).to_owned(),
+        });
+        let veil: Option<Vec<u8>> = row.get(5)?;
+        match veil.map(|veil| record::decode_veil(&veil)).transpose() {
+            Ok(veil) => items.push(Sealed {
+                seq: unsigned(row.get(2)?),
+                hash: row.get(3)?,
+                body: row.get(4)?,
+                veil,
+            }),
+            Err(why) => quarantine.take("audit", &id, &why),
+        }
+    }
+    Ok(Page { items, next: None })
+}
+
+/// What to ask the table, by the index of the narrowest condition; `None` if nothing can be found.
+fn ask(query: &AuditQuery, limit: usize, after: Option<&Position>) -> Option<(String, Vec<Value>)> {
+    let mut conditions: Vec<(&str, Value)> = Vec::new();
+    let mut add = |sql, value: Option<Value>| {
+        if let Some(value) = value {
+            conditions.push((sql, value));
+        }
+    };
+    let text = |text: String| Value::Text(text);
+    let action = match query.kind {
+        Kind::All => None,
+        Kind::Request => return None,
+        Kind::Action(action) => Some(action.as_str()),
+    };
+    add("request = ?", query.request_id.clone().map(text));
+    add("key = ?", query.key.map(|key| text(key.to_string())));
+    add(
+        "version = ?",
+        query
+            .key_version
+            .map(|version| Value::Integer(version.into())),
+    );
+    add(
+        "owner = ?",
+        query.owner.map(|owner| text(owner.to_string())),
+    );
+    add("actor = ?", query.actor.clone().map(text));
+    add("code = ?", query.code.clone().map(text));
+    add("type = ?", action.map(|action| text(action.to_owned())));
+    let has = |sql: &str| conditions.iter().any(|(known, _)| *known == sql);
+    let (index, served): (_, &[&str]) = if has("request = ?") {
+        ("audit_by_request", &["request = ?"])
+    } else if has("key = ?") && has("version = ?") {
+        ("audit_by_key_version", &["key = ?", "version = ?"])
+    } else {
+        SINGLE
+            .iter()
+            .find(|(_, served)| has(served.first().copied().unwrap_or_default()))
+            .copied()
+            .unwrap_or(("audit_by_time", &[]))
+    };
+    let mut sql = format!(
+        "SELECT id, timestamp, seq, hash, body, veil FROM audit INDEXED BY {index} WHERE 1"
+    );
+    let mut values = Vec::new();
+    for (condition, value) in conditions {
+        // `+` keeps SQLite from any index but the one that was decided on.
+        sql.push_str(if served.contains(&condition) {
+            " AND "
+        } else {
+            " AND +"
+        });
+        sql.push_str(condition);
+        values.push(value);
+    }
+    match query.is_refused {
+        Some(true) => sql.push_str(" AND +code IS NOT NULL"),
+        Some(false) => sql.push_str(" AND +code IS NULL"),
+        None => {}
+    }
+    if let Some(from) = query.from {
+        sql.push_str(" AND timestamp >= ?");
+        values.push(Value::Integer(millis(from)));
+    }
+    if let Some(until) = query.until {
+        sql.push_str(" AND timestamp < ?");
+        values.push(Value::Integer(millis(until)));
+    }
+    if let Some(after) = after {
+        let SortValue::Number(at) = after.value else {
+            return None;
+        };
+        sql.push_str(" AND (timestamp, id) < (?, ?)");
+        values.push(Value::Integer(signed(at)));
+        values.push(text(format!("{}{}", AuditId::PREFIX, after.id)));
+    }
+    sql.push_str(" ORDER BY timestamp DESC, id DESC LIMIT ?");
+    values.push(Value::Integer(signed(limit as u64 + 1)));
+    Some((sql, values))
+}
+
+/// Puts a sealed entry in its place, with what questions are answered by beside it.
+fn put(transaction: &Connection, sealed: &Sealed) -> Result<(), Fault> {
+    let form: serde_json::Value =
+        serde_json::from_slice(&sealed.body).map_err(StoreError::unavailable)?;
+    let text = |place| form.pointer(place).and_then(serde_json::Value::as_str);
+    let at = text("/timestamp").and_then(|at| at.parse().ok());
+    let version = form.get("key_version").and_then(serde_json::Value::as_u64);
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO audit (seq, id, timestamp, type, actor, code, request, key,
+                 version, owner, hash, body, veil)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            signed(sealed.seq),
+            text("/id").unwrap_or_default(),
+            at.map_or(0, millis),
+            text("/type").unwrap_or_default(),
+            text("/actor/id").unwrap_or_default(),
+            text("/code"),
+            text("/request_id"),
+            text("/key_id"),
+            version.map(signed),
+            text("/owner_id"),
+            sealed.hash,
+            sealed.body,
+            sealed.veil.as_ref().map(record::encode_veil),
+        ])?;
+    Ok(())
+}
+
+/// The index of each single condition, the narrowest first.
+const SINGLE: [(&str, &[&str]); 6] = [
+    ("audit_by_key", &["key = ?"]),
+    ("audit_by_owner", &["owner = ?"]),
+    ("audit_by_code", &["code = ?"]),
+    ("audit_by_actor", &["actor = ?"]),
+    ("audit_by_version", &["version = ?"]),
+    ("audit_by_type", &["type = ?"]),
+];
+const HEAD: &str = "audit_head";
+/// Where the part of the log begins, in the words of whoever reads it, that a mirror lacks.
+const GAP: &str = "audit_gap";

@@ -1,0 +1,104 @@
+//! The key by which a gate is known: made once, kept on its disk, and never anywhere else.
+
+use std::fs;
+use std::io;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use zeroize::Zeroizing;
+
+use super::local::{DataDir, LocalError};
+
+/// An Ed25519 key (RFC 8032). What it signs, its public half proves.
+pub struct NodeKey {
+    pair: Ed25519KeyPair,
+    public: [u8; 32],
+}
+
+impl std::fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NodeKey(…)")
+    }
+}
+
+impl NodeKey {
+    /// The key in `dir`, made if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read or kept, or what is there is no key: a damaged one is not replaced in silence,
+    /// since what it signed would then be nobody's.
+    pub fn open(dir: &DataDir) -> Result<Self, LocalError> {
+        let path = dir.path().join(FILE_NAME);
+        let seed = match fs::read(&path) {
+            Ok(seed) => Zeroizing::new(seed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut seed = Zeroizing::new(vec![0; SEED_LEN]);
+                getrandom::fill(&mut seed).map_err(|error| LocalError::Disk {
+                    path: path.clone(),
+                    what: "made",
+                    source: io::Error::other(error),
+                })?;
+                dir.keep(FILE_NAME, &seed)?;
+                seed
+            }
+            Err(source) => {
+                return Err(LocalError::Disk {
+                    path,
+                    what: "read",
+                    source,
+                });
+            }
+        };
+        Self::of(&seed).ok_or(LocalError::NotAKey { path })
+    }
+
+    fn of(seed: &[u8]) -> Option<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+        let public = pair.public_key().as_ref().try_into().ok()?;
+        Some(Self { pair, public })
+    }
+
+    /// The public half.
+    #[must_use]
+    pub const fn public(&self) -> [u8; 32] {
+        self.public
+    }
+
+    /// The signature of `text`.
+    #[must_use]
+    pub fn sign(&self, text: &[u8]) -> [u8; 64] {
+        // Invariant: a signature of Ed25519 has 64 bytes.
+        let signature = self.pair.sign(text);
+        signature.as_ref().try_into().unwrap_or([0; 64])
+    }
+}
+
+const FILE_NAME: &str = "node.key";
+const SEED_LEN: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audit::checkpoint::is_signed;
+
+    #[test]
+    fn the_key_is_the_same_at_every_start_and_signs() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        let made = NodeKey::open(&dir).unwrap();
+        let again = NodeKey::open(&dir).unwrap();
+        assert_eq!(made.public(), again.public());
+        let signature = again.sign(b"text");
+        assert!(is_signed(&made.public(), b"text", &signature));
+        assert!(!is_signed(&made.public(), b"texts", &signature));
+    }
+
+    #[test]
+    fn a_damaged_key_is_not_replaced_in_silence() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        fs::write(root.path().join(FILE_NAME), b"short").unwrap();
+        let refused = NodeKey::open(&dir).unwrap_err();
+        assert!(matches!(refused, LocalError::NotAKey { .. }));
+        assert_eq!(fs::read(root.path().join(FILE_NAME)).unwrap(), b"short");
+    }
+}

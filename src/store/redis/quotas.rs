@@ -1,0 +1,88 @@
+//! Quotas: a hash a key, quota and period, in the slot of the key; a script call a draw.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::domain::draw::{QuotaDraw, QuotaGrant};
+use crate::domain::id::KeyId;
+use crate::domain::period::Span;
+use crate::domain::time::Timestamp;
+
+use super::connect::{Fault, Link};
+use super::names::Names;
+use super::scripts::{Call, Script};
+
+/// Settles draws, at most one on each quota.
+///
+/// # Errors
+/// If one of them could not be settled. Drawing again in the same run is safe.
+pub(super) async fn draw(
+    link: &Link,
+    script: &Script,
+    names: &Names,
+    node: &str,
+    draws: &[QuotaDraw],
+    now: Timestamp,
+) -> Result<Vec<QuotaGrant>, Fault> {
+    let calls: Vec<Call> = draws
+        .iter()
+        .map(|draw| call(names, node, draw, now))
+        .collect();
+    stream::iter(calls)
+        .map(|call| async move {
+            let (units, granted, reached_before) = script.run(link, &call).await?;
+            Ok(QuotaGrant {
+                units,
+                granted,
+                reached_before,
+            })
+        })
+        .buffered(CALLS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// What was given out of each of these, in its period.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) async fn granted(
+    link: &Link,
+    names: &Names,
+    key: KeyId,
+    quotas: &[(Arc<str>, Span)],
+) -> Result<Vec<u64>, Fault> {
+    if quotas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut reads = redis::pipe();
+    for (quota, span) in quotas {
+        reads.hget(names.quota(key, quota, span.first_day), "g");
+    }
+    let counts: Vec<Option<u64>> = link.ask_all(&reads).await?;
+    Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+fn call(names: &Names, node: &str, draw: &QuotaDraw, now: Timestamp) -> Call {
+    let lives_s = draw.span.end().map_or(0, |end| {
+        end.since(now).as_secs().saturating_add(KEPT_S).max(1)
+    });
+    let mut call = Call::default();
+    call.key(names.quota(draw.key, &draw.quota, draw.span.first_day));
+    call.bytes(node.as_bytes())
+        .number(draw.run)
+        .number(draw.received)
+        .number(draw.limit)
+        .number(draw.need)
+        .number(draw.want)
+        .number(draw.charge)
+        .number(draw.back)
+        .number(u64::from(draw.reached))
+        .number(lives_s);
+    call
+}
+
+/// For how long after its end a period's hash is kept: 35 days.
+const KEPT_S: u64 = 35 * 86_400;
+const CALLS_AT_ONCE: usize = 64;

@@ -1,0 +1,110 @@
+//! Automatic rotation, turned on and off.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::admin::harness::Admin;
+
+const ENABLE: &str = "/admin/keys/rotation/enable";
+const DISABLE: &str = "/admin/keys/rotation/disable";
+
+/// S3-02, S3-05: as the page shows it, for all or for a selector.
+#[tokio::test]
+async fn a_rule_is_told_as_it_was_made_and_replaced_by_its_selector() {
+    let admin = Admin::start();
+    let asked = json!({"interval_days": 90, "keep_previous": true});
+    let made = admin.call(Method::POST, ENABLE, asked).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let rule = made.json["items"][0].as_object().unwrap();
+    assert!(rule["id"].as_str().unwrap().starts_with("rot_"));
+    let shown = |rule: &Value, names: &[&str]| -> Vec<Value> {
+        names.iter().map(|name| rule[*name].clone()).collect()
+    };
+    let names = ["interval_days", "keep_previous", "grace", "selector", "due"];
+    assert_eq!(
+        shown(&made.json["items"][0], &names),
+        [json!(90), json!(true), json!("0s"), Value::Null, json!(0)]
+    );
+
+    let asked = json!({"interval_days": 30, "keep_previous": false, "grace": "24h"});
+    let again = admin.call(Method::POST, ENABLE, asked).await.json;
+    assert_eq!(again["items"].as_array().unwrap().len(), 1);
+    assert_eq!(again["items"][0]["id"], rule["id"]);
+    assert_eq!(again["items"][0]["grace"], "24h");
+
+    let selector = json!({"label": "team=billing"});
+    let narrow = json!({"interval_days": 7, "selector": selector});
+    let both = admin.call(Method::POST, ENABLE, narrow).await.json;
+    assert_eq!(both["items"][1]["selector"], selector);
+    assert_eq!(admin.get("/admin/keys/rotation").await.json, both);
+
+    let off = json!({"selector": selector});
+    let one = admin.call(Method::POST, DISABLE, off).await.json;
+    assert_eq!(one["items"].as_array().unwrap().len(), 1);
+    let none = admin.call(Method::POST, DISABLE, None).await.json;
+    assert_eq!(none, json!({"items": []}));
+    let again = admin.call(Method::POST, DISABLE, None).await;
+    assert_eq!((again.status.as_u16(), again.json), (200, none));
+}
+
+/// S4-01
+#[tokio::test]
+async fn without_an_interval_it_follows_the_risk() {
+    let admin = Admin::start();
+    let rules = admin.call(Method::POST, ENABLE, json!({})).await.json;
+    let told: Vec<_> = rules["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| {
+            (
+                rule["selector"]["risk"].clone(),
+                rule["interval_days"].clone(),
+            )
+        })
+        .collect();
+    for expected in [("high", 30), ("standard", 90), ("low", 365)] {
+        assert!(
+            told.contains(&(json!(expected.0), json!(expected.1))),
+            "{told:?}"
+        );
+    }
+    let made = admin.make_key("k").await;
+    assert_eq!(
+        made["key"]["rotation"],
+        json!({
+            "interval_days": 90, "keep_previous": true, "grace": "0s",
+            "next_at": "2026-04-01T00:00:00.000Z",
+        })
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_told_with_its_field_and_changes_nothing() {
+    let admin = Admin::start();
+    for (asked, pointer) in [
+        (json!({"interval_days": 0}), "/interval_days"),
+        (json!({"interval_days": 3651}), "/interval_days"),
+        (json!({"grace": "72h1s"}), "/grace"),
+        (json!({"grace": "73h"}), "/grace"),
+        (json!({"selector": {}}), "/selector"),
+        (
+            json!({"selector": {"risk": "high", "label": "a"}}),
+            "/selector",
+        ),
+        (json!({"selector": {"risk": "odd"}}), "/selector/risk"),
+        (
+            json!({"selector": {"key_id": "usr_0000000000"}}),
+            "/selector/key_id",
+        ),
+        (json!({"selector": {"owner": "Billing"}}), "/selector/owner"),
+        (json!({"selector": {"label": "=x"}}), "/selector/label"),
+    ] {
+        let reply = admin.call(Method::POST, ENABLE, asked.clone()).await;
+        assert_eq!(reply.problem(), (422, "invalid"), "{asked}");
+        assert_eq!(reply.pointers(), [pointer], "{asked}");
+    }
+    let rules = admin.get("/admin/keys/rotation").await.json;
+    assert_eq!(rules, json!({"items": []}));
+    assert_eq!(admin.store.revision().await.unwrap().0, 0);
+}
