@@ -8,6 +8,7 @@ mod error;
 mod gate;
 mod quotas;
 mod rehearsal;
+mod services;
 mod signals;
 mod start;
 mod tasks;

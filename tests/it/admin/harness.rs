@@ -308,7 +308,9 @@ fn rules() -> Rules {
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
             ..Product::default()
         }],
-        scopes: ["a", "b"].map(|scope| scope.parse().unwrap()).into(),
+        scopes: ["a", "b", "orders:write"]
+            .map(|scope| scope.parse().unwrap())
+            .into(),
         require_reason: Vec::new(),
     }
 }
