@@ -6,6 +6,7 @@ mod clock;
 mod echo;
 mod error;
 mod gate;
+mod open_store;
 mod quotas;
 mod rehearsal;
 mod services;

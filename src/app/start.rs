@@ -15,10 +15,11 @@ use crate::app::admin_server;
 use crate::app::audit::AuditKeeping;
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
+use crate::app::open_store::open_store;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
-use crate::config::{AccessLog, Config, Deadlines, RedisChoice, StoreChoice};
+use crate::config::{AccessLog, Config, Deadlines};
 use crate::control::audit::Checkpoints;
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
@@ -45,11 +46,9 @@ use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
 use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
-use crate::store::embedded::EmbeddedStore;
+use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
-use crate::store::redis::RedisStore;
-use crate::store::{Store, StoreError};
 use crate::telemetry;
 
 /// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
@@ -336,52 +335,6 @@ impl Running {
         self.store.close().await;
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;
-        }
-    }
-}
-
-async fn open_store(
-    config: &Config,
-    data_dir: &DataDir,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn Store>, StartError> {
-    match &config.store {
-        StoreChoice::Embedded { path } => {
-            let (path, clock) = (path.clone(), Arc::clone(clock));
-            let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock));
-            let opened = opened
-                .await
-                .map_err(|error| StartError::Store(StoreError::unavailable(error)))?;
-            Ok(Arc::new(opened.map_err(StartError::Store)?))
-        }
-        StoreChoice::Redis(choice) => open_redis(choice, data_dir, clock).await,
-    }
-}
-
-/// Opens the store in Redis. Where it is away and this gate has nothing to serve from yet, there is
-/// nothing to do but to try again: gates and their store are often started together.
-async fn open_redis(
-    choice: &RedisChoice,
-    data_dir: &DataDir,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn Store>, StartError> {
-    let mirror = data_dir.path().join("mirror");
-    let mut is_told = false;
-    loop {
-        match RedisStore::open(choice, &mirror, Arc::clone(clock)).await {
-            Ok(store) => return Ok(Arc::new(store)),
-            Err(error @ StoreError::Unavailable { .. }) => {
-                if !is_told {
-                    let error = chain(&error);
-                    tracing::warn!(error, "the store cannot be reached yet, trying again");
-                    is_told = true;
-                }
-                let mut random = [0];
-                getrandom::fill(&mut random).map_err(StartError::Random)?;
-                let jitter = Duration::from_millis(u64::from(random[0]) * 4);
-                tokio::time::sleep(jitter + Duration::from_millis(250)).await;
-            }
-            Err(error) => return Err(StartError::Store(error)),
         }
     }
 }

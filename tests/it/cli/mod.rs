@@ -7,6 +7,7 @@ mod keys;
 mod local;
 mod others;
 mod rotation;
+mod rules;
 mod tail;
 
 use serde_json::{Value, json};
