@@ -155,6 +155,11 @@ impl Problem {
         }
     }
 
+    /// Its code, its detail and its faults, for one line of several.
+    pub(crate) fn into_parts(self) -> (&'static str, String, Vec<FieldFault>) {
+        (self.code.as_str(), self.detail.into_owned(), self.errors)
+    }
+
     /// The stable name.
     pub(crate) const fn code(&self) -> &'static str {
         self.code.as_str()
@@ -246,6 +251,26 @@ impl From<ControlError> for Problem {
             ControlError::NameTaken => {
                 Self::new(Code::Conflict, "another owner of this type has this name")
             }
+            ControlError::ProductTaken => Self::new(
+                Code::Conflict,
+                "there is a product of this name, here or in the configuration",
+            ),
+            ControlError::ProductInUse => Self::new(
+                Code::Conflict,
+                "keys that are not revoked name this product",
+            ),
+            ControlError::ReadOnly => Self::new(
+                Code::Conflict,
+                "the configuration defines this, and only the file changes it",
+            ),
+            ControlError::TokenRevoked => {
+                Self::new(Code::Conflict, "the token is revoked, which is final")
+            }
+            ControlError::NotAdmin => Self::new(Code::Forbidden, "this needs the role admin"),
+            ControlError::OwnerHasKeys => Self::new(
+                Code::Conflict,
+                "the owner has keys that are not revoked; disable its keys first",
+            ),
             ControlError::DuplicateSecret => {
                 Self::new(Code::DuplicateSecret, "the secret belongs to another key")
             }
@@ -253,10 +278,9 @@ impl From<ControlError> for Problem {
                 Code::Invalid,
                 "this Idempotency-Key was used for another request",
             ),
-            ControlError::Changed => Self::new(
-                Code::PreconditionFailed,
-                "the key has changed since it was read",
-            ),
+            ControlError::Changed => {
+                Self::new(Code::PreconditionFailed, "it has changed since it was read")
+            }
             ControlError::Contended { .. } => Self::trouble(
                 Code::StoreUnavailable,
                 "other gates are changing the store; try again",

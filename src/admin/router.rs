@@ -19,6 +19,7 @@ use crate::control::audit::AuditService;
 use crate::control::keys::KeyService;
 use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
+use crate::control::products::ProductService;
 use crate::control::rotation::RotationService;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -32,6 +33,8 @@ pub struct Services {
     pub keys: Arc<KeyService>,
     /// Their owners.
     pub owners: OwnerService,
+    /// What keys are given by name.
+    pub products: ProductService,
     /// Who may call.
     pub tokens: TokenService,
     /// Automatic rotation.
@@ -102,6 +105,7 @@ pub fn calls() -> Vec<Call> {
     vec![
         call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call)),
         call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call)),
+        call(Method::POST,   "/admin/keys/import",           OPERATOR, post(keys::import::call)),
         call(Method::GET,    "/admin/keys/rotation",     GATE_VIEWER,  get(rotation::list::call)),
         call(Method::POST,   "/admin/keys/rotation/enable",  GATE_ADMIN, post(rotation::enable::call)),
         call(Method::POST,   "/admin/keys/rotation/disable", GATE_ADMIN, post(rotation::disable::call)),
@@ -119,10 +123,17 @@ pub fn calls() -> Vec<Call> {
         call(Method::GET,    "/admin/users",                 VIEWER,   get(users::list::call)),
         call(Method::GET,    "/admin/users/{user_id}",       VIEWER,   get(users::get::call)),
         call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call)),
+        call(Method::DELETE, "/admin/users/{user_id}",    GATE_ADMIN,  delete(users::erase::call)),
+        call(Method::POST,   "/admin/users/{user_id}/keys/disable", GATE_OPERATOR, post(users::disable::call)),
         call(Method::POST,   "/admin/tokens",             GATE_ADMIN,  post(tokens::create::call)),
         call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call)),
+        call(Method::PATCH,  "/admin/tokens/{token_id}",  GATE_ADMIN,  patch(tokens::update::call)),
         call(Method::DELETE, "/admin/tokens/{token_id}",  GATE_ADMIN,  delete(tokens::revoke::call)),
-        call(Method::GET,    "/admin/products",              VIEWER,   get(products::list)),
+        call(Method::POST,   "/admin/products",           GATE_ADMIN,  post(products::create::call)),
+        call(Method::GET,    "/admin/products",              VIEWER,   get(products::list::call)),
+        call(Method::GET,    "/admin/products/{product}",    VIEWER,   get(products::get::call)),
+        call(Method::PATCH,  "/admin/products/{product}", GATE_ADMIN,  patch(products::update::call)),
+        call(Method::DELETE, "/admin/products/{product}", GATE_ADMIN,  delete(products::remove::call)),
         call(Method::POST,   "/admin/policies",           GATE_ADMIN,  post(policies::create::call)),
         call(Method::GET,    "/admin/policies",           GATE_VIEWER, get(policies::list::call)),
         call(Method::POST,   "/admin/policies/preview",   GATE_VIEWER, post(policies::preview::call)),

@@ -78,4 +78,33 @@ pub struct PatchOwner {
         skip_serializing_if = "Option::is_none"
     )]
     pub name: Option<String>,
+    /// `false` lets a disabled owner have keys again; its revoked ones stay revoked.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub disabled: Option<bool>,
+}
+
+/// `POST /admin/users/{user_id}/keys/disable`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisableKeys {
+    /// Why, for the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What disabling an owner's keys came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerDisabled {
+    /// The owner.
+    pub owner: Owner,
+    /// How many keys were revoked.
+    pub revoked: u64,
+    /// How many admin tokens that were bound to the owner were ended.
+    pub tokens_ended: u64,
+    /// How far the change has come.
+    pub revocation: super::keys::Revocation,
 }

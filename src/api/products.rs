@@ -2,33 +2,132 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::{Quota, RateLimit};
+use super::keys::{NewQuota, NewRateLimit, Quota, RateLimit};
+use super::{Text, Time};
 use crate::domain;
+use crate::domain::id::ProductId;
+use crate::domain::product::KeptProduct;
 
 /// A bundle of permissions and limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
+    /// Names it for ever; `null` for one of the configuration, which has its name alone.
+    pub id: Option<Text<ProductId>>,
     /// What keys name it by.
     pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
     /// Scopes it grants.
     pub scopes: Vec<String>,
+    /// Routes it opens; none named: all.
+    pub routes: Vec<String>,
     /// Limits it sets, each counted per key.
     pub rate_limits: Vec<RateLimit>,
     /// Quotas it sets, each counted per key.
     pub quotas: Vec<Quota>,
-    /// Where it is defined: `config` is read-only here.
+    /// Where it is defined: `api`, or `config`, which is read-only here.
     pub source: String,
+    /// When it was made; `null` for one of the configuration.
+    pub created_at: Option<Time>,
 }
 
-impl From<&domain::product::Product> for Product {
+impl Product {
     /// A product as the configuration file defines it.
-    fn from(product: &domain::product::Product) -> Self {
+    #[must_use]
+    pub fn configured(product: &domain::product::Product) -> Self {
         Self {
+            id: None,
             name: product.name.clone(),
+            description: product.description.clone(),
             scopes: product.scopes.iter().map(ToString::to_string).collect(),
+            routes: product.routes.clone(),
             rate_limits: product.rate_limits.iter().map(Into::into).collect(),
             quotas: product.quotas.iter().map(Into::into).collect(),
             source: "config".to_owned(),
+            created_at: None,
         }
     }
+}
+
+impl From<&KeptProduct> for Product {
+    /// A product as it was made over the admin API.
+    fn from(kept: &KeptProduct) -> Self {
+        Self {
+            id: Some(kept.id.into()),
+            source: "api".to_owned(),
+            created_at: Some(kept.created_at.into()),
+            ..Self::configured(&kept.product)
+        }
+    }
+}
+
+/// `POST /admin/products`. All but the name has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProduct {
+    /// What keys will name it by.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Scopes it is to grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Routes it is to open; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// Limits it is to set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<NewRateLimit>,
+    /// Quotas it is to set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<NewQuota>,
+}
+
+/// `PATCH /admin/products/{product}`: what is left out stays, what is given replaces the field whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchProduct {
+    /// What keys will name it by.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub name: Option<String>,
+    /// What it is for.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub description: Option<Option<String>>,
+    /// Scopes it is to grant.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub scopes: Option<Vec<String>>,
+    /// Routes it is to open.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub routes: Option<Vec<String>>,
+    /// Limits it is to set.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub rate_limits: Option<Vec<NewRateLimit>>,
+    /// Quotas it is to set.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub quotas: Option<Vec<NewQuota>>,
 }

@@ -72,3 +72,30 @@ pub struct CreateToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
+
+/// `PATCH /admin/tokens/{token_id}`: what is left out stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchToken {
+    /// What people will call it.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub name: Option<String>,
+    /// `viewer`, `operator` or `admin`.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub role: Option<String>,
+    /// When it is to end by itself.
+    #[serde(
+        default,
+        deserialize_with = "super::keys::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_at: Option<Option<String>>,
+}

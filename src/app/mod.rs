@@ -10,6 +10,7 @@ mod gate;
 mod open_store;
 mod quotas;
 mod rehearsal;
+mod services;
 mod signals;
 mod start;
 mod tasks;

@@ -15,16 +15,14 @@ use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::open_store::open_store;
 use crate::app::quotas;
+use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
 use crate::config::{Config, Deadlines};
-use crate::control::audit::{AuditService, Checkpoints};
+use crate::control::audit::Checkpoints;
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
-use crate::control::keys::{KeyService, Rules, confirm_all};
-use crate::control::owners::OwnerService;
-use crate::control::policies::PolicyService;
+use crate::control::keys::{KeyService, confirm_all};
 use crate::control::quotas::Quotas;
-use crate::control::rotation::RotationService;
 use crate::control::rules::RuleBook;
 use crate::control::sinks::Sinks;
 use crate::control::sync::Sync;
@@ -208,13 +206,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .await
         .map_err(|error| StartError::Token(chain(&error)))?;
 
-    let rules = Rules {
-        prefix: config.keys.prefix.clone(),
-        envs: config.keys.envs.clone(),
-        hasher: config.keys.hasher.clone(),
-        products: config.products.clone(),
-        require_reason: config.audit.require_reason.clone(),
-    };
+    let rules = services::rules(&config);
     let jobs = Arc::new(Jobs::new(
         Arc::clone(&store),
         Arc::clone(&clock),
@@ -246,20 +238,20 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
     tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
+    let footing = Footing {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        writer: Arc::clone(&writer),
+    };
     let services = admin::Services {
-        rotation: RotationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
-        policies: PolicyService::new(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            Arc::clone(&writer),
-            config.products.clone(),
-        ),
+        rotation: footing.rotation(),
+        policies: footing.policies(&config),
         keys,
-        owners: OwnerService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer)),
+        owners: footing.owners(&config),
+        products: footing.products(&config),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
-        audit: AuditService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&writer))
-            .with_requests(Arc::clone(&requests.log)),
+        audit: footing.audit().with_requests(Arc::clone(&requests.log)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),

@@ -137,6 +137,44 @@ impl Client {
         self.call(request).await
     }
 
+    /// Asks for something to be changed.
+    pub(crate) async fn patch(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Answer, Failure> {
+        self.call(self.request(Method::PATCH, path, &[]).json(body))
+            .await
+    }
+
+    /// Sends JSON line by line, and reads an answer that comes so too.
+    pub(crate) async fn post_lines(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        lines: &str,
+    ) -> Result<Vec<Value>, Failure> {
+        let request = self
+            .request(Method::POST, path, query)
+            .header(header::CONTENT_TYPE, "application/x-ndjson")
+            .body(lines.to_owned());
+        let response = request
+            .timeout(ANSWER_TIMEOUT)
+            .send()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        text.lines()
+            .map(|line| serde_json::from_str(line).map_err(Failure::Unreadable))
+            .collect()
+    }
+
     /// Asks for something to end.
     pub(crate) async fn delete(
         &self,

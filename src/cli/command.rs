@@ -6,8 +6,8 @@ use super::client::{Client, Connection};
 use super::failure::Failure;
 use super::output::Output;
 use super::{
-    audit, check, completions, keys, owners, policies, quickstart, rotation, schema, serve, tail,
-    tokens, usage,
+    audit, check, completions, keys, owners, policies, products, quickstart, rotation, schema,
+    serve, tail, tokens, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -39,8 +39,10 @@ enum Command {
     Rotation(Group<rotation::RotationCommand>),
     /// Make, list, try out and take away policies
     Policies(Group<policies::PoliciesCommand>),
-    /// Make, list and show owners of keys
+    /// Make, list and show owners of keys, and see them off
     Owners(Group<owners::OwnersCommand>),
+    /// Make, list, show, change and delete products
+    Products(Group<products::ProductsCommand>),
     /// Make, list and revoke tokens of the admin API
     Tokens(Group<tokens::TokensCommand>),
     /// List, export, verify and archive what was done
@@ -100,6 +102,7 @@ impl CommandLine {
             Command::Rotation(rotation) => call(&rotation.connection, rotation.command, output),
             Command::Policies(policies) => call(&policies.connection, policies.command, output),
             Command::Owners(owners) => call(&owners.connection, owners.command, output),
+            Command::Products(products) => call(&products.connection, products.command, output),
             Command::Tokens(tokens) => call(&tokens.connection, tokens.command, output),
             Command::Audit(audit) => audit.run(output),
             Command::Usage(usage) => call(&usage.connection, usage.command, output),
@@ -178,6 +181,16 @@ mod tests {
             "portcullis owners list",
             "portcullis owners create --name Billing --type team",
             "portcullis owners show usr_0000000000",
+            "portcullis owners disable usr_0000000000 --reason left --yes",
+            "portcullis owners enable usr_0000000000",
+            "portcullis owners erase usr_0000000000 --yes",
+            "portcullis products list --limit 10",
+            "portcullis products create pro --scope a:b --route orders --rate 10/second:20 --description d",
+            "portcullis products show pro",
+            "portcullis products update pro --scope a:b --rename max --clear routes --clear description",
+            "portcullis products delete pro --reason over",
+            "portcullis keys import keys.csv --dry-run --env live --owner-type user",
+            "portcullis keys import kong.conf --form kong --json",
             "portcullis tokens create --name ci --role operator --expires-in 30d",
             "portcullis tokens list",
             "portcullis tokens revoke tok_0000000000",

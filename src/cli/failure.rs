@@ -48,6 +48,14 @@ pub enum Failure {
         /// What was done to it.
         kind: String,
     },
+    /// Some of several things were not done; the report says which and why.
+    #[error("{refused} of {of} were not done")]
+    SomeRefused {
+        /// How many were not.
+        refused: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// The person asked said no.
     #[error("nothing was done")]
     Declined,

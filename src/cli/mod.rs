@@ -18,6 +18,7 @@ mod output;
 mod owners;
 mod paging;
 mod policies;
+mod products;
 mod quickstart;
 mod render;
 mod rotation;

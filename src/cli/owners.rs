@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::paging::Paging;
 use super::render::{Cell, Sheet, Table, Tone, to_the_second, visible};
-use crate::api::owners::{CreateOwner, Owner};
+use crate::api::owners::{CreateOwner, DisableKeys, Owner, OwnerDisabled, PatchOwner};
 use crate::api::page::Page;
 use crate::domain::id::OwnerId;
 
@@ -40,6 +40,33 @@ pub(crate) enum OwnersCommand {
         /// The owner
         owner_id: OwnerId,
     },
+    /// Revoke every key of an owner in one step, protected ones too, and end its admin tokens
+    Disable {
+        /// The owner
+        owner_id: OwnerId,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Let a disabled owner have keys again; its revoked ones stay revoked
+    Enable {
+        /// The owner
+        owner_id: OwnerId,
+    },
+    /// Erase the person behind an owner that has no living key: the id stays, the name goes
+    Erase {
+        /// The owner
+        owner_id: OwnerId,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl Conversation for OwnersCommand {
@@ -63,6 +90,40 @@ impl Conversation for OwnersCommand {
                     .get(&["admin", "users", &owner_id.to_string()], &[])
                     .await?
             }
+            Self::Disable {
+                owner_id,
+                reason,
+                yes,
+            } => {
+                confirm(client, *owner_id, *yes, DISABLING, output).await?;
+                let body = DisableKeys {
+                    reason: reason.clone(),
+                };
+                let id = owner_id.to_string();
+                let path = ["admin", "users", &id, "keys", "disable"];
+                client.post(&path, &body, None).await?
+            }
+            Self::Enable { owner_id } => {
+                let body = PatchOwner {
+                    disabled: Some(false),
+                    ..PatchOwner::default()
+                };
+                client
+                    .patch(&["admin", "users", &owner_id.to_string()], &body)
+                    .await?
+            }
+            Self::Erase {
+                owner_id,
+                reason,
+                yes,
+            } => {
+                confirm(client, *owner_id, *yes, ERASING, output).await?;
+                let reason = reason.clone().map(|reason| ("reason", reason));
+                let query: Vec<_> = reason.into_iter().collect();
+                client
+                    .delete(&["admin", "users", &owner_id.to_string()], &query)
+                    .await?
+            }
         };
         if json {
             return output.json(answer.as_json());
@@ -73,10 +134,54 @@ impl Conversation for OwnersCommand {
                 show_all(&page.items, output)?;
                 Paging::note_rest(page.next_cursor.as_deref(), output)
             }
-            Self::Create { .. } | Self::Show { .. } => output.sheet(&sheet(&answer.read()?)),
+            Self::Disable { .. } => {
+                let done: OwnerDisabled = answer.read()?;
+                output.sheet(&sheet(&done.owner))?;
+                output.note(&format!(
+                    "{} keys are revoked and {} admin tokens ended.",
+                    done.revoked, done.tokens_ended
+                ))
+            }
+            Self::Create { .. } | Self::Show { .. } | Self::Enable { .. } | Self::Erase { .. } => {
+                output.sheet(&sheet(&answer.read()?))
+            }
         }
     }
 }
+
+/// Asks whether it shall be done to an owner, naming it; where nobody can be asked, `--yes` is the answer.
+async fn confirm(
+    client: &Client,
+    id: OwnerId,
+    yes: bool,
+    what: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !output.may_ask() {
+        return Err(Failure::Usage(
+            "this cannot be undone and there is no terminal to ask on; say --yes".to_owned(),
+        ));
+    }
+    let answer = client
+        .get(&["admin", "users", &id.to_string()], &[])
+        .await?;
+    let owner: Owner = answer.read()?;
+    output.note(&format!("{what} {} ({id}).", visible(&owner.name)))?;
+    if output
+        .ask("Type yes to do it:")?
+        .eq_ignore_ascii_case("yes")
+    {
+        Ok(())
+    } else {
+        Err(Failure::Declined)
+    }
+}
+
+const DISABLING: &str = "This revokes for ever every key, and ends every admin token, of";
+const ERASING: &str = "This erases for ever the name of";
 
 /// What an owner is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

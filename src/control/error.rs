@@ -28,6 +28,24 @@ pub enum ControlError {
     /// Another owner of this type has the name.
     #[error("name is taken")]
     NameTaken,
+    /// Another product has the name, here or in the configuration.
+    #[error("product's name is taken")]
+    ProductTaken,
+    /// Keys that are not revoked name the product.
+    #[error("product is named by keys")]
+    ProductInUse,
+    /// A revoked token never changes again.
+    #[error("token is revoked")]
+    TokenRevoked,
+    /// It stands in the configuration, and only that changes it.
+    #[error("defined by the configuration")]
+    ReadOnly,
+    /// Only an admin does this.
+    #[error("needs an admin")]
+    NotAdmin,
+    /// The owner still has keys that are not revoked.
+    #[error("owner has keys")]
+    OwnerHasKeys,
     /// The secret belongs to another key.
     #[error("secret belongs to another key")]
     DuplicateSecret,
@@ -82,7 +100,7 @@ impl ControlError {
     pub const fn refusal(&self) -> Option<&'static str> {
         Some(match self {
             Self::NotFound | Self::Lifecycle(LifecycleError::NoSuchVersion) => "not_found",
-            Self::Bound | Self::NotForHolder => "forbidden",
+            Self::Bound | Self::NotForHolder | Self::NotAdmin => "forbidden",
             Self::Invalid(_) | Self::OtherRequest => "invalid",
             Self::Lifecycle(LifecycleError::Revoked) => "key_revoked",
             Self::Lifecycle(LifecycleError::Protected) => "protected",
@@ -93,7 +111,12 @@ impl ControlError {
                 | LifecycleError::CurrentVersion
                 | LifecycleError::VersionRevoked,
             )
-            | Self::NameTaken => "conflict",
+            | Self::NameTaken
+            | Self::ProductTaken
+            | Self::ProductInUse
+            | Self::TokenRevoked
+            | Self::OwnerHasKeys
+            | Self::ReadOnly => "conflict",
             Self::OwnerDisabled => "owner_disabled",
             Self::DuplicateSecret => "duplicate_secret",
             Self::Changed => "precondition_failed",

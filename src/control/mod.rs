@@ -20,8 +20,10 @@ mod error;
 pub(crate) mod flush;
 pub mod jobs;
 pub mod keys;
+mod leaving;
 pub mod owners;
 pub mod policies;
+pub mod products;
 pub(crate) mod quotas;
 pub mod rotation;
 pub mod rules;
@@ -33,3 +35,4 @@ pub mod usage;
 pub mod writer;
 
 pub use error::ControlError;
+pub use leaving::{KEYS_AT_ONCE, SwitchedOff};

@@ -18,19 +18,28 @@ use crate::store::Store;
 
 /// Makes, finds and renames owners.
 pub struct OwnerService {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    writer: Arc<Writer>,
+    pub(in crate::control) store: Arc<dyn Store>,
+    pub(in crate::control) clock: Arc<dyn Clock>,
+    pub(in crate::control) writer: Arc<Writer>,
+    /// Whether switching an owner off needs a reason.
+    pub(in crate::control) asks_reason: bool,
 }
 
 impl OwnerService {
-    /// A service over `store`; every change goes through `writer`.
+    /// A service over `store`; every change goes through `writer`. `asks_reason`: an owner is switched off
+    /// only with a reason.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, writer: Arc<Writer>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        writer: Arc<Writer>,
+        asks_reason: bool,
+    ) -> Self {
         Self {
             store,
             clock,
             writer,
+            asks_reason,
         }
     }
 

@@ -44,6 +44,18 @@ pub struct NewToken {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Other values for some of what a token is; `None` leaves one as it is. The owner it is bound to never
+/// changes: what it has seen belongs to that one.
+#[derive(Debug, Clone, Default)]
+pub struct TokenPatch {
+    /// What people will call it.
+    pub name: Option<String>,
+    /// What it may do.
+    pub role: Option<Role>,
+    /// When it is to end by itself.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
 impl TokenService {
     /// A service over `store`; besides what is stored, the token `configured` opens the door as admin.
     #[must_use]
@@ -167,6 +179,90 @@ impl TokenService {
             return Err(ControlError::Bound);
         }
         Ok(self.store.tokens(limit, after).await?)
+    }
+
+    /// Gives a token another name, role or end. A revoked one stays as it is.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], [`ControlError::TokenRevoked`], [`ControlError::Invalid`], or what the
+    /// store returns.
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        patch: &TokenPatch,
+    ) -> Result<AdminToken, ControlError> {
+        if caller.bound_to.is_some() {
+            return Err(ControlError::Bound);
+        }
+        let change = || {
+            async {
+                let now = self.clock.now();
+                let before = self.store.token(id).await?.ok_or(ControlError::NotFound)?;
+                let after = AdminToken {
+                    name: patch.name.clone().unwrap_or_else(|| before.name.clone()),
+                    role: patch.role.unwrap_or(before.role),
+                    expires_at: patch.expires_at.unwrap_or(before.expires_at),
+                    ..before.clone()
+                };
+                if after == before {
+                    return Ok(Draft::nothing(after));
+                }
+                if before.revoked_at.is_some() {
+                    return Err(ControlError::TokenRevoked);
+                }
+                let asked = NewToken {
+                    name: after.name.clone(),
+                    role: after.role,
+                    owner: after.owner,
+                    // An end that has passed may stay as it is.
+                    expires_at: after
+                        .expires_at
+                        .filter(|_| after.expires_at != before.expires_at),
+                };
+                let faults = faults(&asked, now);
+                if !faults.is_empty() {
+                    return Err(ControlError::Invalid(faults));
+                }
+                let mut entry = caller.did(Action::TokenUpdate, now)?;
+                entry.owner = after.owner;
+                entry.changes = vec![told("id", after.id.to_string())];
+                let ends = [&before, &after].map(|token| {
+                    let end = token.expires_at.map(|end| end.to_string());
+                    serde_json::Value::from(end)
+                });
+                let [from, to] = ends;
+                entry.changes.extend(
+                    [
+                        (
+                            "name",
+                            before.name.clone().into(),
+                            after.name.clone().into(),
+                        ),
+                        (
+                            "role",
+                            before.role.as_str().into(),
+                            after.role.as_str().into(),
+                        ),
+                        ("expires_at", from, to),
+                    ]
+                    .into_iter()
+                    .filter(|(_, from, to): &(_, serde_json::Value, serde_json::Value)| from != to)
+                    .map(|(field, from, to)| FieldChange {
+                        field: field.to_owned(),
+                        from,
+                        to,
+                    }),
+                );
+                Ok(Draft {
+                    writes: vec![Write::Token(after.clone())],
+                    audit: vec![entry],
+                    value: after,
+                })
+            }
+            .boxed()
+        };
+        Ok(self.writer.commit(change).await?.value)
     }
 
     /// Ends a token for ever. Revoking a revoked one changes nothing.

@@ -139,11 +139,14 @@ fn fields(settings: &KeySettings) -> [(&'static str, Value); 16] {
     ]
 }
 
-fn texts<T: ToString>(items: &[T]) -> Value {
+/// Each as text.
+pub fn texts<T: ToString>(items: &[T]) -> Value {
     items.iter().map(|item| json!(item.to_string())).collect()
 }
 
-fn rate_limit(limit: &RateLimit) -> Value {
+/// A rate limit as the audit log tells of it.
+#[must_use]
+pub fn rate_limit(limit: &RateLimit) -> Value {
     json!({
         "rate": limit.rate.to_string(),
         "burst": limit.burst,
@@ -152,7 +155,9 @@ fn rate_limit(limit: &RateLimit) -> Value {
     })
 }
 
-fn quota(quota: &Quota) -> Value {
+/// A quota as the audit log tells of it.
+#[must_use]
+pub fn quota(quota: &Quota) -> Value {
     json!({
         "limit": quota.limit,
         "per": quota.per.as_str(),

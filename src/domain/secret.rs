@@ -255,6 +255,12 @@ impl Hasher {
         }
     }
 
+    /// Whether a secret is found by its plain SHA-256, as hashes from elsewhere are made.
+    #[must_use]
+    pub const fn finds_plain(&self) -> bool {
+        self.current.is_none() || matches!(self.previous, Some(Scheme::Plain))
+    }
+
     /// The other hash a secret may have been stored by, while two schemes are live.
     #[must_use]
     pub fn other_hash(&self, secret: &[u8]) -> Option<KeyHash> {

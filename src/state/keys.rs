@@ -423,6 +423,33 @@ mod tests {
     }
 
     #[test]
+    fn the_versions_of_a_key_share_one_entry_whatever_it_is_granted() {
+        use crate::domain::product::Product;
+        use crate::state::grants::GrantBook;
+
+        let mut book = GrantBook::new(Vec::new(), Arc::default());
+        let cache = KeyCache::default();
+        let mut key = key(1);
+        key.settings.products = vec!["starter".into()];
+        let mut second = key.versions[0].clone();
+        second.number = 2;
+        second.hash.digest = [2; 32];
+        key.versions.push(second);
+        cache.put(&key, book.grants(&key));
+
+        let starter = Product {
+            name: "starter".into(),
+            scopes: vec!["a".parse().unwrap()],
+            ..Product::default()
+        };
+        cache.regrant(&book.set_products(vec![starter]));
+
+        let [first, second] = [0, 1].map(|at| cache.find(&key.versions[at].hash).unwrap().0);
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(first.grants.scopes_line, "a");
+    }
+
+    #[test]
     fn an_entry_of_one_version_takes_no_more_than_its_share_of_200_bytes() {
         // The map's slot is 24 bytes and a control byte, at worst half empty; the Arc has two counters.
         let entry = std::mem::size_of::<KeyEntry>() + 16;

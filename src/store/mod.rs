@@ -34,6 +34,7 @@ use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
+use crate::domain::secret::KeyHash;
 use crate::domain::time::Timestamp;
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
@@ -141,6 +142,12 @@ pub trait KeyStore: Send + Sync {
         limit: usize,
         after: Option<Position>,
     ) -> Result<Page<KeyRow>, StoreError>;
+
+    /// The key that a version with this hash belongs to, tombstones included.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn hash_owner(&self, hash: &KeyHash) -> Result<Option<KeyId>, StoreError>;
 
     /// What a call under this idempotency digest made, while that is remembered.
     ///

@@ -141,6 +141,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Err(Problem::faults(Code::BadRequest, vec![fault]))
 }
 
+/// Reads JSON that is in memory into `T`, or names the field that is not what was expected.
+pub(crate) fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldFault> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let pointer = pointer(error.path());
+        FieldFault::new(pointer, "type", said(error.inner()))
+    })
+}
+
 /// A path as a JSON pointer (RFC 6901 §3).
 fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()

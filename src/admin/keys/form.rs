@@ -180,7 +180,7 @@ fn time(text: Option<String>, faults: &mut Vec<FieldFault>) -> Option<Timestamp>
 }
 
 /// Reads each item of a list; one that cannot be read is left out and told of.
-fn each<T>(
+pub(in crate::admin) fn each<T>(
     items: Option<Vec<String>>,
     pointer: &str,
     faults: &mut Vec<FieldFault>,
@@ -196,7 +196,10 @@ fn each<T>(
     Some(items?.into_iter().enumerate().filter_map(read).collect())
 }
 
-fn rate_limits(asked: &[NewRateLimit], faults: &mut Vec<FieldFault>) -> Vec<RateLimit> {
+pub(in crate::admin) fn rate_limits(
+    asked: &[NewRateLimit],
+    faults: &mut Vec<FieldFault>,
+) -> Vec<RateLimit> {
     let mut limits = Vec::with_capacity(asked.len());
     for (at, limit) in asked.iter().enumerate() {
         let place = |field| format!("/rate_limits/{at}/{field}");
@@ -277,7 +280,7 @@ fn network(text: &str) -> Option<IpNet> {
 }
 
 /// The items without repetitions, in their order.
-fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+pub(in crate::admin) fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     let mut kept: Vec<T> = Vec::with_capacity(items.len());
     for item in items {
         if !kept.contains(&item) {

@@ -1,9 +1,10 @@
 //! Calls about keys, one a file.
 
 pub(crate) mod create;
-mod form;
+pub(in crate::admin) mod form;
 pub(crate) mod get;
 mod idempotency;
+pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod resume;
 pub(crate) mod revoke;

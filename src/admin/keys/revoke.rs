@@ -20,6 +20,7 @@ use crate::admin::router::Shared;
 use crate::api::keys::{Revocation, Revoked};
 use crate::control::keys::{KeyView, Step, Terms};
 use crate::control::writer::Done;
+use crate::domain::change::Revision;
 use crate::domain::id::KeyId;
 use crate::domain::span::Span;
 
@@ -53,21 +54,26 @@ pub(super) fn terms(headers: &HeaderMap, mut params: Params) -> Result<Terms, Pr
 
 /// The key, and where its secrets are refused.
 pub(super) fn answer(shared: &Shared, done: &Done<KeyView>) -> Response {
+    let body = Revoked {
+        key: wire(&done.value, shared.clock.now()),
+        revocation: revocation(shared, done.revision),
+    };
+    (etag::field(&done.value.tag()), Json(body)).into_response()
+}
+
+/// How far a revocation that landed at `revision` has come.
+pub(in crate::admin) fn revocation(shared: &Shared, revision: Revision) -> Revocation {
     let node = shared.gate.node().to_owned();
     let mut durable_on = vec!["store".to_owned()];
     if shared.keys.store_kind() == "embedded" {
         durable_on.push(node.clone());
     }
-    let body = Revoked {
-        key: wire(&done.value, shared.clock.now()),
-        revocation: Revocation {
-            revision: Some(done.revision.0),
-            durable_on,
-            applied_on: vec![node],
-            pending: Vec::new(),
-        },
-    };
-    (etag::field(&done.value.tag()), Json(body)).into_response()
+    Revocation {
+        revision: Some(revision.0),
+        durable_on,
+        applied_on: vec![node],
+        pending: Vec::new(),
+    }
 }
 
 const TIMEOUT: &str = "a time like `500ms` or `5s`, at most 60s";

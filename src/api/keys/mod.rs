@@ -10,6 +10,6 @@ pub use ask::{
 };
 pub use tested::{KeyTested, LimitLeft};
 pub use told::{
-    Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked, Rotation,
-    Version,
+    ImportLine, Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked,
+    Rotation, Version,
 };

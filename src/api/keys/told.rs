@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::api::owners::KeyOwner;
+use crate::api::problem::Fault;
 use crate::api::{Text, Time};
 use crate::domain;
 use crate::domain::id::KeyId;
@@ -186,6 +187,25 @@ pub struct Revocation {
     pub applied_on: Vec<String>,
     /// The gates that may not yet.
     pub pending: Vec<PendingNode>,
+}
+
+/// What became of one line of `POST /admin/keys/import`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportLine {
+    /// Which line, from 1.
+    pub line: u64,
+    /// `done` or `refused`.
+    pub outcome: String,
+    /// The key that was made; `null` where none was, and in a dry run.
+    pub key_id: Option<Text<KeyId>>,
+    /// What may be shown of the secret.
+    pub fingerprint: Option<String>,
+    /// Why it was refused, for programs.
+    pub code: Option<String>,
+    /// Why it was refused, for people.
+    pub detail: Option<String>,
+    /// Each field that is wrong.
+    pub errors: Vec<Fault>,
 }
 
 /// A gate that may still admit a revoked key.

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::create::Create;
+use super::import::Import;
 use super::list::List;
 use super::pause::Pause;
 use super::revoke::Revoke;
@@ -20,6 +21,8 @@ use crate::domain::id::KeyId;
 pub(crate) enum KeysCommand {
     /// Make a key; its secret is printed this once, alone on standard output
     Create(Box<Create>),
+    /// Make keys of secrets there are already: from a CSV file, from Kong, or as NDJSON
+    Import(Import),
     /// List keys
     List(List),
     /// Show a key and its versions
@@ -43,6 +46,7 @@ impl Conversation for KeysCommand {
     async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(client, json, output).await,
+            Self::Import(import) => import.run(client, json, output).await,
             Self::List(list) => list.run(client, json, output).await,
             Self::Show { key_id } => {
                 let answer = client

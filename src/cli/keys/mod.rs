@@ -2,6 +2,7 @@
 
 mod command;
 mod create;
+mod import;
 mod list;
 mod pause;
 mod revoke;

@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
+use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
 use crate::control::keys::{KeyService, KeyView};
 use crate::control::owners::{check_name, new_owner};
@@ -92,7 +93,8 @@ impl KeyService {
                     }));
                 }
                 let settings = asked.settings.clone().apply(KeySettings::named(""));
-                let env = self.check(asked, &settings, now)?;
+                let ground = self.ground().await?;
+                let env = self.check(asked, &settings, &ground, now)?;
                 let (owner, is_new) = self.owner_for(caller, &asked.owner, now).await?;
 
                 let id = self.unused_id().await?;
@@ -106,8 +108,7 @@ impl KeyService {
                     created_by: caller.actor.id.clone(),
                 };
                 let key = lifecycle::create(birth, settings, now);
-                let rules = self.store.rules().await?;
-                let demanded = self.demanded(&rules, &key, Some(owner.kind));
+                let demanded = ground.demanded(&key, Some(owner.kind));
                 if !demanded.is_empty() {
                     return Err(ControlError::Invalid(demanded));
                 }
@@ -120,7 +121,7 @@ impl KeyService {
                     value: Created {
                         view: KeyView {
                             spent: vec![0; key.settings.quotas.len()],
-                            schedule: Schedule::of(&rules.rotation, &key, now),
+                            schedule: Schedule::of(&ground.rules.rotation, &key, now),
                             key,
                             owner: owner.clone(),
                             last_used: Vec::new(),
@@ -169,14 +170,15 @@ impl KeyService {
     }
 
     /// The environment of the key to be made, if nothing is wrong with it.
-    fn check(
+    pub(super) fn check(
         &self,
         asked: &NewKey,
         settings: &KeySettings,
+        ground: &Ground,
         now: Timestamp,
     ) -> Result<String, ControlError> {
         let mut faults = asked.faults.clone();
-        faults.extend(self.faults(settings, None, now));
+        faults.extend(ground.faults(settings, None, now));
         if let OwnerChoice::Named { name, .. } = &asked.owner
             && let Err(ControlError::Invalid(found)) = check_name(name, "/owner/name")
         {
@@ -200,7 +202,7 @@ impl KeyService {
     }
 
     /// The owner of a key to be made, and whether it is to be made too.
-    async fn owner_for(
+    pub(super) async fn owner_for(
         &self,
         caller: &Caller,
         choice: &OwnerChoice,
@@ -222,7 +224,7 @@ impl KeyService {
         }
     }
 
-    async fn unused_id(&self) -> Result<KeyId, ControlError> {
+    pub(super) async fn unused_id(&self) -> Result<KeyId, ControlError> {
         // 59 random bits meet by chance sooner or later, and a key written over another would be lost.
         loop {
             let id = KeyId::from_random(draw()?);

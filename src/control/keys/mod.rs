@@ -5,6 +5,8 @@
 
 mod create;
 mod first_use;
+mod ground;
+mod import;
 mod quotas;
 mod refused;
 mod rotate;
@@ -12,6 +14,7 @@ mod service;
 
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
 pub(crate) use first_use::confirm_all;
+pub use import::{Import, Imported, Known, Outcomes};
 pub use rotate::{Rotated, Rotation};
 pub use service::{KeyService, KeyView, Rules, Step, Terms};
 pub(in crate::control) use service::{lifecycle_changes, visible};

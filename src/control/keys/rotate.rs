@@ -12,7 +12,7 @@ use crate::domain::audit::{Action, RotationNote};
 use crate::domain::change::{Receipt, Write};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, KeySettings, KeyVersion, VersionState};
-use crate::domain::lifecycle::{self, Activation, FieldFault, NewVersion, RotationTerms};
+use crate::domain::lifecycle::{self, Activation, Bounds, FieldFault, NewVersion, RotationTerms};
 use crate::domain::patch::changes;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -179,7 +179,9 @@ impl KeyService {
                 ..before.settings.clone()
             };
             // What was wrong with the key before is not the rotation's doing.
-            let found = self.faults(&settings, Some(&before.settings), now);
+            let products = &self.rules.products;
+            let bounds = Bounds { products, now };
+            let found = lifecycle::faults(&settings, Some(&before.settings), bounds);
             faults.extend(found.into_iter().filter(|it| it.pointer == "/expires_at"));
         }
         if faults.is_empty() {

@@ -8,20 +8,20 @@ use sha2::{Digest, Sha256};
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
+use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
 use crate::control::writer::{Done, Draft, Writer};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
-use crate::domain::key::{Key, KeySettings, VersionState};
-use crate::domain::lifecycle::{self, Bounds, FieldFault};
+use crate::domain::key::{Key, VersionState};
+use crate::domain::lifecycle::{self, FieldFault};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
-use crate::domain::policy::Demands;
+use crate::domain::permission::Scope;
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rotation::Schedule;
-use crate::domain::rules::RuleSet;
 use crate::domain::secret::{Fingerprint, Hasher};
 use crate::domain::time::{Clock, Timestamp};
 use crate::state::keys::KeyCache;
@@ -46,8 +46,10 @@ pub struct Rules {
     pub envs: Vec<String>,
     /// How secrets are hashed.
     pub hasher: Hasher,
-    /// The products there are.
+    /// The products of the configuration; the store keeps more.
     pub products: Vec<Product>,
+    /// The scopes that routes ask for.
+    pub scopes: Vec<Scope>,
     /// What is refused without a reason.
     pub require_reason: Vec<Action>,
 }
@@ -155,12 +157,6 @@ impl KeyService {
         self
     }
 
-    /// The products there are.
-    #[must_use]
-    pub fn products(&self) -> &[Product] {
-        &self.rules.products
-    }
-
     /// The kind of store that keys are kept in: `embedded` or `redis`.
     #[must_use]
     pub fn store_kind(&self) -> &'static str {
@@ -254,21 +250,19 @@ impl KeyService {
         found: &[FieldFault],
         terms: Terms,
     ) -> Result<KeyView, ControlError> {
-        let rules = self.store.rules().await?;
-        let step = |key: Key, now| {
+        let step = |key: Key, now, ground: &Ground| {
             let settings = patch.clone().apply(key.settings.clone());
             let mut faults = found.to_vec();
-            faults.extend(self.faults(&settings, Some(&key.settings), now));
+            faults.extend(ground.faults(&settings, Some(&key.settings), now));
             let after = lifecycle::change(key, settings, now)?;
             // Its owner was judged when it was made, and is not what is changed here.
-            let demanded = self.demanded(&rules, &after, None);
-            faults.extend(demanded);
+            faults.extend(ground.demanded(&after, None));
             if !faults.is_empty() {
                 return Err(ControlError::Invalid(faults));
             }
             Ok(after)
         };
-        let done = self.amend(caller, id, Action::KeyUpdate.into(), terms, step);
+        let done = self.amend_on(caller, id, Action::KeyUpdate.into(), terms, step);
         Ok(done.await?.value)
     }
 
@@ -308,6 +302,19 @@ impl KeyService {
         terms: Terms,
         step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
+        let step = |key, now, _: &Ground| step(key, now);
+        self.amend_on(caller, id, deed, terms, step).await
+    }
+
+    /// Like [`Self::amend`], by a step that asks what keys may name.
+    async fn amend_on(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        deed: Deed,
+        terms: Terms,
+        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
+    ) -> Result<Done<KeyView>, ControlError> {
         let attempt = Attempt::on(deed.action, id).of_version(deed.version);
         let attempt = attempt.because(&terms);
         let done = self.amend_once(caller, id, deed, &terms, step).await;
@@ -320,7 +327,7 @@ impl KeyService {
         id: KeyId,
         deed: Deed,
         terms: &Terms,
-        step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
+        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
         let reason = self.reason_of(deed.action, terms)?;
         let amend = || {
@@ -328,7 +335,7 @@ impl KeyService {
                 let now = self.clock.now();
                 let before = visible(&*self.store, caller, id).await?;
                 terms.ensure_unchanged(&before)?;
-                let after = step(before.clone(), now)?;
+                let after = step(before.clone(), now, &self.ground().await?)?;
                 if after == before {
                     return Ok(Draft::nothing(self.view(after).await?));
                 }
@@ -365,27 +372,6 @@ impl KeyService {
             return Err(ControlError::field("/reason", "missing", detail));
         }
         Ok(reason)
-    }
-
-    pub(super) fn faults(
-        &self,
-        settings: &KeySettings,
-        before: Option<&KeySettings>,
-        now: Timestamp,
-    ) -> Vec<FieldFault> {
-        let products = &self.rules.products;
-        lifecycle::faults(settings, before, Bounds { products, now })
-    }
-
-    /// What the policies do not let a key have, or want it to have.
-    pub(super) fn demanded(
-        &self,
-        rules: &RuleSet,
-        key: &Key,
-        owner: Option<OwnerKind>,
-    ) -> Vec<FieldFault> {
-        let products = rules.products_beside(&self.rules.products);
-        Demands::on(&rules.policies, key).faults(key, owner, &products)
     }
 
     pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {

@@ -150,16 +150,6 @@ impl EmbeddedStore {
             .await
     }
 
-    /// The key that a version with this hash belongs to, tombstones included.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub async fn hash_owner(&self, hash: &KeyHash) -> Result<Option<KeyId>, StoreError> {
-        let hash = *hash;
-        self.ask(move |connection| change::hash_owner(connection, &hash))
-            .await
-    }
-
     /// Notes when versions were last used, for a mirror that is told so by counts kept elsewhere.
     ///
     /// # Errors
@@ -273,6 +263,12 @@ impl KeyStore for EmbeddedStore {
             lists::keys(connection, &query, sort, limit, after.as_ref(), quarantine)
         })
         .await
+    }
+
+    async fn hash_owner(&self, hash: &KeyHash) -> Result<Option<KeyId>, StoreError> {
+        let hash = *hash;
+        self.ask(move |connection| change::hash_owner(connection, &hash))
+            .await
     }
 
     async fn receipt(&self, digest: [u8; 32]) -> Result<Option<Receipt>, StoreError> {

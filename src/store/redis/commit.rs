@@ -7,7 +7,7 @@ use crate::domain::change::{Change, Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::key::KeyVersion;
 use crate::domain::secret::KeyHash;
-use crate::store::{Feed as _, News, OwnerStore as _, StoreError, record};
+use crate::store::{Feed as _, KeyStore as _, News, OwnerStore as _, StoreError, record};
 
 use super::connect::{Cause, Fault};
 use super::feed::{self, Entry, FEED_ENTRIES, Stand};
@@ -285,7 +285,9 @@ async fn check_claims(shared: &Shared, change: &Change) -> Result<(), StoreError
 
 /// How often a change is sent when answers are lost.
 const TRIES: usize = 3;
-/// The most records that one script takes: 512 keep Redis from everyone else for about 6 ms.
-const MOST_RECORDS: usize = 512;
+/// The most records that one script takes: 512 keep Redis from everyone else for about 6 ms, and what a
+/// script hands over to one command is at most 7,999 values, two a record. Only an owner who leaves with
+/// thousands of keys comes near it.
+const MOST_RECORDS: usize = 3_500;
 /// The most bytes of records that one script takes.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 8 << 20;

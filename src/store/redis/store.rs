@@ -24,6 +24,7 @@ use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
+use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
@@ -165,6 +166,10 @@ impl KeyStore for RedisStore {
             }
         }
         Ok(page)
+    }
+
+    async fn hash_owner(&self, hash: &KeyHash) -> Result<Option<KeyId>, StoreError> {
+        self.shared.mirror.tables().hash_owner(hash).await
     }
 
     async fn receipt(&self, digest: [u8; 32]) -> Result<Option<Receipt>, StoreError> {

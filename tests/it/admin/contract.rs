@@ -238,7 +238,7 @@ async fn owners_tokens_products_and_status_have_one_shape_each() {
     assert_shape(&format!(r#"{{"token":{token},"secret":"…"}}"#), &made.json);
     assert_page(token, &admin.get("/admin/tokens").await.json);
 
-    let product = r#"{"name":"starter","scopes":["…"],"rate_limits":[{"rate":"…","burst":10,"mode":"shared","enforce":"on"}],"quotas":[],"source":"config"}"#;
+    let product = r#"{"id":null,"name":"starter","description":null,"scopes":["…"],"routes":[],"rate_limits":[{"rate":"…","burst":10,"mode":"shared","enforce":"on"}],"quotas":[],"source":"config","created_at":null}"#;
     assert_page(product, &admin.get("/admin/products").await.json);
     assert_shape(STATUS, &admin.get("/admin/status").await.json);
 }

@@ -17,6 +17,7 @@ use portcullis::control::audit::AuditService;
 use portcullis::control::keys::{KeyService, Rules};
 use portcullis::control::owners::OwnerService;
 use portcullis::control::policies::PolicyService;
+use portcullis::control::products::ProductService;
 use portcullis::control::rotation::RotationService;
 use portcullis::control::tokens::TokenService;
 use portcullis::control::usage::{Minutes, UsageService};
@@ -102,7 +103,14 @@ impl Admin {
         let (closing, closed) = watch::channel(false);
         let services = Services {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
-            owners: OwnerService::new(store.clone(), clock.clone(), writer.clone()),
+            owners: OwnerService::new(store.clone(), clock.clone(), writer.clone(), false),
+            products: ProductService::new(
+                store.clone(),
+                clock.clone(),
+                writer.clone(),
+                rules().products,
+                vec!["orders".into(), "users".into()],
+            ),
             tokens: tokens(),
             rotation: RotationService::new(store.clone(), clock.clone(), writer.clone()),
             policies: PolicyService::new(
@@ -302,6 +310,9 @@ fn rules() -> Rules {
             rate_limits: vec![RateLimit::new("10/second".parse().unwrap())],
             ..Product::default()
         }],
+        scopes: ["a", "b", "orders:write"]
+            .map(|scope| scope.parse().unwrap())
+            .into(),
         require_reason: Vec::new(),
     }
 }

@@ -404,3 +404,32 @@ async fn pages_leave_nothing_out_and_repeat_nothing() {
     }
     assert_eq!(names, ["a", "b", "c", "d", "e"]);
 }
+
+/// A scope that nothing asks for and nothing grants would only look like a permission.
+#[tokio::test]
+async fn a_scope_that_does_not_exist_is_refused_and_one_that_stays_is_not() {
+    let admin = Admin::start();
+    let owner = json!({"name": "Billing", "type": "team"});
+    let body = json!({"name": "k", "owner": owner, "scopes": ["a", "c", "orders:read"]});
+    let reply = admin.call(Method::POST, "/admin/keys", body.clone()).await;
+    assert_eq!(reply.problem(), (422, "invalid"));
+    assert_eq!(reply.pointers(), ["/scopes/1"]);
+    assert!(admin.get("/admin/keys").await.names().is_empty());
+
+    let product = json!({"name": "pro", "scopes": ["c"]});
+    let made = admin.call(Method::POST, "/admin/products", product).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let made = admin.call(Method::POST, "/admin/keys", body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+
+    let gone = admin
+        .call(Method::DELETE, "/admin/products/pro", None)
+        .await;
+    assert_eq!(gone.status, 200, "{}", gone.text);
+    let keeping = json!({"scopes": ["c", "a"]});
+    let reply = admin.call(Method::PATCH, &path(&made.json), keeping).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let adding = json!({"scopes": ["c", "d"]});
+    let reply = admin.call(Method::PATCH, &path(&made.json), adding).await;
+    assert_eq!(reply.pointers(), ["/scopes/1"]);
+}

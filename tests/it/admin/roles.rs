@@ -8,9 +8,10 @@ use serde_json::json;
 use crate::admin::harness::{Admin, Setup, request};
 
 /// The table as it is meant to be; the one in the code is to be changed only together with this one.
-const TABLE: [(&str, &str, &str); 35] = [
+const TABLE: [(&str, &str, &str); 43] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
+    ("POST", "/admin/keys/import", "operator"),
     ("GET", "/admin/keys/rotation", "viewer of all"),
     ("POST", "/admin/keys/rotation/enable", "admin of all"),
     ("POST", "/admin/keys/rotation/disable", "admin of all"),
@@ -31,10 +32,21 @@ const TABLE: [(&str, &str, &str); 35] = [
     ("GET", "/admin/users", "viewer"),
     ("GET", "/admin/users/{user_id}", "viewer"),
     ("PATCH", "/admin/users/{user_id}", "operator"),
+    ("DELETE", "/admin/users/{user_id}", "admin of all"),
+    (
+        "POST",
+        "/admin/users/{user_id}/keys/disable",
+        "operator of all",
+    ),
     ("POST", "/admin/tokens", "admin of all"),
     ("GET", "/admin/tokens", "admin of all"),
+    ("PATCH", "/admin/tokens/{token_id}", "admin of all"),
     ("DELETE", "/admin/tokens/{token_id}", "admin of all"),
+    ("POST", "/admin/products", "admin of all"),
     ("GET", "/admin/products", "viewer"),
+    ("GET", "/admin/products/{product}", "viewer"),
+    ("PATCH", "/admin/products/{product}", "admin of all"),
+    ("DELETE", "/admin/products/{product}", "admin of all"),
     ("POST", "/admin/policies", "admin of all"),
     ("GET", "/admin/policies", "viewer of all"),
     ("POST", "/admin/policies/preview", "viewer of all"),

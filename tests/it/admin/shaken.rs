@@ -17,6 +17,7 @@ use portcullis::domain::owner::{Owner, OwnerKind};
 use portcullis::domain::period::Span;
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
 use portcullis::domain::rules::RuleSet;
+use portcullis::domain::secret::KeyHash;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
@@ -124,6 +125,10 @@ impl KeyStore for Shaken {
         after: Option<Position>,
     ) -> Result<Page<KeyRow>, StoreError> {
         self.inner.keys(query, sort, limit, after).await
+    }
+
+    async fn hash_owner(&self, hash: &KeyHash) -> Result<Option<KeyId>, StoreError> {
+        self.inner.hash_owner(hash).await
     }
 
     async fn receipt(&self, digest: [u8; 32]) -> Result<Option<Receipt>, StoreError> {

@@ -136,3 +136,46 @@ async fn too_many_wrong_tokens_are_told_to_wait_and_a_right_one_never_is() {
     let open = admin.ask(request(Method::GET, "/healthz", &[], None)).await;
     assert_eq!(open.status, 200);
 }
+
+#[tokio::test]
+async fn a_token_is_given_another_name_role_and_end_until_it_is_revoked() {
+    let admin = Admin::start();
+    let body = json!({"name": "ci", "role": "viewer"});
+    let made = admin.call(Method::POST, "/admin/tokens", body).await.json;
+    let secret = made["secret"].as_str().unwrap();
+    let path = format!("/admin/tokens/{}", made["token"]["id"].as_str().unwrap());
+    let make = async || {
+        let body = json!({"name": "k", "owner": {"name": "Billing", "type": "team"}});
+        let reply = admin.call_as(secret, Method::POST, "/admin/keys", body);
+        reply.await.status.as_u16()
+    };
+    assert_eq!(make().await, 403);
+
+    let patch = json!({"role": "operator", "name": "deploy", "expires_at": "2026-01-01T01:00:00Z"});
+    let reply = admin.call(Method::PATCH, &path, patch).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.json["name"], "deploy");
+    assert_eq!(reply.json["fingerprint"], made["token"]["fingerprint"]);
+    assert_eq!(make().await, 201);
+
+    for (body, pointer) in [
+        (json!({"role": "root"}), "/role"),
+        (json!({"name": ""}), "/name"),
+        (json!({"name": null}), "/name"),
+        (json!({"expires_at": "2026-01-01T00:00:00Z"}), "/expires_at"),
+        (json!({"expires_at": "soon"}), "/expires_at"),
+        (json!({"owner_id": null}), "/owner_id"),
+    ] {
+        let reply = admin.call(Method::PATCH, &path, body.clone()).await;
+        assert_eq!(reply.problem(), (422, "invalid"), "{body}");
+        assert_eq!(reply.pointers(), [pointer]);
+    }
+    let endless = admin.call(Method::PATCH, &path, json!({"expires_at": null}));
+    assert!(endless.await.json["expires_at"].is_null());
+
+    admin.call(Method::DELETE, &path, None).await;
+    let reply = admin.call(Method::PATCH, &path, json!({"name": "back"}));
+    assert_eq!(reply.await.problem(), (409, "conflict"));
+    let none = admin.call(Method::PATCH, "/admin/tokens/tok_0000000000", json!({}));
+    assert_eq!(none.await.problem(), (404, "not_found"));
+}

@@ -275,3 +275,52 @@ fn the_audit_log_is_exported_and_verified_without_the_gate() {
         serde_json::json!({"seq": 2, "kind": "removed"})
     );
 }
+
+/// Kong's clients go on with the keys they have: tried first, then done, and done once.
+#[test]
+fn keys_of_kong_and_of_a_table_are_taken_over() {
+    let gate = Gate::start();
+    let files = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let kong = write(
+        "kong.yaml",
+        "_format_version: \"3.0\"\nconsumers:\n- username: billing\n  keyauth_credentials:\n  \
+         - key: old-CANARY-of-billing\n  - key: other-CANARY\n",
+    );
+    let table = write(
+        "keys.csv",
+        "name,secret,owner\nreports,table-CANARY,Reports\ntwin,old-CANARY-of-billing,Reports\n",
+    );
+
+    let tried = gate.run(&["keys", "import", &kong, "--dry-run"]).ends(0);
+    assert!(
+        tried.stderr.contains("2 would be taken over, 0 refused"),
+        "{}",
+        tried.stderr
+    );
+    assert_eq!(gate.ask("old-CANARY-of-billing").0, 401);
+    let done = gate.run(&["keys", "import", &kong]).ends(0);
+    assert!(
+        done.stdout.contains("consumer billing, key 2"),
+        "{}",
+        done.stdout
+    );
+    let some = gate.run(&["keys", "import", &table]).ends(1);
+    assert!(some.stdout.contains("duplicate_secret"), "{}", some.stdout);
+    assert!(
+        some.stderr.contains("1 of 2 were not done"),
+        "{}",
+        some.stderr
+    );
+
+    for secret in ["old-CANARY-of-billing", "other-CANARY", "table-CANARY"] {
+        assert_eq!(gate.ask(secret).0, 200);
+    }
+    let owners = gate.run(&["owners", "list", "--json"]).ends(0).json();
+    let owners = owners["items"].as_array().unwrap();
+    assert!(owners.iter().any(|owner| owner["name"] == "billing"));
+}

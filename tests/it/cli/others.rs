@@ -166,3 +166,90 @@ fn an_id_of_another_kind_is_wrong_usage() {
         run(&line, &[]).ends(2);
     }
 }
+
+/// S4-17: an owner who leaves is switched off in one call, after a question.
+#[test]
+fn an_owner_is_seen_off_only_when_that_is_meant() {
+    let gone = json!({"id": OWNER, "name": "Billing", "type": "team",
+        "created_at": "2026-01-31T12:00:00.123Z", "disabled_at": "2026-02-01T00:00:00.000Z"});
+    let disabled = json!({"owner": gone, "revoked": 3, "tokens_ended": 1, "revocation":
+        {"revision": 7, "durable_on": [], "applied_on": [], "pending": []}});
+    let admin = Admin::answering([
+        answer(200, &disabled),
+        answer(200, &owner()),
+        answer(200, &gone),
+    ]);
+    for line in [["owners", "disable", OWNER], ["owners", "erase", OWNER]] {
+        let run = admin.run(&line).ends(2);
+        assert!(run.stderr.contains("--yes"), "{}", run.stderr);
+    }
+    assert!(admin.requests().is_empty(), "nothing is asked unasked");
+
+    let line = ["owners", "disable", OWNER, "--reason", "left", "--yes"];
+    let off = admin.run(&line).ends(0);
+    let back = admin.run(&["owners", "enable", OWNER]).ends(0);
+    admin.run(&["owners", "erase", OWNER, "--yes"]).ends(0);
+
+    assert!(off.stdout.contains("disabled"), "{}", off.stdout);
+    assert!(off.stderr.contains("3 keys are revoked"), "{}", off.stderr);
+    assert!(!back.stdout.contains("disabled"), "{}", back.stdout);
+    let requests = admin.requests();
+    let path = format!("/admin/users/{OWNER}");
+    assert_eq!(
+        requests[0].line,
+        format!("POST {path}/keys/disable HTTP/1.1")
+    );
+    assert_eq!(requests[0].json(), json!({"reason": "left"}));
+    assert_eq!(requests[1].line, format!("PATCH {path} HTTP/1.1"));
+    assert_eq!(requests[1].json(), json!({"disabled": false}));
+    assert_eq!(requests[2].line, format!("DELETE {path} HTTP/1.1"));
+}
+
+#[test]
+fn products_are_made_shown_changed_and_taken_away() {
+    let pro = json!({"id": "prd_0000000abc", "name": "pro", "description": null,
+        "scopes": ["orders:read"], "routes": [], "quotas": [], "source": "api",
+        "rate_limits": [{"rate": "10/second", "burst": 20, "mode": "shared", "enforce": "on"}],
+        "created_at": "2026-01-31T12:00:00.123Z"});
+    let page = json!({"items": [pro], "next_cursor": null});
+    let admin = Admin::answering([
+        answer(201, &pro),
+        answer(200, &page),
+        answer(200, &pro),
+        answer(200, &pro),
+    ]);
+    let line = "products create pro --scope orders:read --rate 10/second:20";
+    let made = admin.run(&words(line)).ends(0);
+    let listed = admin.run(&words("products list")).ends(0);
+    let line = "products update pro --scope a --scope b --clear routes --clear description";
+    admin.run(&words(line)).ends(0);
+    let gone = admin
+        .run(&words("products delete pro --reason over"))
+        .ends(0);
+
+    assert!(made.stdout.contains("10/second:20"), "{}", made.stdout);
+    assert_eq!(
+        listed.stdout,
+        "NAME  SOURCE  SCOPES       ROUTES  LIMITS\npro   api     orders:read  all     10/second:20\n"
+    );
+    assert_eq!(gone.stdout, "pro is gone\n");
+    let requests = admin.requests();
+    assert_eq!(
+        requests[0].json(),
+        json!({"name": "pro", "scopes": ["orders:read"],
+               "rate_limits": [{"rate": "10/second", "burst": 20}]})
+    );
+    assert_eq!(requests[2].line, "PATCH /admin/products/pro HTTP/1.1");
+    assert_eq!(
+        requests[2].json(),
+        json!({"scopes": ["a", "b"], "routes": [], "description": null})
+    );
+    assert_eq!(
+        requests[3].line,
+        "DELETE /admin/products/pro?reason=over HTTP/1.1"
+    );
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}

@@ -178,6 +178,7 @@ pub(super) fn making() -> Rules {
         envs: vec!["live".into()],
         hasher: Hasher::default(),
         products: Vec::new(),
+        scopes: Vec::new(),
         require_reason: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ async fn a_key_needs_every_scope_of_its_route_from_itself_or_its_products() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
         .asking("scopes: [orders:read, orders:write]")
-        .setting("products: { reader: { scopes: [orders:read] } }")
+        .setting("products: { reader: { scopes: [orders:read] }, x: { scopes: [orders:writer] } }")
         .start()
         .await;
     for (fields, status) in [
@@ -80,6 +80,45 @@ async fn a_key_may_reach_the_paths_it_names_by_whole_segments() {
         let ask = gateway.get(path).with(&key);
         assert_eq!(ask.await.status, status, "{path}");
     }
+}
+
+/// Networks of both families, judged by who stands behind the trusted proxies and by nobody else's word.
+#[tokio::test]
+async fn a_key_may_be_used_from_the_networks_it_names() {
+    let upstream = Upstream::echo().await;
+    let nets = json!({"allowed_ips": ["203.0.113.0/24", "2001:db8::/32", "::ffff:198.51.100.7"]});
+    let trusting = Gateway::routing("/", &upstream)
+        .setting("trusted_proxies: [127.0.0.1]")
+        .start()
+        .await;
+    let key = trusting.create_key_with(nets.clone()).await;
+    for (client, status) in [
+        ("203.0.113.255", 200),
+        ("203.0.114.0", 403),
+        ("2001:db8:ffff::1", 200),
+        ("2001:db9::1", 403),
+        ("198.51.100.7", 200),
+        ("198.51.100.8", 403),
+        ("::ffff:203.0.113.9", 200),
+    ] {
+        let ask = trusting
+            .get("/")
+            .with(&key)
+            .header("x-forwarded-for", client);
+        let reply = ask.await;
+        assert_eq!(reply.status, status, "{client}");
+        if status == 403 {
+            assert_eq!(reply.refusal(), "ip_not_allowed");
+        }
+    }
+    assert_eq!(upstream.requests(), 4);
+
+    let alone = Gateway::routing("/", &upstream).start().await;
+    let key = alone.create_key_with(nets).await;
+    let ask = alone.get("/").with(&key);
+    let reply = ask.header("x-forwarded-for", "203.0.113.1").await;
+    assert_eq!(reply.refusal(), "ip_not_allowed", "its word is not taken");
+    assert_eq!(upstream.requests(), 4);
 }
 
 #[tokio::test]

@@ -33,6 +33,36 @@ async fn a_revoked_key_is_refused_at_once_on_every_core_and_open_connection() {
     }
 }
 
+/// S3-10: every key of an owner, on a connection that is open, protected ones too; and nobody else's.
+#[tokio::test]
+async fn an_owner_who_leaves_is_refused_at_once_with_every_key() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream).start().await;
+    let leaving = json!({"owner": {"name": "Ann", "type": "user"}, "protected": true});
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(gateway.create_key_with(leaving.clone()).await);
+    }
+    let other = gateway.create_key().await;
+    let mut connection = gateway.connect().await;
+    for key in &keys {
+        let reply = connection.send(gateway.get("/").with(key)).await;
+        assert_eq!(reply.status, 200);
+    }
+
+    let path = format!("/admin/users/{}/keys/disable", keys[0].owner);
+    let reply = gateway.admin(Method::POST, &path, None).await;
+
+    assert_eq!(reply.json()["revoked"], 3, "{}", reply.text());
+    for key in &keys {
+        let reply = connection.send(gateway.get("/").with(key)).await;
+        assert_eq!(reply.refusal(), "key_revoked");
+    }
+    let reply = connection.send(gateway.get("/").with(&other)).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(upstream.requests(), 4);
+}
+
 /// Connections until every core has one.
 pub(super) async fn on_every_core(gateway: &Gateway, cores: usize) -> Vec<Connection> {
     let mut connections = Vec::new();

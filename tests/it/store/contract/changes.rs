@@ -9,7 +9,7 @@ use portcullis::store::{News, StoreError};
 
 use super::Backend;
 use crate::store::things::{
-    change, commit, hash, key, key_id, keys, owner, receipt, revoked, token, version,
+    change, commit, entry, hash, key, key_id, keys, owner, receipt, revoked, token, version,
 };
 
 pub(crate) async fn a_new_store_is_empty(backend: &dyn Backend) {
@@ -69,6 +69,21 @@ pub(crate) async fn a_change_of_nothing_but_its_audit_lands_too(backend: &dyn Ba
     assert_eq!((*revision, &landed.audit), (Revision(2), &sent.audit));
     assert!(landed.writes.is_empty());
     assert_eq!(commit(&*store, keys([2])).await, Revision(3));
+}
+
+/// As large as one gets: an owner who leaves takes that many keys along, and each has an audit entry.
+pub(crate) async fn a_change_of_thousands_of_records_lands_whole(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let sent = Change {
+        audit: (0..1_600).map(entry).collect(),
+        ..change(Revision(0), keys(0..1_600))
+    };
+    assert_eq!(store.commit(sent.clone()).await.unwrap(), Revision(1));
+    assert_eq!(store.key(key_id(1_599)).await.unwrap(), Some(key(1_599)));
+    let News::Changes(changes) = store.since(Revision(0), 10).await.unwrap() else {
+        panic!("the feed is gone");
+    };
+    assert_eq!(*changes[0].1, sent);
 }
 
 pub(crate) async fn a_refused_change_leaves_nothing_behind(backend: &dyn Backend) {

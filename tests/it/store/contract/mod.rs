@@ -42,6 +42,7 @@ macro_rules! keeps_the_contract {
             a_change_lands_whole,
             a_change_of_nothing_but_its_audit_lands_too,
             a_refused_change_leaves_nothing_behind,
+            a_change_of_thousands_of_records_lands_whole,
             a_change_replaces_what_had_its_id,
             of_two_changes_against_one_revision_the_later_conflicts,
             of_many_changes_at_once_one_wins,

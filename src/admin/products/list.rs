@@ -1,5 +1,5 @@
-//! `GET /admin/products`: the products keys may be given. They come from the configuration file, and are
-//! read-only here.
+//! `GET /admin/products`: the products keys may be given, by name. Those of the configuration file have
+//! `source: config` and are read-only here.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use axum::extract::State;
 
 use crate::admin::ask::{PageAsk, Params};
 use crate::admin::problem::Problem;
+use crate::admin::products::wire;
 use crate::admin::router::Shared;
 use crate::api::page::Page;
 use crate::api::products::Product;
@@ -15,26 +16,25 @@ use crate::domain;
 use crate::domain::query::{Position, SortValue};
 
 /// Lists them by name.
-pub(crate) async fn list(
+pub(crate) async fn call(
     State(shared): State<Arc<Shared>>,
     mut params: Params,
 ) -> Result<Json<Page<Product>>, Problem> {
     let PageAsk { limit, after, tag } = params.page()?;
     params.finish()?;
-    let mut products: Vec<_> = shared.keys.products().iter().collect();
-    products.sort_unstable_by_key(|product| &product.name);
+    let mut products = shared.products.list().await?;
     if let Some(after) = after {
-        products.retain(|product| product.name > after.id);
+        products.retain(|view| view.product().name > after.id);
     }
     let more = products.len() > limit;
     products.truncate(limit);
     let last = products.last().filter(|_| more);
     let page = domain::query::Page {
-        next: last.map(|product| Position {
+        next: last.map(|view| Position {
             value: SortValue::Number(0),
-            id: product.name.clone(),
+            id: view.product().name.clone(),
         }),
         items: products,
     };
-    Ok(Json(PageAsk::answer(tag, page, Product::from)))
+    Ok(Json(PageAsk::answer(tag, page, |view| wire(&view))))
 }

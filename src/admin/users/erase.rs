@@ -1,0 +1,26 @@
+//! `DELETE /admin/users/{user_id}?reason=`: erases the person and keeps the id. 409 while a key lives.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::admin::ask::{Id, Params};
+use crate::admin::auth::By;
+use crate::admin::problem::Problem;
+use crate::admin::router::Shared;
+use crate::api::owners::Owner;
+use crate::domain::id::OwnerId;
+
+/// Erases an owner.
+pub(crate) async fn call(
+    State(shared): State<Arc<Shared>>,
+    By(caller): By,
+    Id(id): Id<OwnerId>,
+    mut params: Params,
+) -> Result<Json<Owner>, Problem> {
+    let reason = params.text("reason");
+    params.finish()?;
+    let owner = shared.owners.erase(&caller, id, reason).await?;
+    Ok(Json(Owner::from(&owner)))
+}

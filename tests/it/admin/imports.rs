@@ -1,0 +1,212 @@
+//! Taking over secrets there are already.
+
+use axum::body::Body;
+use http::{Method, Request};
+use portcullis::domain::change::Revision;
+use portcullis::store::News;
+use serde_json::{Value, json};
+
+use crate::admin::harness::{Admin, Reply, bearer};
+
+async fn send(admin: &Admin, query: &str, body: impl Into<Body>) -> Reply {
+    let (name, token) = bearer();
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("/admin/keys/import{query}"))
+        .header("host", "127.0.0.1")
+        .header(name, token)
+        .header("content-type", "application/x-ndjson")
+        .body(body.into())
+        .unwrap();
+    admin.ask(request).await
+}
+
+async fn import(admin: &Admin, query: &str, text: &str) -> Vec<Value> {
+    let reply = send(admin, query, text.to_owned()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.header("content-type"), Some("application/x-ndjson"));
+    let lines = reply.text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn line(name: &str, secret: &str) -> String {
+    let owner = json!({"name": "Billing", "type": "team"});
+    format!(
+        "{}\n",
+        json!({"name": name, "owner": owner, "secret": secret})
+    )
+}
+
+#[tokio::test]
+async fn each_line_is_done_or_told_why_not_and_the_others_are_made() {
+    let admin = Admin::start();
+    let long = "x".repeat(513);
+    let owner = json!({"name": "Billing", "type": "team"});
+    let text = [
+        line("first", "canary-one"),
+        "\n".to_owned(),
+        line("twin", "canary-one"),
+        line("second", "canary-two"),
+        "canary no json\n".to_owned(),
+        line("blank", "canary with blanks"),
+        line("comma", "canary,comma"),
+        line("long", &long),
+        // Our own form with a wrong checksum would be refused unseen.
+        line(
+            "mistyped",
+            "pk_live_3fXk29QmZa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaAAAAAA",
+        ),
+        format!("{}\n", json!({"name": "none", "owner": owner})),
+        format!(
+            "{}\n",
+            json!({"name": "both", "owner": owner, "secret": "a", "sha256": "b"})
+        ),
+        format!(
+            "{}\n",
+            json!({"name": "short", "owner": owner, "sha256": "canary"})
+        ),
+        format!(
+            "{}\n",
+            json!({"name": "field", "owner": owner, "secret": "canary3", "colour": 1})
+        ),
+        format!(
+            "{}\n",
+            json!({"name": "scope", "owner": owner, "secret": "canary4", "scopes": ["zz"]})
+        ),
+        json!({"name": "last", "owner": owner, "sha256": "ab".repeat(32)}).to_string(),
+    ]
+    .concat();
+
+    let told = import(&admin, "", &text).await;
+
+    let short: Vec<(u64, &str, Vec<&str>)> = told
+        .iter()
+        .map(|line| {
+            let errors = line["errors"].as_array().unwrap().iter();
+            let pointers = errors.map(|error| error["pointer"].as_str().unwrap());
+            let word = line["code"].as_str().or(line["outcome"].as_str());
+            (
+                line["line"].as_u64().unwrap(),
+                word.unwrap(),
+                pointers.collect(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        short,
+        [
+            (1, "done", vec![]),
+            (3, "duplicate_secret", vec![]),
+            (4, "done", vec![]),
+            (5, "invalid", vec![""]),
+            (6, "invalid", vec!["/secret"]),
+            (7, "invalid", vec!["/secret"]),
+            (8, "invalid", vec!["/secret"]),
+            (9, "invalid", vec!["/secret"]),
+            (10, "invalid", vec!["/secret"]),
+            (11, "invalid", vec!["/sha256"]),
+            (12, "invalid", vec!["/sha256"]),
+            (13, "invalid", vec!["/colour"]),
+            (14, "invalid", vec!["/scopes/0"]),
+            (15, "done", vec![]),
+        ]
+    );
+    let said = serde_json::to_string(&told).unwrap();
+    assert!(!said.contains("canary"), "no secret is told: {said}");
+    let names = admin.get("/admin/keys?sort=name").await;
+    assert_eq!(names.names(), ["first", "last", "second"]);
+    assert_eq!(
+        told[0]["fingerprint"],
+        names.json["items"][0]["fingerprint"]
+    );
+    assert_eq!(
+        admin.get("/admin/users").await.names(),
+        ["Billing"],
+        "made once"
+    );
+
+    // One change, with an entry for each.
+    let News::Changes(changes) = admin.store.since(Revision(0), 10).await.unwrap() else {
+        panic!("the feed is gone");
+    };
+    let entries = changes.iter().flat_map(|(_, change)| &change.audit);
+    let kinds: Vec<_> = entries.map(|entry| entry.action.as_str()).collect();
+    assert_eq!(
+        kinds,
+        ["owner_creation", "key_import", "key_import", "key_import"]
+    );
+}
+
+#[tokio::test]
+async fn a_second_import_of_the_same_file_makes_nothing() {
+    let admin = Admin::start();
+    let text = line("a", "secret-a") + &line("b", "secret-b");
+    import(&admin, "", &text).await;
+    let revision = admin.store.revision().await.unwrap();
+    let told = import(&admin, "", &text).await;
+    assert!(told.iter().all(|line| line["code"] == "duplicate_secret"));
+    assert_eq!(admin.store.revision().await.unwrap(), revision);
+    assert_eq!(admin.get("/admin/keys").await.names().len(), 2);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let admin = Admin::start();
+    let text = line("a", "secret-a") + &line("b", "secret-a") + &line("", "secret-c");
+    let revision = admin.store.revision().await.unwrap();
+    let tried = import(&admin, "?dry_run=true", &text).await;
+    assert_eq!(admin.store.revision().await.unwrap(), revision);
+    assert!(admin.get("/admin/users").await.names().is_empty());
+    let mut done = import(&admin, "?dry_run=false", &text).await;
+    assert!(done[0]["key_id"].is_string());
+    done[0]["key_id"] = Value::Null;
+    assert_eq!(tried, done);
+}
+
+#[tokio::test]
+async fn what_is_no_import_is_refused_as_a_whole() {
+    let admin = Admin::start();
+    let json = admin.call(Method::POST, "/admin/keys/import", json!({}));
+    assert_eq!(json.await.problem(), (415, "unsupported_media_type"));
+    let reply = send(&admin, "?dry_run=perhaps", "").await;
+    assert_eq!(reply.problem(), (400, "bad_request"));
+    let reply = send(&admin, "", "x".repeat(70_000)).await;
+    assert_eq!(reply.problem(), (422, "invalid"));
+    let empty = send(&admin, "", "").await;
+    assert_eq!((empty.status.as_u16(), empty.text.as_str()), (200, ""));
+}
+
+/// Several changes' worth of lines, and lines that arrive in pieces.
+#[tokio::test]
+async fn thousands_of_lines_are_taken_up_as_they_arrive() {
+    let admin = Admin::start();
+    let text: String = (0..1_001)
+        .map(|number| line(&format!("k{number}"), &format!("secret-{number}")))
+        .collect();
+    let pieces: Vec<Result<String, std::io::Error>> = text
+        .as_bytes()
+        .chunks(777)
+        .map(|piece| Ok(String::from_utf8(piece.to_vec()).unwrap()))
+        .collect();
+    let body = Body::from_stream(futures_util::stream::iter(pieces));
+    let reply = send(&admin, "", body).await;
+    assert_eq!(reply.text.lines().count(), 1_001);
+    assert!(reply.text.lines().all(|line| line.contains("\"done\"")));
+}
+
+/// An import that breaks off has made what came before, whole, and nothing else.
+#[tokio::test]
+async fn a_body_that_breaks_off_leaves_whole_keys() {
+    let admin = Admin::start();
+    let text: String = (0..250)
+        .map(|number| line(&format!("k{number}"), &format!("secret-{number}")))
+        .collect();
+    let pieces = [Ok(text), Err(std::io::Error::other("gone"))];
+    let body = Body::from_stream(futures_util::stream::iter(pieces));
+    let reply = send(&admin, "", body).await;
+    assert_eq!(reply.problem(), (400, "bad_request"));
+    let made = admin.get("/admin/keys?limit=1000").await;
+    assert_eq!(made.names().len(), 200);
+}
