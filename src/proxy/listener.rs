@@ -34,13 +34,29 @@ pub(crate) fn bind(listener: &Listener, cores: usize) -> Result<Socket, ListenEr
         address: listener.address,
         source,
     };
+    let mut choices = if listener.address.port() == 0 {
+        CHOICES
+    } else {
+        1
+    };
+    loop {
+        choices -= 1;
+        match bind_all(listener.address, cores) {
+            // A port that the system chose may be someone's before all have it; then it chooses another.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && choices > 0 => {}
+            bound => return bound.map_err(fail),
+        }
+    }
+}
+
+fn bind_all(address: SocketAddr, cores: usize) -> io::Result<Socket> {
     // `SO_REUSEPORT` shares a port with any process of the same user that asks likewise. So one that
     // does not ask goes first, and is told if someone is there.
-    let first = open(listener.address, false).map_err(fail)?;
-    let address = first.local_addr().map_err(fail)?;
+    let first = open(address, false)?;
+    let address = first.local_addr()?;
     drop(first);
     let sockets = (0..cores.max(1)).map(|_| open(address, true));
-    let cores = sockets.collect::<io::Result<Vec<_>>>().map_err(fail)?;
+    let cores = sockets.collect::<io::Result<Vec<_>>>()?;
     Ok(Socket { address, cores })
 }
 
@@ -63,6 +79,8 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
+/// How often the system may choose a port, where it is left to it.
+const CHOICES: u32 = 8;
 /// How many connections may wait to be accepted, on each core.
 const BACKLOG: i32 = 1_024;
 

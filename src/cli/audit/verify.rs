@@ -15,8 +15,8 @@ use crate::domain::audit::chain::Head;
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::verify::{Link, Walk};
 
-/// Walks the chain in a file, in whichever direction it runs there. Requests stand outside of it and are
-/// passed over; a chain that begins later than the first entry is verified from where it begins.
+/// Walks the chain in a file. Its lines are in order of time, which a clock may have been set back in, and
+/// are put in the chain's own; requests stand outside of it and are passed over; a chain that begins later than the first entry is verified from where it begins.
 ///
 /// # Errors
 /// If the file cannot be read, or a line of it is no entry.
@@ -53,13 +53,7 @@ pub(super) fn file(path: &Path, output: &mut Output) -> Result<Verdict, Failure>
         progress.at(read, output)?;
     }
     progress.end(output)?;
-    let is_newest_first = match (links.first(), links.last()) {
-        (Some(first), Some(last)) => first.at.seq > last.at.seq,
-        _ => false,
-    };
-    if is_newest_first {
-        links.reverse();
-    }
+    links.sort_by_key(|link| link.at.seq);
     let start = links.first().filter(|first| first.at.seq > 1);
     let start = start.map_or_else(Head::default, |first| Head {
         seq: first.at.seq - 1,

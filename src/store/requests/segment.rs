@@ -115,8 +115,10 @@ impl Segment {
         self.connection.is_none()
     }
 
+    /// What it takes of the disk: what was written last lies beside the file until it is taken over.
     pub(super) fn bytes(&self) -> u64 {
-        fs::metadata(&self.path).map_or(0, |file| file.len())
+        let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+        length(&self.path) + length(&self.path.with_extension("db-wal"))
     }
 
     /// Whether it is time for another file.

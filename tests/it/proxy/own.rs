@@ -78,7 +78,8 @@ async fn a_holder_is_told_of_its_key_and_no_more_than_it_may_know() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
         .setting(
-            "products: { starter: { scopes: [orders:read], rate_limits: [{ rate: 100/hour }] } }",
+            "products: { starter: { scopes: [orders:read], rate_limits: [{ rate: 100/hour }] }, \
+              writer: { scopes: [orders:write] } }",
         )
         .start()
         .await;

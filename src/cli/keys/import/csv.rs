@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Row, owner};
+use super::run::{Row, owner};
 
 /// What the table asks for.
 ///

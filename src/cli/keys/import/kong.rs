@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Row, owner};
+use super::run::{Row, owner};
 use crate::app::SystemClock;
 use crate::domain::time::Clock;
 
