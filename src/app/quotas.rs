@@ -8,7 +8,7 @@ use crate::config::{Config, StoreChoice};
 use crate::control::quotas::Quotas;
 
 /// How long a request may wait for units of a quota. The embedded store is this machine's disk, which the gate
-/// cannot do without anyway (docs/adr/0005).
+/// cannot do without anyway (docs/adr/0006).
 pub(super) fn lease_wait(config: &Config) -> Duration {
     match config.store {
         StoreChoice::Embedded { .. } => DISK_WAIT,
