@@ -1,7 +1,7 @@
 //! Where new secrets are handed over, so that a key can rotate without anyone typing.
 //!
 //! A sink takes a secret, and can be asked for what it holds: a version becomes current only when what was
-//! read back is what was handed over. Each is written for one way of keeping secrets; [`file`] is the
+//! read back is what was handed over. Each is written for one way of keeping secrets; [`mod@file`] is the
 //! first.
 
 mod file;

@@ -7,7 +7,7 @@
 //!
 //! A quota that is not *hard* refuses nobody: what is spent of it is owed, and charged every second.
 //!
-//! An account belongs to the key, as its [`Slot`] does, and is found by the quota's name: rotating a key
+//! An account belongs to the key, as its [`Slot`](crate::state::limiter::Slot) does, and is found by the quota's name: rotating a key
 //! or changing a limit leaves it as it is.
 
 mod account;
