@@ -25,6 +25,7 @@ pub(crate) struct UploadMeter {
     moved_at: Cell<Tick>,
     is_awaited: Cell<bool>,
     is_answered: Cell<bool>,
+    has_ended: Cell<bool>,
     is_too_large: Cell<bool>,
     has_stalled: Cell<bool>,
     has_failed: Cell<bool>,
@@ -37,6 +38,7 @@ impl UploadMeter {
             moved_at: Cell::new(now),
             is_awaited: Cell::default(),
             is_answered: Cell::default(),
+            has_ended: Cell::default(),
             is_too_large: Cell::default(),
             has_stalled: Cell::default(),
             has_failed: Cell::default(),
@@ -65,6 +67,11 @@ impl UploadMeter {
     /// Bytes that went through.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.get()
+    }
+
+    /// Whether all of it was taken.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.get()
     }
 
     /// Whether it grew beyond what its route allows.
@@ -149,7 +156,7 @@ impl Body for Upload {
             meter.moved(pace.now());
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))));
         }
-        let polled = Pin::new(incoming).poll_frame(cx);
+        let polled = Pin::new(&mut *incoming).poll_frame(cx);
         if polled.is_pending() {
             meter.is_awaited.set(true);
             if pace.is_over(meter.is_answered.get(), cx) {
@@ -160,7 +167,10 @@ impl Body for Upload {
         let frame = ready!(polled);
         meter.moved(pace.now());
         match frame {
-            None => Poll::Ready(None),
+            None => {
+                meter.has_ended.set(true);
+                Poll::Ready(None)
+            }
             Some(Err(error)) => {
                 meter.has_failed.set(true);
                 Poll::Ready(Some(Err(UploadError::Broken(error))))
@@ -171,6 +181,8 @@ impl Body for Upload {
                 }
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 pace.came(length);
+                // Whoever knows the length does not ask again when it has all.
+                meter.has_ended.set(incoming.is_end_stream());
                 meter.bytes.set(meter.bytes.get() + length);
                 if meter.bytes.get() > *most {
                     meter.is_too_large.set(true);

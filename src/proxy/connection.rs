@@ -36,7 +36,7 @@ use crate::proxy::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: IpAddr,
-    is_http2: bool,
+    pub(crate) is_http2: bool,
     /// Whether it is a proxy whose forwarding fields are believed.
     pub(crate) is_trusted: bool,
     /// `https`, or `http`.

@@ -21,6 +21,7 @@ use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
 use crate::proxy::tls::may_serve;
+use crate::proxy::unread;
 use crate::state::routes::{Miss, RouteState};
 
 /// Answers one request. Every path out of here closes the record, and only there.
@@ -28,15 +29,16 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
     mut record: Box<Record>,
 ) -> Response<Outgoing> {
+    let (head, body) = request.into_parts();
+    let (mut request, mut body) = (Request::from_parts(head, ()), Some(body));
     if own::is_own(request.uri().path()) {
         // Boxed, because it is seldom: every request's future would have room for it.
-        return Box::pin(own::answer(request, record)).await;
+        return Box::pin(own::answer(request, body, record)).await;
     }
-    let (head, body) = request.into_parts();
-    let mut request = Request::from_parts(head, ());
     let is_grpc = is_grpc(&request);
-    match pass(&mut request, body, &mut record).await {
+    match pass(&mut request, &mut body, &mut record).await {
         Ok((head, download)) => {
+            let closes = unread::is_cut_short(&record);
             record.reply(head.status().as_u16(), None);
             let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
             let (mut head, ()) = head.into_parts();
@@ -44,17 +46,27 @@ pub(crate) async fn handle(
             record.limit_fields(&mut head.headers);
             head.headers
                 .insert(headers::X_REQUEST_ID, record.request_id.clone());
+            if closes {
+                unread::close(&mut head.headers);
+            }
             let body = Outgoing::download(download, idle.unwrap_or_default(), record);
             Response::from_parts(head, body)
         }
-        Err(stop) => respond::local_reply(&stop.halt(is_grpc), record),
+        Err(stop) => {
+            let closes = unread::stays(body, &request, &record).await;
+            let mut reply = respond::local_reply(&stop.halt(is_grpc), record);
+            if closes {
+                unread::close(reply.headers_mut());
+            }
+            reply
+        }
     }
 }
 
 /// Takes a request through the gate, or says why not.
 async fn pass(
     request: &mut Request<()>,
-    body: Incoming,
+    body: &mut Option<Incoming>,
     record: &mut Record,
 ) -> Result<(Response<()>, Download), Stop> {
     let worker = Rc::clone(record.worker());
@@ -79,14 +91,14 @@ async fn pass(
         authenticate(&credential, record)?;
         authorise(&target, &route, record)?;
     }
-    ensure_body_fits(&body, &route)?;
+    ensure_body_fits(body.as_ref(), route.route.body_max)?;
     spend(&route, record)?;
     if record.has_quotas() {
         allowance::spend(&route, record).await?;
     }
     record.admit();
 
-    let upload = upload(body, route.route.body_max, record);
+    let upload = upload(body.take(), route.route.body_max, record);
     let outbound = Outbound {
         method: request.method(),
         target: &target.path_and_query(),
@@ -222,9 +234,9 @@ fn authorise(target: &Target, route: &RouteState, record: &Record) -> Result<(),
 }
 
 /// A body that says how long it is can be refused before anything is spent or sent.
-fn ensure_body_fits(body: &Incoming, route: &RouteState) -> Result<(), Refusal> {
-    match body.size_hint().exact() {
-        Some(length) if length > route.route.body_max => Err(RefusalCode::BodyTooLarge.into()),
+pub(crate) fn ensure_body_fits(body: Option<&Incoming>, most: u64) -> Result<(), Refusal> {
+    match body.and_then(|body| body.size_hint().exact()) {
+        Some(length) if length > most => Err(RefusalCode::BodyTooLarge.into()),
         _ => Ok(()),
     }
 }
@@ -245,10 +257,10 @@ fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
 }
 
 /// A request's body on its way, counted, of which there may be so much.
-pub(crate) fn upload(body: Incoming, most: u64, record: &mut Record) -> Upload {
-    if body.is_end_stream() {
+pub(crate) fn upload(body: Option<Incoming>, most: u64, record: &mut Record) -> Upload {
+    let Some(body) = body.filter(|body| !body.is_end_stream()) else {
         return Upload::Empty;
-    }
+    };
     let meter = Rc::new(UploadMeter::new(record.worker().deadlines.now()));
     record.meter(&meter);
     Upload::Stream {

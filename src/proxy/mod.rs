@@ -48,6 +48,7 @@ mod respond;
 mod stream;
 mod target;
 mod tls;
+mod unread;
 mod watch;
 mod wire;
 mod worker;

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 
 use crate::domain::limit::{Rate, RateLimit, Unit};
 use crate::domain::permission::{Method, address_allowed};
@@ -25,11 +25,14 @@ use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::KeySource;
 use crate::proxy::body::{Outgoing, UploadError};
 use crate::proxy::credential;
-use crate::proxy::handle::{Stop, authenticate, describe, ensure_directed, upload};
+use crate::proxy::handle::{
+    Stop, authenticate, describe, ensure_body_fits, ensure_directed, upload,
+};
 use crate::proxy::headers;
 use crate::proxy::record::Record;
 use crate::proxy::respond;
 use crate::proxy::target::Target;
+use crate::proxy::unread;
 use crate::state::holders::{Question, Wish};
 use crate::state::limiter::{LimitBook, NamedLimit};
 
@@ -41,21 +44,32 @@ pub(crate) fn is_own(path: &str) -> bool {
 
 /// Answers a request for a path of the gate's own.
 pub(crate) async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<()>,
+    mut body: Option<Incoming>,
     mut record: Box<Record>,
 ) -> Response<Outgoing> {
-    match serve(request, &mut record).await {
+    let outcome = serve(&mut request, &mut body, &mut record).await;
+    let closes = unread::stays(body, &request, &record).await;
+    let mut reply = match outcome {
         Ok(answer) => respond::own(answer, record),
         Err(stop) => respond::local_reply(&stop.halt(false), record),
+    };
+    if closes {
+        unread::close(reply.headers_mut());
     }
+    reply
 }
 
-async fn serve(request: Request<Incoming>, record: &mut Record) -> Result<Response<Bytes>, Stop> {
+async fn serve(
+    request: &mut Request<()>,
+    body: &mut Option<Incoming>,
+    record: &mut Record,
+) -> Result<Response<Bytes>, Stop> {
     let worker = Rc::clone(record.worker());
     let bounds = &worker.plane.bounds;
-    let target = Target::of(&request, bounds.target_max, &record.peer().last_host)?;
+    let target = Target::of(request, bounds.target_max, &record.peer().last_host)?;
     headers::inspect(request.headers(), record.peer().is_trusted)?;
-    describe(&request, &target, record);
+    describe(request, &target, record);
     ensure_directed(&target, record)?;
     match &*target.path {
         "/.portcullis/ready" => {
@@ -68,7 +82,7 @@ async fn serve(request: Request<Incoming>, record: &mut Record) -> Result<Respon
         }
         "/.portcullis/rotate" => {
             ensure_method(&target, &[Method::Post])?;
-            rotate(request, target, record).await
+            rotate(request, body, target, record).await
         }
         _ => Err(RefusalCode::NoRoute.into()),
     }
@@ -95,11 +109,11 @@ fn ready(record: &Record) -> Result<Response<Bytes>, Stop> {
 
 /// `GET /.portcullis/me`: what a holder may know of its key.
 async fn me(
-    mut request: Request<Incoming>,
+    request: &mut Request<()>,
     target: Target,
     record: &mut Record,
 ) -> Result<Response<Bytes>, Stop> {
-    recognise(&mut request, target, record)?;
+    recognise(request, target, record)?;
     spend(record, |limits| &limits.calls)?;
     record.admit();
     ask(Wish::Tell, record).await
@@ -107,22 +121,16 @@ async fn me(
 
 /// `POST /.portcullis/rotate`: another secret for the key, if its holder may have one.
 async fn rotate(
-    mut request: Request<Incoming>,
+    request: &mut Request<()>,
+    body: &mut Option<Incoming>,
     target: Target,
     record: &mut Record,
 ) -> Result<Response<Bytes>, Stop> {
-    recognise(&mut request, target, record)?;
-    if request
-        .body()
-        .size_hint()
-        .exact()
-        .is_some_and(|length| length > BODY_MAX)
-    {
-        return Err(RefusalCode::BodyTooLarge.into());
-    }
+    recognise(request, target, record)?;
+    ensure_body_fits(body.as_ref(), BODY_MAX)?;
     spend(record, |limits| &limits.rotations)?;
     let content_type = request.headers_mut().remove(CONTENT_TYPE);
-    let body = upload(request.into_body(), BODY_MAX, record);
+    let body = upload(body.take(), BODY_MAX, record);
     let body = body.collect().await.map_err(|error| match error {
         UploadError::Silent => RefusalCode::RequestTimeout,
         UploadError::TooLarge => RefusalCode::BodyTooLarge,
@@ -138,7 +146,7 @@ async fn rotate(
 
 /// Whose key is shown, and that it may be, from here.
 fn recognise(
-    request: &mut Request<Incoming>,
+    request: &mut Request<()>,
     mut target: Target,
     record: &mut Record,
 ) -> Result<(), Refusal> {

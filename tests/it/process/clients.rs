@@ -135,6 +135,7 @@ answer = requests.get(url, headers=fields)
 assert (answer.status_code, answer.text) == (200, through), answer.text
 session = requests.Session()
 assert all(session.get(url, headers=fields).status_code == 200 for _ in range(5))
+assert all(session.post(url, headers=fields, data=b'x' * 100000).status_code == 200 for _ in range(5))
 for http2 in (False, True):
     client = httpx.Client(http1=not http2, http2=http2)
     answer = client.get(url, headers=fields)

@@ -21,4 +21,5 @@ mod rotation;
 mod routing;
 mod streaming;
 mod tls;
+mod unread;
 mod upstreams;
