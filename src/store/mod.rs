@@ -30,6 +30,7 @@ use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
+use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
@@ -58,6 +59,10 @@ pub trait Store:
 
     /// Whether it answers, and what was last seen of it. Never waits.
     fn contact(&self) -> Contact;
+
+    /// The limits that gates share through it. `None` where one gate has the store for itself: then what
+    /// that gate counts is all there is, and exact.
+    fn leases(&self) -> Option<&dyn LeaseStore>;
 }
 
 /// What is known of a store without asking it.
@@ -346,4 +351,24 @@ pub trait QuotaStore: Send + Sync {
         key: KeyId,
         quotas: &[(Arc<str>, Span)],
     ) -> Result<Vec<u64>, StoreError>;
+}
+
+/// Limits that several gates hold together, by leased tokens.
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// Settles each call of `node`, of which no two may be on one limit, by
+    /// [`Bucket::settle`](crate::domain::lease::Bucket::settle) and the store's own clock, and says what came of
+    /// each, in their order: `None` if a later call of the same lease was settled before. Calls on one limit take
+    /// effect one after the other, whoever sends them.
+    ///
+    /// Without any call there is one answer, and it only says whether the store would.
+    ///
+    /// # Errors
+    /// For each call on its own, if it is not known to have been settled: then nothing was granted, and the next
+    /// call of that lease undoes what there was of it.
+    async fn settle(
+        &self,
+        node: &Arc<str>,
+        calls: Vec<LeaseCall>,
+    ) -> Vec<Result<Option<LeaseReply>, StoreError>>;
 }

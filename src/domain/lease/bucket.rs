@@ -76,8 +76,8 @@ impl Bucket {
         // that stays spent. A write that was lost is made again.
         let mut is_lost = call.received + call.handed > 0;
         if let Some(row) = mine {
-            let missing = call.received.saturating_sub(row.received)
-                + call.handed.saturating_sub(row.handed);
+            let missing =
+                call.received.saturating_sub(row.received) + call.handed.saturating_sub(row.handed);
             let back = row.received.saturating_sub(call.received).min(row.held);
             let back = if row.until_us > now_us { back } else { 0 };
             level.tokens += signed(back) - signed(missing);

@@ -68,7 +68,10 @@ fn what_whoever_waits_is_given_is_spent_and_not_out() {
         let node = if turn % 2 == 0 { "a" } else { "b" };
         let now_us = START_US + turn * SECOND_US / 10;
         assert_eq!(settle(&mut bucket, node, &waits, now_us).granted, 1);
-        assert_eq!(settle(&mut bucket, "c", &LeaseCall { run: turn, ..waits }, now_us).granted, 0);
+        assert_eq!(
+            settle(&mut bucket, "c", &LeaseCall { run: turn, ..waits }, now_us).granted,
+            0
+        );
     }
 }
 
@@ -188,19 +191,9 @@ fn a_clock_that_steps_refills_nothing() {
         elapsed_us: Some(elapsed_us),
         ..call(hundred, seq, 0)
     };
-    let back = settle(
-        &mut bucket,
-        "a",
-        &asks(2, 10_000),
-        START_US - 5 * SECOND_US,
-    );
+    let back = settle(&mut bucket, "a", &asks(2, 10_000), START_US - 5 * SECOND_US);
     assert_eq!(back.level, Level::whole(0));
-    let ahead = settle(
-        &mut bucket,
-        "a",
-        &asks(3, 10_000),
-        START_US - 4 * SECOND_US,
-    );
+    let ahead = settle(&mut bucket, "a", &asks(3, 10_000), START_US - 4 * SECOND_US);
     assert_eq!(ahead.level, Level::whole(1));
     let apace = settle(&mut bucket, "a", &asks(4, 200_000), START_US - 3_800_000);
     assert_eq!(apace.level, Level::whole(21));
@@ -282,16 +275,18 @@ fn a_share_that_is_left_to_others_is_taken_off_rate_and_burst() {
 #[test]
 fn a_gate_asks_for_more_as_it_needs_more_and_for_what_it_needs_where_it_is_scarce() {
     let hundred = terms("100/second", 100);
-    let sight = |tokens, last, lasted_ms: u64, is_scarce| Sight {
-        demand: 20 * 16,
-        level: Level::whole(100),
-        nodes: 1,
-        last,
-        lasted_ns: lasted_ms * 1_000_000,
-        is_scarce,
-    }
-    .with(tokens)
-    .size(&hundred);
+    let sight = |tokens, last, lasted_ms: u64, is_scarce| {
+        Sight {
+            demand: 20 * 16,
+            level: Level::whole(100),
+            nodes: 1,
+            last,
+            lasted_ns: lasted_ms * 1_000_000,
+            is_scarce,
+        }
+        .with(tokens)
+        .size(&hundred)
+    };
     assert_eq!(sight(100, 11, 100, false), 22);
     assert_eq!(sight(100, 22, 250, false), 25);
     assert_eq!(sight(1_000, 22, 250, false), 80);
@@ -333,12 +328,27 @@ struct Gate {
 #[derive(Debug, Clone)]
 enum Step {
     Pass(u64),
-    Call { gate: usize, want: u64, need: u64, is_lost: bool },
+    Call {
+        gate: usize,
+        want: u64,
+        need: u64,
+        is_lost: bool,
+    },
     /// A call that the store sees after the next one.
-    Late { gate: usize, want: u64 },
-    Spend { gate: usize, tokens: u64 },
-    GiveBack { gate: usize },
-    Restart { gate: usize },
+    Late {
+        gate: usize,
+        want: u64,
+    },
+    Spend {
+        gate: usize,
+        tokens: u64,
+    },
+    GiveBack {
+        gate: usize,
+    },
+    Restart {
+        gate: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {

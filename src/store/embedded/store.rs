@@ -34,8 +34,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -201,6 +201,10 @@ impl Store for EmbeddedStore {
             )),
             quarantined: self.shared.quarantine.len(),
         }
+    }
+
+    fn leases(&self) -> Option<&dyn LeaseStore> {
+        None
     }
 }
 

@@ -30,6 +30,7 @@ mod counts;
 mod feed;
 mod follow;
 mod frame;
+mod leases;
 mod mirror;
 mod names;
 mod outbox;

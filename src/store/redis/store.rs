@@ -20,6 +20,7 @@ use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
+use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
@@ -29,8 +30,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -38,6 +39,7 @@ use super::connect::{Link, Server};
 use super::counts;
 use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
+use super::leases;
 use super::mirror::Mirror;
 use super::names::Names;
 use super::outbox;
@@ -111,6 +113,27 @@ impl Store for RedisStore {
             quarantined: self.shared.mirror.unreadable()
                 + self.shared.mirror.tables().contact().quarantined,
         }
+    }
+
+    fn leases(&self) -> Option<&dyn LeaseStore> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl LeaseStore for RedisStore {
+    async fn settle(
+        &self,
+        node: &Arc<str>,
+        calls: Vec<LeaseCall>,
+    ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
+        let Shared {
+            link,
+            names,
+            scripts,
+            ..
+        } = &*self.shared;
+        leases::settle(link, &scripts.lease, names, node, &calls).await
     }
 }
 

@@ -22,8 +22,8 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -264,5 +264,9 @@ impl Store for Shaken {
 
     fn contact(&self) -> Contact {
         self.inner.contact()
+    }
+
+    fn leases(&self) -> Option<&dyn LeaseStore> {
+        self.inner.leases()
     }
 }

@@ -3,6 +3,7 @@
 mod counts;
 mod faults;
 mod gates;
+mod leases;
 
 use std::path::Path;
 use std::sync::Arc;
