@@ -198,9 +198,7 @@ fn held(view: &KeyView, entry: &KeyEntry, version: Shown, now: Timestamp) -> Hel
 
 /// What is left of a limit, as the key's next request would find it.
 fn left(named: &NamedLimit, question: &Question, now: Reading) -> HeldLimit {
-    let level = named
-        .limiter
-        .level(question.entry.slot(), named.id, now.mono_ns);
+    let level = named.level(question.entry.slot(), now.mono_ns);
     HeldLimit {
         name: named.name.to_string(),
         rate: named.limit.rate.to_string(),

@@ -175,7 +175,7 @@ fn limits<'a>(
     let slot = entry.map_or(&route.slot, KeyEntry::slot);
     named
         .map(|limit| {
-            let level = limit.limiter.level(slot, limit.id, now.mono_ns);
+            let level = limit.level(slot, now.mono_ns);
             LimitLeft {
                 name: limit.name.to_string(),
                 rate: limit.limit.rate.to_string(),

@@ -13,6 +13,7 @@ use crate::app::admin_server;
 use crate::app::audit::{AuditKeeping, Requests};
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
+use crate::app::leases;
 use crate::app::open_store::open_store;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
@@ -22,6 +23,7 @@ use crate::control::audit::Checkpoints;
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, confirm_all};
+use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
 use crate::control::rules::RuleBook;
 use crate::control::sinks::Sinks;
@@ -65,6 +67,7 @@ pub struct Running {
     tasks: Tasks,
     flush: Arc<Flush>,
     quotas: Arc<Quotas>,
+    leases: Arc<Leases>,
     requests: Requests,
     audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
@@ -99,7 +102,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
-    let limits = Arc::new(LimitBook::default());
+    let lease_link = leases::link(&config);
+    let limits = leases::limits(&*store, &lease_link);
     let routes = Arc::new(route_table(&config, &limits)?);
     let cache = Arc::<KeyCache>::default();
     let readiness = Arc::<Readiness>::default();
@@ -190,6 +194,14 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&node),
         boot,
     ));
+    let leases = Arc::new(Leases::new(
+        Arc::clone(&store),
+        Arc::clone(&desk),
+        lease_link,
+        Arc::clone(&clock),
+        Arc::clone(&node),
+        boot,
+    ));
     let applied = sync.applied();
     let tasks = Tasks::new();
     let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
@@ -221,6 +233,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         applied,
         flush: Arc::clone(&flush),
         quotas: Arc::clone(&quotas),
+        leases: Arc::clone(&leases),
         writer: Arc::clone(&writer),
         jobs: Arc::clone(&jobs),
         requests_lost: Arc::clone(&requests.lost),
@@ -264,6 +277,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
+    leases::spawn(&tasks, &leases);
     tasks.spawn("jobs", async move { jobs.run().await });
     let audit = Arc::new(AuditKeeping {
         checkpoints: Checkpoints::new(Arc::clone(&store), Arc::clone(&clock), node_key, node),
@@ -291,6 +305,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         tasks,
         flush,
         quotas,
+        leases,
         requests,
         audit,
         store,
@@ -331,6 +346,10 @@ impl Running {
                 error,
                 "what quotas hold could not be given back, it counts as spent"
             );
+        }
+        if let Err(error) = self.leases.release().await {
+            let error = chain(&error);
+            tracing::info!(error, "what is leased of shared limits lapses by itself");
         }
         self.tasks.stop().await;
         self.audit.last().await;

@@ -9,7 +9,8 @@
 //!
 //! **Tasks** keep what is in memory and what is stored in step: [`sync`] follows the store's feed into the
 //! cache; [`flush`] carries counts to the store, every second and once more at the end; [`jobs`] does what
-//! is due as time goes by: rotates, warns, ends and forgets.
+//! is due as time goes by: rotates, warns, ends and forgets; [`quotas`] and [`leases`] fetch what requests spend of
+//! quotas and of limits that gates share.
 //!
 //! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
 //! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
@@ -20,6 +21,7 @@ mod error;
 pub(crate) mod flush;
 pub mod jobs;
 pub mod keys;
+pub(crate) mod leases;
 mod leaving;
 pub mod owners;
 pub mod policies;

@@ -51,7 +51,7 @@ pub(crate) async fn spend(route: &RouteState, record: &mut Record) -> Result<(),
         Ok(Charge::Short) | Err(_) => {}
     }
     let limits = entry.grants.limits.iter().chain(&route.limits);
-    admit::give_back(entry.slot(), limits, cost);
+    admit::give_back(entry.slot(), limits, cost, record.opened_at().mono_ns);
     Err(match outcome {
         Ok(Charge::Refused { refusal, .. }) => refusal,
         _ => RefusalCode::LimitsUnavailable.into(),

@@ -22,6 +22,7 @@ use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
 use crate::proxy::tls::may_serve;
 use crate::proxy::unread;
+use crate::proxy::waiting;
 use crate::state::routes::{Miss, RouteState};
 
 /// Answers one request. Every path out of here closes the record, and only there.
@@ -92,7 +93,10 @@ async fn pass(
         authorise(&target, &route, record)?;
     }
     ensure_body_fits(body.as_ref(), route.route.body_max)?;
-    spend(&route, record)?;
+    if let Some(short) = spend(&route, record)? {
+        // Boxed, because it is seldom.
+        Box::pin(waiting::spend(&route, record, short)).await?;
+    }
     if record.has_quotas() {
         allowance::spend(&route, record).await?;
     }
@@ -241,8 +245,9 @@ pub(crate) fn ensure_body_fits(body: Option<&Incoming>, most: u64) -> Result<(),
     }
 }
 
-/// Takes a place among the key's requests, then what the request costs of each limit.
-fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
+/// Takes a place among the key's requests, then what the request costs of each limit; the place of the limit
+/// that must be waited for.
+fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<Option<usize>, Refusal> {
     let key = record.key.as_ref().map(|(entry, _)| Arc::clone(entry));
     let slot = key.as_ref().map_or(&route.slot, |entry| entry.slot());
     let own = key.as_ref().map_or(&[][..], |entry| &entry.grants.limits);
@@ -253,7 +258,10 @@ fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
     let limits = own.iter().chain(&route.limits);
     let spending = admit::spend(slot, limits, route.route.cost, now_ns);
     record.spent(&spending);
-    spending.refusal.map_or(Ok(()), Err)
+    if !spending.low.is_empty() {
+        waiting::ask_ahead(&spending.low, route, record);
+    }
+    spending.refusal.map_or(Ok(spending.short), Err)
 }
 
 /// A request's body on its way, counted, of which there may be so much.

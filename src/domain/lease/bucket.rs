@@ -169,10 +169,10 @@ fn grant(call: &LeaseCall, level: Level, rivals: u64) -> u64 {
     };
     let reserved = rivals.div_ceil(16).min(there * parts / SHARE_PARTS);
     let granted = call.want.min(there - reserved);
-    match call.need {
-        0 => granted,
-        need if need <= there => granted.max(need),
-        _ => 0,
+    if call.least > there {
+        0
+    } else {
+        granted.max(call.least)
     }
 }
 

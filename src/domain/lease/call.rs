@@ -44,7 +44,9 @@ pub struct LeaseCall {
     pub received: u64,
     /// What it was given in this run for those who waited.
     pub handed: u64,
-    /// How much those who wait cannot do without. They spend it as it is granted, or nothing is.
+    /// How much whoever waits longest cannot do without: if there is less, nothing is granted.
+    pub least: u64,
+    /// How much all who wait need. They spend it as it is granted, as far as it goes.
     pub need: u64,
     /// How much is asked for, not less than `need`.
     pub want: u64,

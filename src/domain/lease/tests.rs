@@ -30,6 +30,7 @@ fn call(terms: LeaseTerms, seq: u64, want: u64) -> LeaseCall {
         held: 0,
         received: 0,
         handed: 0,
+        least: 0,
         need: 0,
         want,
         demand: 0,
@@ -61,6 +62,7 @@ fn what_whoever_waits_is_given_is_spent_and_not_out() {
     let (one, mut bucket) = (terms("10/second", 1), None);
     for turn in 0..20 {
         let waits = LeaseCall {
+            least: 1,
             need: 1,
             run: turn,
             ..call(one, 1, 1)
@@ -218,6 +220,7 @@ fn who_asks_for_much_leaves_others_what_they_need() {
     assert_eq!((reply.granted, reply.level.tokens), (93, 7));
     // Who waits gets what it needs all the same.
     let waits = LeaseCall {
+        least: 5,
         need: 5,
         ..call(hundred, 1, 5)
     };
@@ -409,7 +412,7 @@ proptest! {
             match step {
                 Step::Pass(us) => now_us += us,
                 Step::Call { gate, want, need, is_lost } => {
-                    let asked = LeaseCall { need, ..gates[gate].asks(terms, want, now_us) };
+                    let asked = LeaseCall { least: need.min(1), need, ..gates[gate].asks(terms, want, now_us) };
                     let reply = Bucket::settle(&mut bucket, &nodes[gate], &asked, now_us);
                     if let Some(late) = late[gate].take() {
                         prop_assert_eq!(Bucket::settle(&mut bucket, &nodes[gate], &late, now_us), None);

@@ -5,7 +5,11 @@
 //! a single number per limit, lies in that key's [`Slot`]. The slot belongs to the key and outlives its
 //! entries: changing a rate continues from the state there is, and rotating refills nothing.
 //!
+//! A limit that gates share has [`Tokens`] in the slot instead, see [`leases`](crate::state::leases).
+//!
 //! Time is the request's own reading of the monotonic clock, taken once.
+
+mod named;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -23,8 +27,11 @@ use governor::{Quota as Bucket, RateLimiter};
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use crate::domain::limit::{Enforce, RateLimit};
+use crate::domain::limit::RateLimit;
+use crate::state::leases::{LeaseLink, Till, Tokens};
 use crate::state::quotas::{Account, Accounts, NamedQuota, QuotaId};
+
+pub use named::{NamedLimit, Sharing, Taking};
 
 /// What is left of one key's limits, and how many of its requests are in flight.
 ///
@@ -37,6 +44,8 @@ pub struct Slot {
     more: OnceLock<Box<MoreStates>>,
     /// Made at the first use of a quota: most keys have none.
     accounts: OnceLock<Box<Accounts>>,
+    /// Made at the first use of a limit that is shared with other gates.
+    till: OnceLock<Box<Till>>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +91,12 @@ impl Slot {
         self.accounts.get_or_init(Box::default).of(quota)
     }
 
+    /// What this gate has of a limit that is shared.
+    #[must_use]
+    pub fn tokens(&self, limit: LimitId) -> &Tokens {
+        self.till.get_or_init(Box::default).of(limit)
+    }
+
     fn arrival(&self, limit: LimitId) -> &AtomicU64 {
         if let Some(state) = self.states.iter().find_map(|state| state.claim(limit)) {
             return state;
@@ -99,25 +114,26 @@ impl Slot {
 impl LimitState {
     /// The state of `limit`, if this is it or can become it.
     fn claim(&self, limit: LimitId) -> Option<&AtomicU64> {
-        let holder = self.limit.load(Ordering::Acquire);
-        let is_mine = holder == limit.0
-            || holder == 0
-                && match self.limit.compare_exchange(
-                    0,
-                    limit.0,
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
-                ) {
-                    Ok(_) => true,
-                    Err(winner) => winner == limit.0,
-                };
-        is_mine.then_some(&self.arrival_ns)
+        limit.claims(&self.limit).then_some(&self.arrival_ns)
     }
 }
 
 /// Names a limit of a key, its product or a route: `key-1`, `product-starter-2`. Never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LimitId(u32);
+
+impl LimitId {
+    /// Whether the place whose owner stands in `owner` is this limit's, or can become it: 0 is nobody's.
+    pub(in crate::state) fn claims(self, owner: &AtomicU32) -> bool {
+        let holder = owner.load(Ordering::Acquire);
+        holder == self.0
+            || holder == 0
+                && match owner.compare_exchange(0, self.0, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => true,
+                    Err(winner) => winner == self.0,
+                }
+    }
+}
 
 /// One rate and burst, for all keys that have it.
 #[derive(Debug)]
@@ -224,27 +240,6 @@ impl Limiter {
     }
 }
 
-/// A limit as a request meets it.
-#[derive(Debug, Clone)]
-pub struct NamedLimit {
-    /// What `RateLimit` fields call it.
-    pub name: Arc<str>,
-    /// Where its state lies in a slot.
-    pub id: LimitId,
-    /// What it is.
-    pub limit: RateLimit,
-    /// How it is held.
-    pub limiter: Arc<Limiter>,
-}
-
-impl NamedLimit {
-    /// Whether it refuses, rather than only counting.
-    #[must_use]
-    pub fn is_enforced(&self) -> bool {
-        self.limit.enforce == Enforce::On
-    }
-}
-
 /// Limits and quotas as `RateLimit-Policy` has them (draft-ietf-httpapi-ratelimit-headers §3): burst and
 /// seconds to refill it, allowance and period. Those that only count are not told of.
 #[must_use]
@@ -279,6 +274,8 @@ fn quotable(name: &str) -> String {
 #[derive(Debug, Default)]
 pub struct LimitBook {
     pages: Mutex<Pages>,
+    /// Where shared limits are asked for; `None` where this gate has the store for itself.
+    link: Option<Arc<LeaseLink>>,
 }
 
 #[derive(Debug, Default)]
@@ -289,6 +286,15 @@ struct Pages {
 }
 
 impl LimitBook {
+    /// A book whose limits are shared with other gates, those that say so.
+    #[must_use]
+    pub fn shared_over(link: Arc<LeaseLink>) -> Self {
+        Self {
+            link: Some(link),
+            ..Self::default()
+        }
+    }
+
     /// The limits of `owner`, which calls them `owner-1`, `owner-2`, ….
     #[must_use]
     pub fn named(&self, owner: &str, limits: &[RateLimit]) -> Vec<NamedLimit> {
@@ -303,11 +309,14 @@ impl LimitBook {
                 .limiters
                 .entry(rate)
                 .or_insert_with(|| Arc::new(Limiter::new(limit)));
+            let sharing = self.link.as_ref();
+            let sharing = sharing.and_then(|link| Sharing::of(limit, link));
             NamedLimit {
                 name,
                 id,
                 limit: *limit,
                 limiter: Arc::clone(limiter),
+                sharing: sharing.map(Arc::new),
             }
         });
         named.collect()

@@ -55,6 +55,7 @@ fn wire(names: &Names, node: &str, call: &LeaseCall) -> Call {
         .number(call.held)
         .number(call.received)
         .number(call.handed)
+        .number(call.least)
         .number(call.need)
         .number(call.want)
         .number(call.demand)

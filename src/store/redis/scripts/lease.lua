@@ -6,15 +6,15 @@
 -- KEYS  the bucket's hash: v whole tokens, f ns that the next one has grown for, t when that was (µs),
 --       n:<node> run, seq, held, demand (sixteenths of a token a horizon), received, handed, until (µs), at (µs)
 -- ARGV  node, run, seq, ns a token, burst, set aside, horizon (µs), life (µs), held, received, handed,
---       need, want, demand, estimate: whole tokens and ns, elapsed (µs; -1: nothing was answered yet), 1 if it was away
+--       least, need, want, demand, estimate: whole tokens and ns, elapsed (µs; -1: nothing was answered yet), 1 if it was away
 -- reply granted, whole tokens and ns left, now (µs); nothing if a later call came first
 local hash, row, run = KEYS[1], 'n:' .. ARGV[1], ARGV[2]
 local seq, token, burst, aside = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local horizon, life = tonumber(ARGV[7]), tonumber(ARGV[8])
 local held, received, handed = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local need, want, demand = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local guess, guess_ns, elapsed = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
-local away = ARGV[18] == '1'
+local least, need, want, demand = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+local guess, guess_ns, elapsed = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local away = ARGV[19] == '1'
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
@@ -102,10 +102,10 @@ if rivals > 0 then
 end
 local reserved = math.min(math.ceil(rivals / 16), math.floor(there * parts / 65536))
 local granted = math.min(want, there - reserved)
-if need > there then
+if least > there then
   granted = 0
-elseif need > granted then
-  granted = need
+elseif least > granted then
+  granted = least
 end
 
 v = v - granted

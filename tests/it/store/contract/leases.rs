@@ -28,6 +28,7 @@ pub(crate) fn call(key: u32, run: u64, want: u64) -> LeaseCall {
         held: 0,
         received: 0,
         handed: 0,
+        least: 0,
         need: 0,
         want,
         demand: 0,

@@ -67,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
                 held,
                 received,
                 handed,
+                least: need / 2,
                 need,
                 want: want.max(need),
                 demand: demand * demand * demand,
