@@ -93,9 +93,9 @@ async fn pass(
         authorise(&target, &route, record)?;
     }
     ensure_body_fits(body.as_ref(), route.route.body_max)?;
-    if let Some(short) = spend(&route, record)? {
-        // Boxed, because it is seldom.
-        Box::pin(waiting::spend(&route, record, short)).await?;
+    let short = spend(&route, record)?;
+    if let Some(short) = short {
+        waiting::boxed(&route, record, short).await?;
     }
     if record.has_quotas() {
         allowance::spend(&route, record).await?;

@@ -5,6 +5,7 @@
 //! waits. Nobody waits longer than the configuration says, and nobody at all once two waits within a second
 //! were in vain, until the store answers swiftly again.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,16 +20,21 @@ use crate::state::leases::{LeaseAnswer, LeaseAsk};
 use crate::state::limiter::{NamedLimit, Sharing, Slot};
 use crate::state::routes::RouteState;
 
+/// [`spend`] on the heap: it is seldom, and every request's future would have room for it.
+pub(crate) fn boxed<'a>(
+    route: &'a RouteState,
+    record: &'a mut Record,
+    short: usize,
+) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + 'a>> {
+    Box::pin(spend(route, record, short))
+}
+
 /// Takes what a request costs of the limit at `short`, waiting for it if need be, and of those after it. It was
 /// taken from those before.
 ///
 /// # Errors
 /// `rate_limited`; `limits_unavailable` where a strict limit cannot be asked for. Then nothing was taken.
-pub(crate) async fn spend(
-    route: &RouteState,
-    record: &mut Record,
-    short: usize,
-) -> Result<(), Refusal> {
+async fn spend(route: &RouteState, record: &mut Record, short: usize) -> Result<(), Refusal> {
     let key = record.key.as_ref().map(|(entry, _)| Arc::clone(entry));
     let slot = key.as_ref().map_or(&route.slot, |entry| entry.slot());
     let own = key.as_ref().map_or(&[][..], |entry| &entry.grants.limits);

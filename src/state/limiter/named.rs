@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Level, LimitId, Limiter, Slot, Spent};
+use super::gcra::{Level, LimitId, Limiter, Slot, Spent};
 use crate::domain::lease::{LeaseTerms, share};
 use crate::domain::limit::{Enforce, LimitMode, RateLimit};
 use crate::state::leases::{Lack, LeaseLink};

@@ -59,7 +59,6 @@ async fn is_away(gate: &Gateway) -> bool {
     status["limits"]["away"].as_bool().unwrap()
 }
 
-/// S5-3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_gates_together_admit_the_limit_and_no_more() {
     let (redis, upstream) = (RedisServer::start(), Upstream::echo().await);
@@ -89,7 +88,6 @@ async fn three_gates_together_admit_the_limit_and_no_more() {
     assert!(gates[1].metric("portcullis_limit_lease_calls_total").await >= 1.0);
 }
 
-/// S5-3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_store_each_gate_has_its_share_and_with_it_they_go_on_together() {
     let (mut redis, upstream) = (RedisServer::start(), Upstream::echo().await);
@@ -118,10 +116,12 @@ async fn without_the_store_each_gate_has_its_share_and_with_it_they_go_on_togeth
     })
     .await;
     let (after, _) = ask(&gates, &key, 5).await;
-    assert!(before + away + after <= 31 + before, "{before}, {away}, {after}");
+    assert!(
+        before + away + after <= 31 + before,
+        "{before}, {away}, {after}"
+    );
 }
 
-/// S5-3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strict_limit_is_exact_and_closed_while_the_store_is_away() {
     let (mut redis, upstream) = (RedisServer::start(), Upstream::echo().await);
