@@ -4,7 +4,6 @@ mod ask;
 mod tested;
 mod told;
 
-pub(in crate::api) use ask::given;
 pub use ask::{
     CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, Reason, RotateKey, TestKey,
 };
