@@ -233,7 +233,7 @@ pub(in crate::admin) fn rate_limits(
     limits
 }
 
-fn quotas(asked: &[NewQuota], faults: &mut Vec<FieldFault>) -> Vec<Quota> {
+pub(in crate::admin) fn quotas(asked: &[NewQuota], faults: &mut Vec<FieldFault>) -> Vec<Quota> {
     let mut quotas = Vec::with_capacity(asked.len());
     for (at, quota) in asked.iter().enumerate() {
         let place = |field| format!("/quotas/{at}/{field}");
