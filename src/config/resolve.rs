@@ -186,6 +186,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
                 .push(format!("upstreams.{}: no route leads to it", upstream.name));
         }
     }
+    let products = products::read(root, walk, &routes);
     Config {
         workers: root.read(walk, &WORKERS).map(|read| read.value),
         listeners,
@@ -207,7 +208,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         drain: root.get(walk, &DRAIN),
         upstreams: pools.upstreams,
         routes,
-        products: products::read(root, walk),
+        products,
         sinks: sinks::read(root, walk),
         seal: keys::read_seal(root, walk),
         keys,
