@@ -207,14 +207,15 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .map_err(|error| StartError::Token(chain(&error)))?;
 
     let rules = services::rules(&config);
-    let jobs = Arc::new(Jobs::new(
+    let jobs = Jobs::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         rules.clone(),
         Sinks::configured(&config.sinks),
         Arc::new(Alone),
-    ));
+    );
+    let jobs = Arc::new(jobs.forgetting_after(config.keys.tombstones_kept));
     let description = Description {
         plane: Arc::clone(&plane),
         store: Arc::clone(&store),

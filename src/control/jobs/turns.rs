@@ -25,6 +25,8 @@ pub struct Jobs {
     /// How secrets are made.
     pub(super) making: Rules,
     pub(super) sinks: Sinks,
+    /// How long ended secrets are still attributed.
+    pub(super) tombstones_kept: Duration,
     pub(super) lease: Arc<dyn Lease>,
     state: tokio::sync::Mutex<State>,
     walks: AtomicU64,
@@ -69,10 +71,18 @@ impl Jobs {
             writer,
             making,
             sinks,
+            tombstones_kept: Rules::TOMBSTONES_KEPT,
             lease,
             state: tokio::sync::Mutex::default(),
             walks: AtomicU64::new(0),
         }
+    }
+
+    /// The same, which forgets ended secrets after this long.
+    #[must_use]
+    pub const fn forgetting_after(mut self, span: Duration) -> Self {
+        self.tombstones_kept = span;
+        self
     }
 
     /// Looks after the next page of keys, if it is time to.
@@ -111,6 +121,10 @@ impl Jobs {
             return Ok(Turn::More);
         }
         state.walked_at = Some(now);
+        if let Err(error) = self.drop_idle_rules(&rules).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "rules of revoked keys could not be taken away");
+        }
         self.walks.fetch_add(1, Ordering::Relaxed);
         Ok(Turn::Walked)
     }

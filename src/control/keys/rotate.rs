@@ -3,7 +3,8 @@
 use futures_util::FutureExt;
 
 use crate::control::ControlError;
-use crate::control::caller::{About, Caller};
+use crate::control::caller::{About, Caller, reason};
+use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
 use crate::control::keys::service::{Deed, lifecycle_changes, visible};
 use crate::control::keys::{Idempotency, KeyService, KeyView, Terms};
@@ -12,7 +13,7 @@ use crate::domain::audit::{Action, RotationNote};
 use crate::domain::change::{Receipt, Write};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, KeySettings, KeyVersion, VersionState};
-use crate::domain::lifecycle::{self, Activation, Bounds, FieldFault, NewVersion, RotationTerms};
+use crate::domain::lifecycle::{self, Activation, FieldFault, NewVersion, RotationTerms};
 use crate::domain::patch::changes;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -88,7 +89,7 @@ impl KeyService {
         asked: &Rotation,
         terms: &Terms,
     ) -> Result<Done<Rotated>, ControlError> {
-        let reason = self.reason_of(Action::KeyRotation, terms)?;
+        let reason = reason(terms.reason.clone())?;
         let rotate = || {
             async {
                 let now = self.clock.now();
@@ -97,7 +98,10 @@ impl KeyService {
                 }
                 let before = visible(&*self.store, caller, id).await?;
                 terms.ensure_unchanged(&before)?;
-                self.check_end(asked, &before, now)?;
+                let ground = self.ground().await?;
+                let demands = ground.demands(&before);
+                self.ensure_reasoned(Action::KeyRotation, reason.as_ref(), &demands)?;
+                self.check_end(asked, &before, &ground, now)?;
                 // Drawn anew where another gate's change came first: a secret that was not committed
                 // is told to nobody.
                 let secret = self.new_secret(&before.env, id)?;
@@ -170,6 +174,7 @@ impl KeyService {
         &self,
         asked: &Rotation,
         before: &Key,
+        ground: &Ground,
         now: Timestamp,
     ) -> Result<(), ControlError> {
         let mut faults = asked.faults.clone();
@@ -179,9 +184,12 @@ impl KeyService {
                 ..before.settings.clone()
             };
             // What was wrong with the key before is not the rotation's doing.
-            let products = &self.rules.products;
-            let bounds = Bounds { products, now };
-            let found = lifecycle::faults(&settings, Some(&before.settings), bounds);
+            let mut found = ground.faults(&settings, Some(&before.settings), now);
+            let after = Key {
+                settings,
+                ..before.clone()
+            };
+            found.extend(ground.demanded(&after, None));
             faults.extend(found.into_iter().filter(|it| it.pointer == "/expires_at"));
         }
         if faults.is_empty() {

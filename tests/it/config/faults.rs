@@ -341,6 +341,27 @@ fn a_product_opens_routes_there_are() {
     }
 }
 
+/// A gate that was cut off may admit an ended secret until it is stale.
+#[test]
+fn a_tombstone_outlives_the_stalest_gate() {
+    let kept = |kept: &str, stale: &str| {
+        let rest =
+            format!("keys: {{ tombstones_kept: {kept} }}\nfleet: {{ max_staleness: {stale} }}");
+        faults(&minimal(&rest))
+    };
+    assert_eq!(kept("2d", "47h"), Vec::<String>::new());
+    for (span, stale) in [("2d", "2d"), ("2d", "30d"), ("1d", "24h")] {
+        let found = kept(span, stale);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains("keys.tombstones_kept: must be longer than `fleet.max_staleness`"),
+            "{found:?}"
+        );
+    }
+    let found = faults(&minimal("keys: { tombstones_kept: 23h }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
 #[test]
 fn a_health_check_is_answered_before_the_next() {
     let health = |health: &str| {

@@ -104,13 +104,11 @@ impl Rig {
                 kind: OwnerKind::Team,
                 name: "Billing".into(),
             },
-            env: None,
             settings: SettingsPatch {
                 name: Some("k".into()),
                 ..patch
             },
-            faults: Vec::new(),
-            idempotency: None,
+            ..NewKey::nothing()
         };
         let made = self.keys.create(&self.caller, &asked).await.unwrap();
         (made.view.key.id, made.secret.unwrap())
