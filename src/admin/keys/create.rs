@@ -43,6 +43,7 @@ fn answer(shared: &Shared, made: Created) -> Response {
         key: wire(&view, shared.clock.now()),
         secret: secret.map(|secret| secret.reveal().to_owned()),
         previous: None,
+        sink: None,
     };
     let mut response = (
         StatusCode::CREATED,

@@ -16,7 +16,7 @@ use crate::admin::etag;
 use crate::admin::keys::{form, idempotency, wire};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
-use crate::api::keys::{KeyCreated, Previous, RotateKey};
+use crate::api::keys::{KeyCreated, Previous, RotateKey, SinkTold};
 use crate::control::keys::{Rotated, Rotation, Terms};
 use crate::domain::id::KeyId;
 use crate::domain::key::KeyVersion;
@@ -56,12 +56,17 @@ fn answer(shared: &Shared, rotated: Rotated) -> Response {
         view,
         secret,
         previous,
+        handed,
     } = rotated;
     let is_repetition = secret.is_none();
     let body = KeyCreated {
         key: wire(&view, shared.clock.now()),
         secret: secret.map(|secret| secret.reveal().to_owned()),
         previous: previous.as_ref().map(replaced),
+        sink: handed.map(|handed| SinkTold {
+            name: handed.sink.to_string(),
+            delivered: handed.is_there,
+        }),
     };
     let mut response = (etag::field(&view.tag()), Json(body)).into_response();
     if is_repetition {

@@ -10,5 +10,5 @@ pub use ask::{
 pub use tested::{KeyTested, LimitLeft};
 pub use told::{
     ImportLine, Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked,
-    Rotation, Version,
+    Rotation, SinkTold, Version,
 };

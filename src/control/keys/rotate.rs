@@ -8,6 +8,7 @@ use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
 use crate::control::keys::service::{Deed, lifecycle_changes, visible};
 use crate::control::keys::{Idempotency, KeyService, KeyView, Terms};
+use crate::control::sinks::Handed;
 use crate::control::writer::{Done, Draft};
 use crate::domain::audit::{Action, RotationNote};
 use crate::domain::change::{Receipt, Write};
@@ -40,6 +41,8 @@ pub struct Rotated {
     pub secret: Option<Secret>,
     /// The version that was current before.
     pub previous: Option<KeyVersion>,
+    /// What became of the secret at the key's sink; `None` where it has none, and in a repetition.
+    pub handed: Option<Handed>,
 }
 
 impl KeyService {
@@ -58,7 +61,11 @@ impl KeyService {
         let attempt = Attempt::on(Action::KeyRotation, id).because(&terms);
         let done = self.rotate_once(caller, id, asked, &terms).await;
         let done = self.note_if_refused(caller, attempt, done).await?;
-        Ok(done.value)
+        let mut rotated = done.value;
+        if let (Some(handover), Some(secret)) = (&self.handover, &rotated.secret) {
+            rotated.handed = handover.give(&rotated.view.key, secret).await;
+        }
+        Ok(rotated)
     }
 
     /// Ends one version of a key by itself; the current one is ended by replacing it. Ending it again
@@ -140,13 +147,18 @@ impl KeyService {
                         at: now,
                     }));
                 }
+                let view = self.view(after).await?;
+                if let Some(handover) = &self.handover {
+                    handover.expect(&view.key, &secret);
+                }
                 Ok(Draft {
                     writes,
                     audit: vec![entry],
                     value: Rotated {
-                        view: self.view(after).await?,
+                        view,
                         secret: Some(secret),
                         previous,
+                        handed: None,
                     },
                 })
             }
@@ -166,6 +178,7 @@ impl KeyService {
             previous: before_version(&view.key, receipt.version),
             view,
             secret: None,
+            handed: None,
         })
     }
 

@@ -12,6 +12,7 @@ use crate::control::caller::{About, Caller, reason};
 use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
 use crate::control::rotation::RuleStep;
+use crate::control::sinks::Handover;
 use crate::control::writer::{Done, Draft, Writer};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
@@ -38,6 +39,8 @@ pub struct KeyService {
     pub(super) rules: Rules,
     /// What this gate holds of quotas, which the store counts as given out.
     pub(super) cache: Option<Arc<KeyCache>>,
+    /// Where secrets go besides to whoever asked for them.
+    pub(super) handover: Option<Arc<Handover>>,
 }
 
 /// How this gate makes keys.
@@ -166,6 +169,7 @@ impl KeyService {
             writer,
             rules,
             cache: None,
+            handover: None,
         }
     }
 
@@ -173,6 +177,13 @@ impl KeyService {
     #[must_use]
     pub fn reading(mut self, cache: Arc<KeyCache>) -> Self {
         self.cache = Some(cache);
+        self
+    }
+
+    /// The same, which has the sinks of keys that are rotated told of their new secrets.
+    #[must_use]
+    pub fn handing_over(mut self, handover: Arc<Handover>) -> Self {
+        self.handover = Some(handover);
         self
     }
 
