@@ -67,7 +67,7 @@ pub struct CreateKey {
     /// Whether its holder may rotate it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub self_rotation: bool,
-    /// Automatic rotation.
+    /// Automatic rotation, by a rule of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<NewRotation>,
 }
@@ -108,7 +108,7 @@ patch! {
         protected: bool,
         /// Whether its holder may rotate it.
         self_rotation: bool,
-        /// Automatic rotation.
+        /// Automatic rotation, by a rule of its own; `null` takes that away, and leaves the key to wider ones.
         rotation: Option<NewRotation>,
     }
 }

@@ -148,8 +148,13 @@ impl Handover {
                 }
             }
             Ok(Verdict::Over) => self.forget(place),
-            // The store is away, or another change is on its way: nothing is known yet.
-            Ok(Verdict::Early) | Err(_) => {}
+            // Its change is on its way, or the store is away: nothing is known yet.
+            Ok(Verdict::Early) | Err(_) => {
+                let mut waiting = self.waiting.lock();
+                if let Some(it) = waiting.iter_mut().find(|it| it.is_at(place)) {
+                    it.again_at = now.after(UNCOMMITTED_FOR);
+                }
+            }
         }
         false
     }
