@@ -65,6 +65,8 @@ pub(crate) struct NoteWriter {
     queue: Option<SyncSender<Vec<Note>>>,
     /// How many a core may write down each by itself in a second.
     share: u32,
+    /// How many kinds it tells apart beyond that.
+    kinds: usize,
 }
 
 /// Where they arrive.
@@ -85,18 +87,21 @@ impl NoteWriter {
         Self {
             queue: None,
             share: 0,
+            kinds: 0,
         }
     }
 
     /// What so many cores write down goes to whoever holds the [`NoteSink`].
     pub(crate) fn new(cores: usize) -> (Self, NoteSink) {
         let (queue, sink) = sync_channel(PAGES_MAX);
+        let kinds = (FOLDS_MAX / cores.max(1)).max(FOLDS_MIN);
         let cores = u32::try_from(cores.max(1)).unwrap_or(u32::MAX);
         let share = (SINGLE_MAX / cores).max(1);
         (
             Self {
                 queue: Some(queue),
                 share,
+                kinds,
             },
             sink,
         )
@@ -140,7 +145,7 @@ impl Notebook {
                 until: None,
             });
         } else {
-            pages.fold(at, likeness);
+            pages.fold(at, likeness, self.writer.kinds);
         }
         if pages.notes.len() >= PAGE {
             self.hand_over(&mut pages.notes, counters);
@@ -191,11 +196,11 @@ impl Pages {
         self.in_second = 0;
     }
 
-    fn fold(&mut self, at: Timestamp, mut likeness: Likeness) {
+    fn fold(&mut self, at: Timestamp, mut likeness: Likeness, kinds: usize) {
         // A table keyed by what a client chooses has a bound: beyond it, likeness is seen more coarsely.
-        if self.folds.len() >= FOLDS_MAX && !self.folds.contains_key(&likeness) {
+        if self.folds.len() >= kinds && !self.folds.contains_key(&likeness) {
             likeness.client = None;
-            if self.folds.len() >= 2 * FOLDS_MAX && !self.folds.contains_key(&likeness) {
+            if self.folds.len() >= 2 * kinds && !self.folds.contains_key(&likeness) {
                 likeness = Likeness {
                     key: None,
                     route: None,
@@ -224,8 +229,10 @@ impl Pages {
 
 /// How many a second are written down each by itself, on all cores together.
 const SINGLE_MAX: u32 = 1_000;
-/// How many kinds of requests a core tells apart in a second beyond its share.
+/// How many kinds of requests are told apart in a second beyond that, on all cores together.
 const FOLDS_MAX: usize = 512;
+/// The same of one core, however many there are.
+const FOLDS_MIN: usize = 16;
 /// How many notes go together.
 const PAGE: usize = 256;
 /// How many pages may wait: a few megabytes.
@@ -296,14 +303,15 @@ mod tests {
     fn however_many_addresses_there_are_the_table_is_bounded_and_all_are_counted() {
         let counters = Counters::new(1, 0);
         let counters = counters.core(0).unwrap();
-        let (writer, sink) = NoteWriter::new(1_000);
+        let (writer, sink) = NoteWriter::new(32);
+        let share = writer.share as usize;
         let book = Notebook::new(writer);
         for client in 0..5_000 {
             write(&book, &counters, 1, likeness(401, client));
         }
         book.close(&counters);
         let notes = all(&sink);
-        assert!(notes.len() <= FOLDS_MAX + 3, "{}", notes.len());
+        assert!(notes.len() <= share + FOLDS_MAX / 32 + 1, "{}", notes.len());
         assert_eq!(notes.iter().map(|note| note.count).sum::<u64>(), 5_000);
     }
 

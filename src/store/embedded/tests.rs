@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::fault::{Fault, Quarantine};
+use super::ledger::Unfolded;
 use super::writer::{Answer, Desk, Job, Shared, Work};
 use super::{feed, lists, tables};
 use crate::domain::change::{Change, ChangeId, Revision, Write};
@@ -41,6 +42,7 @@ fn desk() -> Desk {
         is_up: AtomicBool::new(true),
         answered_at: AtomicU64::new(0),
         quarantine: Quarantine::default(),
+        unfolded: Unfolded::default(),
         clock: Arc::new(Still),
     };
     Desk::new(connection(), Arc::new(shared))

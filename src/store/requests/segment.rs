@@ -38,6 +38,7 @@ pub(super) struct Segment {
 pub(super) struct Reader {
     path: PathBuf,
     node: Arc<str>,
+    is_closed: bool,
 }
 
 impl Segment {
@@ -143,6 +144,7 @@ impl Segment {
         Reader {
             path: self.path.clone(),
             node: Arc::clone(&self.node),
+            is_closed: self.is_closed(),
         }
     }
 
@@ -164,7 +166,8 @@ impl Segment {
             return Ok(());
         };
         connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .execute_batch(INDEXES)
+            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
             .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"))
             .map_err(StoreError::unavailable)?;
         drop(connection);
@@ -220,7 +223,7 @@ impl Reader {
         most: usize,
         after: Option<&Position>,
     ) -> Result<Vec<RequestEntry>, StoreError> {
-        let Some((sql, values)) = ask(query, most, after) else {
+        let Some((sql, values)) = ask(query, most, after, self.is_closed) else {
             return Ok(Vec::new());
         };
         let found = open(&self.path, true).and_then(|connection| {
@@ -312,7 +315,12 @@ fn insert(connection: &mut Connection, entries: &[RequestEntry]) -> rusqlite::Re
 }
 
 /// What to ask a file; `None` if nothing of it can be meant.
-fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(String, Vec<Value>)> {
+fn ask(
+    query: &AuditQuery,
+    most: usize,
+    after: Option<&Position>,
+    is_closed: bool,
+) -> Option<(String, Vec<Value>)> {
     if matches!(query.kind, Kind::Action(_)) || query.actor.is_some() {
         return None;
     }
@@ -341,6 +349,7 @@ fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(Str
     add("code = ?", query.code.clone().map(Value::Text));
     let has = |sql: &str| conditions.iter().any(|(known, _)| *known == sql);
     let (index, served): (_, &[&str]) = match () {
+        () if !is_closed => ("requests_by_time", &[]),
         () if has("request = ?") => ("requests_by_request", &["request = ?"]),
         () if has("key = ?") && has("version = ?") => {
             ("requests_by_key_version", &["key = ?", "version = ?"])
@@ -405,8 +414,9 @@ fn timestamp(millis: i64) -> Timestamp {
 
 const PREFIX: &str = "requests-";
 const SUFFIX: &str = ".db";
-/// Into how many files what is kept is divided, so that letting go of one loses little.
-const PARTS: u32 = 16;
+/// Into how many files what is kept is divided, so that letting go of one loses little, and the one that is written to
+/// is short.
+const PARTS: u32 = 64;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 const TABLES: &str = "
@@ -428,10 +438,15 @@ CREATE TABLE requests (
     until INTEGER
 ) STRICT;
 CREATE INDEX requests_by_time ON requests (timestamp, id);
-CREATE INDEX requests_by_key ON requests (key, timestamp, id) WHERE key IS NOT NULL;
-CREATE INDEX requests_by_key_version ON requests (key, version, timestamp, id)
+";
+
+/// What a file gets when nothing more is written to it. While it is, it is short enough to be looked through, and
+/// each index but that of the time would have every second write to all of it.
+const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS requests_by_key ON requests (key, timestamp, id) WHERE key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_key_version ON requests (key, version, timestamp, id)
     WHERE key IS NOT NULL AND version IS NOT NULL;
-CREATE INDEX requests_by_owner ON requests (owner, timestamp, id) WHERE owner IS NOT NULL;
-CREATE INDEX requests_by_code ON requests (code, timestamp, id) WHERE code IS NOT NULL;
-CREATE INDEX requests_by_request ON requests (request) WHERE request IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_owner ON requests (owner, timestamp, id) WHERE owner IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_code ON requests (code, timestamp, id) WHERE code IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_request ON requests (request) WHERE request IS NOT NULL;
 ";
