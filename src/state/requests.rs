@@ -130,10 +130,7 @@ impl Notebook {
             return;
         }
         let mut pages = self.pages.borrow_mut();
-        let second = at.as_millis() / 1_000;
-        if second != pages.second {
-            pages.turn(second);
-        }
+        pages.turn_to(at.as_millis() / 1_000);
         pages.in_second = pages.in_second.saturating_add(1);
         if pages.in_second <= self.writer.share {
             pages.notes.push(Note {
@@ -155,10 +152,7 @@ impl Notebook {
     /// Hands over whatever there is.
     pub(crate) fn flush(&self, counters: &CoreCounters, now: Timestamp) {
         let mut pages = self.pages.borrow_mut();
-        let second = now.as_millis() / 1_000;
-        if second != pages.second {
-            pages.turn(second);
-        }
+        pages.turn_to(now.as_millis() / 1_000);
         if !pages.notes.is_empty() {
             self.hand_over(&mut pages.notes, counters);
         }
@@ -167,7 +161,7 @@ impl Notebook {
     /// Hands over everything, as the last thing that is done.
     pub(crate) fn close(&self, counters: &CoreCounters) {
         let mut pages = self.pages.borrow_mut();
-        pages.turn(0);
+        pages.turn_to(u64::MAX);
         if !pages.notes.is_empty() {
             self.hand_over(&mut pages.notes, counters);
         }
@@ -189,8 +183,12 @@ impl Notebook {
 }
 
 impl Pages {
-    /// Begins another second: what was folded in the one before is written down.
-    fn turn(&mut self, second: u64) {
+    /// Begins a later second: what was folded in the one before is written down. A request that came
+    /// earlier and took long belongs to the second it ends in.
+    fn turn_to(&mut self, second: u64) {
+        if second <= self.second {
+            return;
+        }
         self.notes.extend(self.folds.drain().map(|(_, note)| note));
         self.second = second;
         self.in_second = 0;
@@ -297,6 +295,23 @@ mod tests {
             assert_eq!((&note.path, &note.request_id), (&None, &None));
         }
         assert_eq!(counters.notes_dropped.get(), 0);
+    }
+
+    /// Streams and slow answers end among the requests of later seconds.
+    #[test]
+    fn requests_of_many_seconds_that_end_in_one_share_its_bound() {
+        let counters = Counters::new(1, 0);
+        let counters = counters.core(0).unwrap();
+        let (writer, sink) = NoteWriter::new(1);
+        let book = Notebook::new(writer);
+        for number in 0..4_000 {
+            let at = if number % 2 == 0 { 100_000 } else { number };
+            write(&book, &counters, at, likeness(200, 1));
+        }
+        book.close(&counters);
+        let notes = all(&sink);
+        assert_eq!(notes.len(), 1_000 + 1);
+        assert_eq!(notes.iter().map(|note| note.count).sum::<u64>(), 4_000);
     }
 
     #[test]

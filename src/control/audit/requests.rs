@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use crate::domain::audit::request::RequestEntry;
@@ -29,7 +30,18 @@ pub(crate) fn keep_requests(
     lost: &RequestsLost,
 ) {
     let mut is_failing = false;
-    while let Ok(page) = sink.recv() {
+    loop {
+        let page = match sink.recv_timeout(TIDY_EVERY) {
+            Ok(page) => page,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(error) = log.tidy() {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "old requests cannot be let go of");
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let mut entries = entries(page, node, routes);
         // One transaction for what comes in the next moment too, so that a busy gate writes each page of the
         // file once, and a disk that is behind catches up.
@@ -101,3 +113,5 @@ fn entry(note: Note, id: AuditId, node: &Arc<str>, routes: &[Arc<str>]) -> Reque
 const PAGES_TOGETHER: usize = 16;
 /// How long the next of them is waited for.
 const GATHER: Duration = Duration::from_millis(150);
+/// How long nothing has come when what is too old is looked for; while there is much, it is anyway.
+const TIDY_EVERY: Duration = Duration::from_secs(600);

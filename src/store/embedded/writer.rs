@@ -243,7 +243,10 @@ impl Desk {
                 continue;
             }
             let savepoint = transaction.savepoint()?;
-            match job.work.write(&savepoint, now, &mut self.ledger, quarantine) {
+            match job
+                .work
+                .write(&savepoint, now, &mut self.ledger, quarantine)
+            {
                 Ok(number) => {
                     savepoint.commit()?;
                     outcomes.push(Ok(number));

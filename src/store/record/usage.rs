@@ -84,7 +84,9 @@ impl<'a> StoredRow<'a> {
             route,
             row.minute,
             tally.status,
-            refused.map(|(code, count)| (code.as_str(), *count)).collect(),
+            refused
+                .map(|(code, count)| (code.as_str(), *count))
+                .collect(),
             [tally.requests, tally.cost, tally.bytes_in, tally.bytes_out],
             tally.last_used_at.map(Timestamp::as_millis),
         )
@@ -112,5 +114,56 @@ impl<'a> StoredRow<'a> {
                 last_used_at: used.map(Timestamp::from_millis),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row() -> impl Strategy<Value = UsageRow> {
+        let refused = vec((0..RefusalCode::ALL.len(), any::<u64>()), 0..3);
+        let numbers = any::<([u64; 5], [u64; 4], Option<u64>)>();
+        (
+            any::<[u8; 10]>(),
+            any::<(u16, u32)>(),
+            0..3_usize,
+            refused,
+            numbers,
+        )
+            .prop_map(
+                |(key, (version, minute), route, refused, (status, numbers, used))| {
+                    let [requests, cost, bytes_in, bytes_out] = numbers;
+                    let refused = refused.into_iter();
+                    UsageRow {
+                        key: KeyId::from_random(key),
+                        version,
+                        route: ["orders", "", "/.portcullis"][route].into(),
+                        minute,
+                        tally: Tally {
+                            requests,
+                            status,
+                            refused: refused
+                                .map(|(at, count)| (RefusalCode::ALL[at], count))
+                                .collect(),
+                            cost,
+                            bytes_in,
+                            bytes_out,
+                            last_used_at: used.map(Timestamp::from_millis),
+                        },
+                    }
+                },
+            )
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_is_read_as_it_was_written(rows in vec(row(), 0..20), epoch: u64, seq: u64) {
+            let batch = UsageBatch { node: "gate-1".into(), epoch, seq, rows };
+            prop_assert_eq!(decode_usage(&encode_usage(&batch)).unwrap(), batch);
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
@@ -160,18 +160,23 @@ impl Segment {
         Ok(())
     }
 
-    /// Leaves one whole file, and the signed digest of it beside it.
-    pub(super) fn close(&mut self, key: &NodeKey, node: &str) -> Result<(), StoreError> {
-        let Some(connection) = self.connection.take() else {
-            return Ok(());
+    /// Leaves one whole file, and the signed digest of it beside it; whether it could. While someone reads
+    /// the file it cannot: it stays as it is, and is written to until the next attempt.
+    pub(super) fn close(&mut self, key: &NodeKey, node: &str) -> Result<bool, StoreError> {
+        let Some(connection) = &self.connection else {
+            return Ok(true);
         };
-        connection
+        let whole = connection
             .execute_batch(INDEXES)
             .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
-            .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"))
-            .map_err(StoreError::unavailable)?;
-        drop(connection);
-        self.sign(key, node).map_err(StoreError::unavailable)
+            .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"));
+        match whole {
+            Err(error) if is_busy(&error) => return Ok(false),
+            whole => whole.map_err(StoreError::unavailable)?,
+        }
+        self.connection = None;
+        self.sign(key, node).map_err(StoreError::unavailable)?;
+        Ok(true)
     }
 
     fn sign(&self, key: &NodeKey, node: &str) -> std::io::Result<()> {
@@ -265,6 +270,13 @@ impl Reader {
             until: row.get::<_, Option<i64>>(13)?.map(timestamp),
         }))
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 fn open(path: &Path, is_read_only: bool) -> rusqlite::Result<Connection> {
