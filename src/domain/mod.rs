@@ -38,3 +38,4 @@ pub mod time;
 pub mod token;
 pub mod upstream;
 pub mod usage;
+mod word;
