@@ -34,7 +34,7 @@ use crate::store::{
 };
 
 use super::commit;
-use super::connect::{Link, Server};
+use super::connect::Link;
 use super::counts;
 use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
@@ -63,9 +63,9 @@ impl RedisStore {
         mirror_dir: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let link = Link::new(Server::new(choice)?);
-        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
         let names = Names::new(&choice.prefix);
+        let link = Link::new(choice, &names.meta())?;
+        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
         let shared = Arc::new(Shared::new(names, link, mirror, clock));
         let store = Self {
             background: Background::start(Arc::clone(&shared))?,
