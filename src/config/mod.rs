@@ -153,7 +153,7 @@ pub enum StoreChoice {
         path: PathBuf,
     },
     /// In a Redis or Valkey.
-    Redis(RedisChoice),
+    Redis(Box<RedisChoice>),
 }
 
 /// Which Redis, and how it is reached.

@@ -64,7 +64,7 @@ pub(super) fn read(root: &Section, walk: &mut Walk) -> (StoreChoice, PathBuf) {
     let path = embedded.read(walk, &PATH).map(|read| read.value);
     if let Some(choice) = redis::read(&section, walk) {
         let data_dir = data_dir.unwrap_or_else(default_dir);
-        return (StoreChoice::Redis(choice), data_dir);
+        return (StoreChoice::Redis(Box::new(choice)), data_dir);
     }
     let data_dir = data_dir.or(path.clone()).unwrap_or_else(default_dir);
     let path = path.unwrap_or_else(|| data_dir.clone());

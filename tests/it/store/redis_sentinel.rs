@@ -161,14 +161,14 @@ async fn sentinels_and_the_master_are_let_in_to_apart() {
         "+@all",
     ];
     let () = watched.master.ask(&user);
-    watched.tell(&[
-        "ACL",
-        "SETUSER",
-        "watcher",
+    // The rules of docs/operations.md.
+    let rules = [
         "on",
         ">of-the-sentinels",
-        "+@all",
-    ]);
+        "+@connection",
+        "+sentinel|master",
+    ];
+    watched.tell(&[&["ACL", "SETUSER", "watcher"], &rules[..]].concat());
     watched.tell(&["ACL", "SETUSER", "default", "off"]);
     let () = watched
         .master

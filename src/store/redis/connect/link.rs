@@ -24,7 +24,7 @@ enum Site {
     /// One server has everything, and how it is found.
     One { line: Line, master: Master },
     /// The masters of a cluster have each a part; the control state lies on one of them.
-    Cluster(Box<Cluster>),
+    Cluster(Cluster),
 }
 
 /// How the one server is found.
@@ -79,7 +79,7 @@ impl Link {
                     .collect();
                 let (accesses, seeds): (Vec<_>, Vec<_>) = nodes?.into_iter().unzip();
                 let access = accesses.into_iter().next().ok_or_else(no_address)?;
-                Site::Cluster(Box::new(Cluster::new(access, seeds, home)))
+                Site::Cluster(Cluster::new(access, seeds, home))
             }
         };
         Ok(Self { site })

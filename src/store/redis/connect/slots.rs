@@ -105,7 +105,7 @@ fn tag(key: &[u8]) -> &[u8] {
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
-            (crc << 1) ^ (crc >> 15) * 0x1021
+            (crc << 1) ^ ((crc >> 15) * 0x1021)
         })
     })
 }
