@@ -95,7 +95,11 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .node_name(config.node.as_deref())
         .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
-    let node_key = Arc::new(NodeKey::open(&data_dir).map_err(StartError::DataDir)?);
+    let node_key = match &config.node_key {
+        Some(seed) => NodeKey::given(seed.bytes()),
+        None => NodeKey::open(&data_dir),
+    };
+    let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
