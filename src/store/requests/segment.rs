@@ -22,6 +22,7 @@ use crate::domain::query::{Position, SortValue};
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::node_key::NodeKey;
+use crate::store::search::{Index, Search};
 
 /// A file, and what is known of it without looking.
 pub(super) struct Segment {
@@ -316,79 +317,22 @@ fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(Str
     if matches!(query.kind, Kind::Action(_)) || query.actor.is_some() {
         return None;
     }
-    let mut conditions: Vec<(&str, Value)> = Vec::new();
-    let mut add = |sql, value: Option<Value>| {
-        if let Some(value) = value {
-            conditions.push((sql, value));
-        }
-    };
-    let version = query.key_version;
-    add("request = ?", query.request_id.clone().map(Value::Text));
-    add(
-        "key = ?",
-        query.key.map(|key| Value::Text(key.chars().to_owned())),
-    );
-    add(
-        "version = ?",
-        version.map(|version| Value::Integer(version.into())),
-    );
-    add(
-        "owner = ?",
-        query
-            .owner
-            .map(|owner| Value::Text(owner.chars().to_owned())),
-    );
-    add("code = ?", query.code.clone().map(Value::Text));
-    let has = |sql: &str| conditions.iter().any(|(known, _)| *known == sql);
-    let (index, served): (_, &[&str]) = match () {
-        () if has("request = ?") => ("requests_by_request", &["request = ?"]),
-        () if has("key = ?") && has("version = ?") => {
-            ("requests_by_key_version", &["key = ?", "version = ?"])
-        }
-        () if has("key = ?") => ("requests_by_key", &["key = ?"]),
-        () if has("owner = ?") => ("requests_by_owner", &["owner = ?"]),
-        () if has("code = ?") => ("requests_by_code", &["code = ?"]),
-        () => ("requests_by_time", &[]),
-    };
-    let mut sql = format!(
-        "SELECT id, timestamp, code, key, version, owner, route, method, path, status, address, request,
-             count, until
-         FROM requests INDEXED BY {index} WHERE 1"
-    );
-    let mut values = Vec::new();
-    for (condition, value) in conditions {
-        sql.push_str(if served.contains(&condition) {
-            " AND "
-        } else {
-            " AND +"
-        });
-        sql.push_str(condition);
-        values.push(value);
-    }
-    match query.is_refused {
-        Some(true) => sql.push_str(" AND +code IS NOT NULL"),
-        Some(false) => sql.push_str(" AND +code IS NULL"),
-        None => {}
-    }
-    if let Some(from) = query.from {
-        sql.push_str(" AND timestamp >= ?");
-        values.push(Value::Integer(millis(from)));
-    }
-    if let Some(until) = query.until {
-        sql.push_str(" AND timestamp < ?");
-        values.push(Value::Integer(millis(until)));
-    }
-    if let Some(after) = after {
-        let SortValue::Number(at) = after.value else {
-            return None;
-        };
-        sql.push_str(" AND (timestamp, id) < (?, ?)");
-        values.push(Value::Integer(i64::try_from(at).unwrap_or(i64::MAX)));
-        values.push(Value::Text(after.id.clone()));
-    }
-    sql.push_str(" ORDER BY timestamp DESC, id DESC LIMIT ?");
-    values.push(Value::Integer(i64::try_from(most).unwrap_or(i64::MAX)));
-    Some((sql, values))
+    let mut search = Search::default();
+    search.text("request = ?", query.request_id.as_ref());
+    search.text("key = ?", query.key.as_ref().map(KeyId::chars));
+    search.number("version = ?", query.key_version);
+    search.text("owner = ?", query.owner.as_ref().map(OwnerId::chars));
+    search.text("code = ?", query.code.as_ref());
+    let columns = "id, timestamp, code, key, version, owner, route, method, path, status, address, \
+                   request, count, until";
+    search.sql(
+        (columns, "requests"),
+        &INDEXES,
+        query,
+        after,
+        str::to_owned,
+        most,
+    )
 }
 
 fn signature_of(path: &Path) -> PathBuf {
@@ -408,6 +352,16 @@ const SUFFIX: &str = ".db";
 /// Into how many files what is kept is divided, so that letting go of one loses little.
 const PARTS: u32 = 16;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// The narrowest first.
+const INDEXES: [Index; 6] = [
+    ("requests_by_request", &["request = ?"]),
+    ("requests_by_key_version", &["key = ?", "version = ?"]),
+    ("requests_by_key", &["key = ?"]),
+    ("requests_by_owner", &["owner = ?"]),
+    ("requests_by_code", &["code = ?"]),
+    ("requests_by_time", &[]),
+];
 
 const TABLES: &str = "
 CREATE TABLE requests (
