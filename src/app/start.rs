@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::admin;
 use crate::app::access_log::access_log;
 use crate::app::admin_server;
-use crate::app::audit::{AuditKeeping, Requests};
+use crate::app::audit::{AuditKeeping, Requests, spawn_erasures};
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::open_store::open_store;
@@ -18,7 +18,7 @@ use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
 use crate::config::{Config, Deadlines};
-use crate::control::audit::Checkpoints;
+use crate::control::audit::{Checkpoints, Erasures};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, confirm_all};
@@ -274,6 +274,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         writer,
     });
     audit.spawn(&tasks);
+    let erasures = Erasures::new(
+        Arc::clone(&store),
+        Arc::clone(&requests.log),
+        Arc::clone(&clock),
+        config.audit.requests_kept,
+    );
+    spawn_erasures(&tasks, erasures);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));

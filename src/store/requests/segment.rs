@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, Row, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
+use super::erase::{Fault, erase_in_place};
 use super::log::Kept;
 use crate::domain::audit::form::hex;
 use crate::domain::audit::query::{AuditQuery, Kind};
@@ -169,38 +170,27 @@ impl Segment {
             .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"))
             .map_err(StoreError::unavailable)?;
         drop(connection);
-        self.sign(key, node).map_err(StoreError::unavailable)
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let signing = Signing {
+            key,
+            node,
+            erased_at: None,
+        };
+        sign(&self.path, &name, &signature_of(&self.path), &signing)
+            .map_err(StoreError::unavailable)
     }
 
-    fn sign(&self, key: &NodeKey, node: &str) -> std::io::Result<()> {
-        let mut hash = Sha256::new();
-        let mut file = File::open(&self.path)?;
-        let mut piece = vec![0; 64 * 1_024];
-        loop {
-            let read = file.read(&mut piece)?;
-            match piece.get(..read) {
-                None | Some([]) => break,
-                Some(bytes) => hash.update(bytes),
-            }
+    /// Takes an owner's addresses out of it, if it is written to; else its path, for one to be made anew.
+    pub(super) fn erase(&self, owner: OwnerId) -> Result<Option<PathBuf>, Fault> {
+        match &self.connection {
+            Some(connection) => erase_in_place(connection, owner).map(|_| None),
+            None => Ok(Some(self.path.clone())),
         }
-        let digest: [u8; 32] = hash.finalize().into();
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let text = format!("portcullis request log\n{name}\n{}\n{node}\n", hex(&digest));
-        let said = serde_json::json!({
-            "file": name,
-            "sha256": hex(&digest),
-            "node": node,
-            "public_key": hex(&key.public()),
-            "signature": hex(&key.sign(text.as_bytes())),
-        });
-        let mut beside = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(signature_of(&self.path))?;
-        writeln!(beside, "{said}")?;
-        beside.sync_all()
+    }
+
+    /// Whether it is the file at `path`.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.path == path
     }
 
     /// Deletes it, and its digest.
@@ -335,7 +325,56 @@ fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(Str
     )
 }
 
-fn signature_of(path: &Path) -> PathBuf {
+/// Who signs a digest, and what else it says.
+pub(super) struct Signing<'a> {
+    pub(super) key: &'a NodeKey,
+    pub(super) node: &'a str,
+    /// When something was last erased from the file after it was closed.
+    pub(super) erased_at: Option<Timestamp>,
+}
+
+/// Signs the digest of the file at `path`, which is known by `name`, into `beside`.
+pub(super) fn sign(
+    path: &Path,
+    name: &str,
+    beside: &Path,
+    signing: &Signing<'_>,
+) -> std::io::Result<()> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut piece = vec![0; 64 * 1_024];
+    loop {
+        let read = file.read(&mut piece)?;
+        match piece.get(..read) {
+            None | Some([]) => break,
+            Some(bytes) => hash.update(bytes),
+        }
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let (key, node) = (signing.key, signing.node);
+    let mut text = format!("portcullis request log\n{name}\n{}\n{node}\n", hex(&digest));
+    if let Some(at) = signing.erased_at {
+        text.push_str(&format!("erased {at}\n"));
+    }
+    let said = serde_json::json!({
+        "file": name,
+        "sha256": hex(&digest),
+        "node": node,
+        "erased_at": signing.erased_at.map(|at| at.to_string()),
+        "public_key": hex(&key.public()),
+        "signature": hex(&key.sign(text.as_bytes())),
+    });
+    let mut beside = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(beside)?;
+    writeln!(beside, "{said}")?;
+    beside.sync_all()
+}
+
+pub(super) fn signature_of(path: &Path) -> PathBuf {
     path.with_extension("sig")
 }
 
