@@ -26,6 +26,7 @@ use crate::control::quotas::Quotas;
 use crate::control::rules::RuleBook;
 use crate::control::sinks::Sinks;
 use crate::control::sync::Sync;
+use crate::control::thresholds::Thresholds;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
@@ -186,6 +187,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         names,
         Arc::clone(&node),
     ));
+    let applied = sync.applied();
+    let tasks = Tasks::new();
+    let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
     let quotas = Arc::new(Quotas::new(
         Arc::clone(&store),
         Arc::clone(&desk),
@@ -193,10 +197,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&clock),
         Arc::clone(&node),
         boot,
+        Thresholds::new(Arc::clone(&store), Arc::clone(&writer)),
     ));
-    let applied = sync.applied();
-    let tasks = Tasks::new();
-    let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
     let configured = config.admin.token.as_ref().map(|token| token.as_str());
     let tokens = TokenService::new(
         Arc::clone(&store),

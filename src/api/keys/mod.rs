@@ -8,7 +8,7 @@ pub(in crate::api) use ask::given;
 pub use ask::{
     CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, Reason, RotateKey, TestKey,
 };
-pub use tested::{KeyTested, LimitLeft};
+pub use tested::{KeyTested, LimitLeft, QuotaLeft};
 pub use told::{
     ImportLine, Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked,
     Rotation, Version,

@@ -1,5 +1,6 @@
 //! The contract, kept: each call goes to the writer or to a reader.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,12 +22,11 @@ use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
+use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -417,6 +417,12 @@ impl EventStore for EmbeddedStore {
         self.ask(move |connection| outbox::after(connection, after, most, &shared.quarantine))
             .await
     }
+
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        let ids = ids.to_vec();
+        self.ask(move |connection| outbox::told(connection, &ids))
+            .await
+    }
 }
 
 #[async_trait]
@@ -470,13 +476,9 @@ impl QuotaStore for EmbeddedStore {
         Ok(std::mem::take(&mut *drawing.grants.lock()))
     }
 
-    async fn granted(
-        &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError> {
-        let quotas = quotas.to_vec();
-        self.ask(move |connection| quotas::granted(connection, key, &quotas))
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
+        let places = places.to_vec();
+        self.ask(move |connection| quotas::granted(connection, &places))
             .await
     }
 }
