@@ -1,13 +1,41 @@
 //! Quotas: what was given out of each, in a row a period.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::EmbeddedStore;
 use super::fault::Fault;
 use super::tables::{millis, signed, unsigned};
+use super::writer::{Drawing, Work};
 use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::time::Timestamp;
+use crate::store::{QuotaStore, StoreError};
+
+#[async_trait]
+impl QuotaStore for EmbeddedStore {
+    async fn draw(
+        &self,
+        _node: &str,
+        draws: Vec<QuotaDraw>,
+    ) -> Result<Vec<QuotaGrant>, StoreError> {
+        let drawing = Arc::new(Drawing {
+            draws,
+            grants: Mutex::default(),
+        });
+        self.writer.have(Work::Draw(Arc::clone(&drawing))).await?;
+        Ok(std::mem::take(&mut *drawing.grants.lock()))
+    }
+
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
+        let places = places.to_vec();
+        self.ask(move |connection| granted(connection, &places))
+            .await
+    }
+}
 
 /// Settles draws, one after the other. Nothing is lost between this process and its file, so what a gate has
 /// received need not be compared.

@@ -12,36 +12,36 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::fault::{Fault, Quarantine, corrupt};
+use super::ledger::Unfolded;
 use super::readers::Readers;
-use super::writer::{Drawing, Seed, Shared, Work, Writer};
+use super::writer::{Seed, Shared, Work, Writer};
 use super::{
-    audit, change, feed, file, lists, outbox, quotas, rules, snapshot, tables, usage, walk,
+    audit, change, feed, file, ledger, lists, outbox, rules, snapshot, tables, usage, walk,
 };
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
-use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::query::{KeyQuery, KeySort, Page, Position, SortField};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore,
+    Store, StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
-    writer: Writer,
+    pub(super) writer: Writer,
     readers: Arc<Readers>,
 }
 
@@ -54,11 +54,13 @@ impl EmbeddedStore {
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let (path, connection) = file::open(directory)?;
         let revision = tables::revision(&connection).map_err(StoreError::unavailable)?;
+        let waiting = ledger::waiting(&connection).map_err(StoreError::unavailable)?;
         let shared = Arc::new(Shared {
             revision: watch::Sender::new(revision),
             is_up: AtomicBool::new(true),
             answered_at: AtomicU64::new(clock.now().as_millis()),
             quarantine: Quarantine::default(),
+            unfolded: Unfolded::new(waiting),
             clock,
         });
         let writer =
@@ -158,7 +160,15 @@ impl EmbeddedStore {
         self.writer.have(Work::Used(uses)).await.map(drop)
     }
 
-    async fn ask<T: Send + 'static>(
+    /// Has all counts brought into their tables, for a question that only those answer.
+    async fn fold(&self) {
+        if self.shared.unfolded.waiting() > 0 {
+            // A store that cannot be written to any more still says what it has.
+            let _ = self.writer.have(Work::Fold).await;
+        }
+    }
+
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -257,10 +267,18 @@ impl KeyStore for EmbeddedStore {
         limit: usize,
         after: Option<Position>,
     ) -> Result<Page<KeyRow>, StoreError> {
+        if query.stale.is_some() || sort.by == SortField::LastUsedAt {
+            self.fold().await;
+        }
         let (query, shared) = (query.clone(), Arc::clone(&self.shared));
         self.ask(move |connection| {
             let quarantine = &shared.quarantine;
-            lists::keys(connection, &query, sort, limit, after.as_ref(), quarantine)
+            let mut page =
+                lists::keys(connection, &query, sort, limit, after.as_ref(), quarantine)?;
+            for row in &mut page.items {
+                shared.unfolded.update(row.key.id, &mut row.last_used);
+            }
+            Ok(page)
         })
         .await
     }
@@ -451,35 +469,19 @@ impl UsageStore for EmbeddedStore {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<UsageBucket>, StoreError> {
+        self.fold().await;
         self.ask(move |connection| usage::counts(connection, key, step, from, to))
             .await
     }
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
-        self.ask(move |connection| usage::last_used(connection, key))
-            .await
-    }
-}
-
-#[async_trait]
-impl QuotaStore for EmbeddedStore {
-    async fn draw(
-        &self,
-        _node: &str,
-        draws: Vec<QuotaDraw>,
-    ) -> Result<Vec<QuotaGrant>, StoreError> {
-        let drawing = Arc::new(Drawing {
-            draws,
-            grants: Mutex::default(),
-        });
-        self.writer.have(Work::Draw(Arc::clone(&drawing))).await?;
-        Ok(std::mem::take(&mut *drawing.grants.lock()))
-    }
-
-    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
-        let places = places.to_vec();
-        self.ask(move |connection| quotas::granted(connection, &places))
-            .await
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| {
+            let mut uses = usage::last_used(connection, key)?;
+            shared.unfolded.update(key, &mut uses);
+            Ok(uses)
+        })
+        .await
     }
 }
 

@@ -129,10 +129,7 @@ pub(super) fn settle(folder: &Path) -> io::Result<()> {
 
 fn has_addresses(connection: &Connection, owner: OwnerId) -> rusqlite::Result<bool> {
     connection
-        .prepare(
-            "SELECT 1 FROM requests INDEXED BY requests_by_owner
-             WHERE owner = ?1 AND address IS NOT NULL",
-        )?
+        .prepare("SELECT 1 FROM requests WHERE owner = ?1 AND address IS NOT NULL")?
         .exists([owner.chars()])
 }
 

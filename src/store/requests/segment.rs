@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
@@ -40,6 +40,7 @@ pub(super) struct Segment {
 pub(super) struct Reader {
     path: PathBuf,
     node: Arc<str>,
+    is_closed: bool,
 }
 
 impl Segment {
@@ -145,6 +146,7 @@ impl Segment {
         Reader {
             path: self.path.clone(),
             node: Arc::clone(&self.node),
+            is_closed: self.is_closed(),
         }
     }
 
@@ -160,16 +162,21 @@ impl Segment {
         Ok(())
     }
 
-    /// Leaves one whole file, and the signed digest of it beside it.
-    pub(super) fn close(&mut self, key: &NodeKey, node: &str) -> Result<(), StoreError> {
-        let Some(connection) = self.connection.take() else {
-            return Ok(());
+    /// Leaves one whole file, and the signed digest of it beside it; whether it could. While someone reads
+    /// the file it cannot: it stays as it is, and is written to until the next attempt.
+    pub(super) fn close(&mut self, key: &NodeKey, node: &str) -> Result<bool, StoreError> {
+        let Some(connection) = &self.connection else {
+            return Ok(true);
         };
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"))
-            .map_err(StoreError::unavailable)?;
-        drop(connection);
+        let whole = connection
+            .execute_batch(INDEXES)
+            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+            .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"));
+        match whole {
+            Err(error) if is_busy(&error) => return Ok(false),
+            whole => whole.map_err(StoreError::unavailable)?,
+        }
+        self.connection = None;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let signing = Signing {
             key,
@@ -177,7 +184,8 @@ impl Segment {
             erased_at: None,
         };
         sign(&self.path, &name, &signature_of(&self.path), &signing)
-            .map_err(StoreError::unavailable)
+            .map_err(StoreError::unavailable)?;
+        Ok(true)
     }
 
     /// Takes an owner's addresses out of it, if it is written to; else its path, for one to be made anew.
@@ -211,7 +219,7 @@ impl Reader {
         most: usize,
         after: Option<&Position>,
     ) -> Result<Vec<RequestEntry>, StoreError> {
-        let Some((sql, values)) = ask(query, most, after) else {
+        let Some((sql, values)) = ask(query, most, after, self.is_closed) else {
             return Ok(Vec::new());
         };
         let found = open(&self.path, true).and_then(|connection| {
@@ -253,6 +261,13 @@ impl Reader {
             until: row.get::<_, Option<i64>>(13)?.map(timestamp),
         }))
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 fn open(path: &Path, is_read_only: bool) -> rusqlite::Result<Connection> {
@@ -303,7 +318,12 @@ fn insert(connection: &mut Connection, entries: &[RequestEntry]) -> rusqlite::Re
 }
 
 /// What to ask a file; `None` if nothing of it can be meant.
-fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(String, Vec<Value>)> {
+fn ask(
+    query: &AuditQuery,
+    most: usize,
+    after: Option<&Position>,
+    is_closed: bool,
+) -> Option<(String, Vec<Value>)> {
     if matches!(query.kind, Kind::Action(_)) || query.actor.is_some() {
         return None;
     }
@@ -315,9 +335,10 @@ fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(Str
     search.text("code = ?", query.code.as_ref());
     let columns = "id, timestamp, code, key, version, owner, route, method, path, status, address, \
                    request, count, until";
+    let indexes: &[Index] = if is_closed { &CLOSED } else { &OPEN };
     search.sql(
         (columns, "requests"),
-        &INDEXES,
+        indexes,
         query,
         after,
         str::to_owned,
@@ -388,12 +409,15 @@ fn timestamp(millis: i64) -> Timestamp {
 
 const PREFIX: &str = "requests-";
 const SUFFIX: &str = ".db";
-/// Into how many files what is kept is divided, so that letting go of one loses little.
-const PARTS: u32 = 16;
+/// Into how many files what is kept is divided, so that letting go of one loses little, and the one that is written to
+/// is short.
+const PARTS: u32 = 64;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The narrowest first.
-const INDEXES: [Index; 6] = [
+/// What a file has that is written to.
+const OPEN: [Index; 1] = [("requests_by_time", &[])];
+/// What a closed one has, the narrowest first.
+const CLOSED: [Index; 6] = [
     ("requests_by_request", &["request = ?"]),
     ("requests_by_key_version", &["key = ?", "version = ?"]),
     ("requests_by_key", &["key = ?"]),
@@ -421,10 +445,15 @@ CREATE TABLE requests (
     until INTEGER
 ) STRICT;
 CREATE INDEX requests_by_time ON requests (timestamp, id);
-CREATE INDEX requests_by_key ON requests (key, timestamp, id) WHERE key IS NOT NULL;
-CREATE INDEX requests_by_key_version ON requests (key, version, timestamp, id)
+";
+
+/// What a file gets when nothing more is written to it. While it is, it is short enough to be looked through, and
+/// each index but that of the time would have every second write to all of it.
+const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS requests_by_key ON requests (key, timestamp, id) WHERE key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_key_version ON requests (key, version, timestamp, id)
     WHERE key IS NOT NULL AND version IS NOT NULL;
-CREATE INDEX requests_by_owner ON requests (owner, timestamp, id) WHERE owner IS NOT NULL;
-CREATE INDEX requests_by_code ON requests (code, timestamp, id) WHERE code IS NOT NULL;
-CREATE INDEX requests_by_request ON requests (request) WHERE request IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_owner ON requests (owner, timestamp, id) WHERE owner IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_code ON requests (code, timestamp, id) WHERE code IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_request ON requests (request) WHERE request IS NOT NULL;
 ";
