@@ -19,6 +19,7 @@ mod limits;
 mod listeners;
 mod load;
 mod nearest;
+mod node_key;
 mod paths;
 mod products;
 mod redis;
@@ -51,6 +52,7 @@ use crate::domain::upstream::Upstream;
 
 pub use fault::{Fault, Faults, Place};
 pub use load::{endpoint, load, load_text};
+pub use node_key::NodeSeed;
 pub use reference::reference_markdown;
 pub use schema::schema;
 pub use sinks::{FileFormat, FileSink, NamePart, Sink, SinkKind};
@@ -68,6 +70,9 @@ pub struct Config {
     pub store: StoreChoice,
     /// This gate's name; `None`: the one kept in `data_dir`, made at first start.
     pub node: Option<String>,
+    /// What it signs with, where its environment gives that (`PORTCULLIS_NODE_KEY`); `None`: the key kept in
+    /// `data_dir`, made at first start.
+    pub node_key: Option<NodeSeed>,
     /// What this gate keeps on its own disk.
     pub data_dir: PathBuf,
     /// How secrets are made and hashed.

@@ -25,12 +25,21 @@ use crate::proxy::unread;
 use crate::state::routes::{Miss, RouteState};
 
 /// Answers one request. Every path out of here closes the record, and only there.
-pub(crate) async fn handle(
+///
+/// What comes is taken apart before the future begins, which would else have room for the whole too.
+pub(crate) fn handle(
     request: Request<Incoming>,
+    record: Box<Record>,
+) -> impl Future<Output = Response<Outgoing>> {
+    let (head, body) = request.into_parts();
+    answer(Request::from_parts(head, ()), Some(body), record)
+}
+
+async fn answer(
+    mut request: Request<()>,
+    mut body: Option<Incoming>,
     mut record: Box<Record>,
 ) -> Response<Outgoing> {
-    let (head, body) = request.into_parts();
-    let (mut request, mut body) = (Request::from_parts(head, ()), Some(body));
     if own::is_own(request.uri().path()) {
         // Boxed, because it is seldom: every request's future would have room for it.
         return Box::pin(own::answer(request, body, record)).await;

@@ -1,5 +1,6 @@
 //! The contract, kept: each call goes to the writer or to a reader.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,21 +14,19 @@ use tokio::sync::watch;
 use super::fault::{Fault, Quarantine, corrupt};
 use super::ledger::Unfolded;
 use super::readers::Readers;
-use super::writer::{Drawing, Shared, Work, Writer};
+use super::writer::{Shared, Work, Writer};
 use super::{
-    audit, change, feed, file, ledger, lists, outbox, quotas, rules, snapshot, tables, usage, walk,
+    audit, change, feed, file, ledger, lists, outbox, rules, snapshot, tables, usage, walk,
 };
 use crate::domain::audit::chain::Sealed;
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision};
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position, SortField};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -35,8 +34,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore, RuleStore,
+    Store, StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -348,6 +347,12 @@ impl EventStore for EmbeddedStore {
         self.ask(move |connection| outbox::after(connection, after, most, &shared.quarantine))
             .await
     }
+
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        let ids = ids.to_vec();
+        self.ask(move |connection| outbox::told(connection, &ids))
+            .await
+    }
 }
 
 #[async_trait]
@@ -389,32 +394,6 @@ impl UsageStore for EmbeddedStore {
             Ok(uses)
         })
         .await
-    }
-}
-
-#[async_trait]
-impl QuotaStore for EmbeddedStore {
-    async fn draw(
-        &self,
-        _node: &str,
-        draws: Vec<QuotaDraw>,
-    ) -> Result<Vec<QuotaGrant>, StoreError> {
-        let drawing = Arc::new(Drawing {
-            draws,
-            grants: Mutex::default(),
-        });
-        self.writer.have(Work::Draw(Arc::clone(&drawing))).await?;
-        Ok(std::mem::take(&mut *drawing.grants.lock()))
-    }
-
-    async fn granted(
-        &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError> {
-        let quotas = quotas.to_vec();
-        self.ask(move |connection| quotas::granted(connection, key, &quotas))
-            .await
     }
 }
 
