@@ -44,26 +44,29 @@ async fn answer(
         // Boxed, because it is seldom: every request's future would have room for it.
         return Box::pin(own::answer(request, body, record)).await;
     }
-    let is_grpc = is_grpc(&request);
-    match pass(&mut request, &mut body, &mut record).await {
-        Ok((head, download)) => {
-            let closes = unread::is_cut_short(&record);
-            record.reply(head.status().as_u16(), None);
-            let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
-            let (mut head, ()) = head.into_parts();
-            headers::for_client(&mut head.headers);
-            record.limit_fields(&mut head.headers);
-            head.headers
-                .insert(headers::X_REQUEST_ID, record.request_id.clone());
-            if closes {
-                unread::close(&mut head.headers);
-            }
-            let body = Outgoing::download(download, idle.unwrap_or_default(), record);
-            Response::from_parts(head, body)
-        }
-        // Boxed, as above.
-        Err(stop) => Box::pin(refuse(stop.halt(is_grpc), body, &request, record)).await,
+    let halt = match pass(&mut request, &mut body, &mut record).await {
+        Ok((head, download)) => return hand_on(head, download, record),
+        Err(stop) => stop.halt(is_grpc(&request)),
+    };
+    // Boxed, as above.
+    Box::pin(refuse(halt, body, &request, record)).await
+}
+
+/// Hands the upstream's answer on.
+fn hand_on(head: Response<()>, download: Download, mut record: Box<Record>) -> Response<Outgoing> {
+    let closes = unread::is_cut_short(&record);
+    record.reply(head.status().as_u16(), None);
+    let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
+    let (mut head, ()) = head.into_parts();
+    headers::for_client(&mut head.headers);
+    record.limit_fields(&mut head.headers);
+    head.headers
+        .insert(headers::X_REQUEST_ID, record.request_id.clone());
+    if closes {
+        unread::close(&mut head.headers);
     }
+    let body = Outgoing::download(download, idle.unwrap_or_default(), record);
+    Response::from_parts(head, body)
 }
 
 /// Answers a request that goes no further.
