@@ -80,6 +80,7 @@ macro_rules! keeps_the_contract {
             what_was_given_out_survives_reopening,
             each_period_has_its_own_allowance,
             a_threshold_is_remembered,
+            what_was_given_out_of_many_is_told_at_once,
             draws_at_once_take_nothing_twice,
             gates_that_share_a_limit_get_no_more_than_there_is,
             a_call_that_is_sent_again_gives_nothing_twice,
