@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, FromRedisValue, InfoDict, IntoConnectionInfo as _,
-    Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, Value,
+    Arg, AsyncConnectionConfig, Cmd, ConnectionAddr, FromRedisValue, InfoDict,
+    IntoConnectionInfo as _, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, Value,
 };
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::config::RedisTls;
@@ -54,6 +56,8 @@ pub(super) enum Part {
 #[derive(Debug, Clone)]
 pub(in crate::store::redis) struct Connection {
     connection: MultiplexedConnection,
+    /// How long each answer may take.
+    deadline: Duration,
     /// Where it leads.
     address: Address,
     /// Tells it from the ones before it on the same line.
@@ -204,13 +208,15 @@ impl Server {
         let client = client.map_err(|cause| self.fault(cause))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_DEADLINE))
-            .set_response_timeout(Some(deadline));
+            // Each command has a deadline of its own.
+            .set_response_timeout(None);
         let connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|source| self.fault(Cause::of_connecting(source)))?;
         Ok(Connection {
             connection,
+            deadline,
             address: self.address.clone(),
             number: 0,
             read_only: None,
@@ -268,8 +274,9 @@ impl Connection {
         command: &Cmd,
     ) -> Result<T, Fault> {
         let mut connection = self.connection.clone();
-        let answer = command.query_async(&mut connection).await;
-        answer.map_err(|source| self.fault(source))
+        let deadline = self.deadline_for(command);
+        let answer = timeout(deadline, command.query_async(&mut connection)).await;
+        self.in_time(answer)
     }
 
     /// Sends several commands at once and waits for all their answers, not beyond the deadline.
@@ -296,7 +303,9 @@ impl Connection {
     ) -> Result<Vec<Result<Value, Fault>>, Fault> {
         let mut connection = self.connection.clone();
         let answers = connection.send_packed_commands(commands, 0, commands.len());
-        let answers = answers.await.map_err(|source| self.fault(source))?;
+        let longest = commands.cmd_iter().map(|it| self.deadline_for(it)).max();
+        let answers = timeout(longest.unwrap_or(self.deadline), answers).await;
+        let answers = self.in_time(answers)?;
         let answer = |answer: Value| answer.extract_error().map_err(|source| self.fault(source));
         Ok(answers.into_iter().map(answer).collect())
     }
@@ -308,6 +317,24 @@ impl Connection {
 
     fn fault(&self, source: RedisError) -> Fault {
         self.blame(Cause::of(source))
+    }
+
+    /// How long a command may take: one that carries a change of thousands of records is longer on its way, and
+    /// in the server, than others.
+    fn deadline_for(&self, command: &Cmd) -> Duration {
+        let bytes = command.args_iter().map(|arg| match arg {
+            Arg::Simple(bytes) => bytes.len(),
+            _ => 0,
+        });
+        let kibibytes = u32::try_from(bytes.sum::<usize>() / 1_024).unwrap_or(u32::MAX);
+        self.deadline + Duration::from_millis(1).saturating_mul(kibibytes)
+    }
+
+    fn in_time<T>(&self, answer: Result<Result<T, RedisError>, Elapsed>) -> Result<T, Fault> {
+        match answer {
+            Ok(answer) => answer.map_err(|source| self.fault(source)),
+            Err(_) => Err(self.blame(Cause::Silent)),
+        }
     }
 }
 
