@@ -262,8 +262,8 @@ impl KeyService {
             }
             Ok(after)
         };
-        let done = self.amend_on(caller, id, Action::KeyUpdate.into(), terms, step);
-        Ok(done.await?.value)
+        let (deed, step) = (Action::KeyUpdate.into(), Work::OnGround(&step));
+        Ok(self.amend_by(caller, id, deed, terms, step).await?.value)
     }
 
     /// Takes a key a step further in its life. A step that was taken before changes nothing.
@@ -302,18 +302,17 @@ impl KeyService {
         terms: Terms,
         step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
-        let step = |key, now, _: &Ground| step(key, now);
-        self.amend_on(caller, id, deed, terms, step).await
+        let step = Work::OnKey(&step);
+        self.amend_by(caller, id, deed, terms, step).await
     }
 
-    /// Like [`Self::amend`], by a step that asks what keys may name.
-    async fn amend_on(
+    async fn amend_by(
         &self,
         caller: &Caller,
         id: KeyId,
         deed: Deed,
         terms: Terms,
-        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
+        step: Work<'_>,
     ) -> Result<Done<KeyView>, ControlError> {
         let attempt = Attempt::on(deed.action, id).of_version(deed.version);
         let attempt = attempt.because(&terms);
@@ -327,7 +326,7 @@ impl KeyService {
         id: KeyId,
         deed: Deed,
         terms: &Terms,
-        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
+        step: Work<'_>,
     ) -> Result<Done<KeyView>, ControlError> {
         let reason = self.reason_of(deed.action, terms)?;
         let amend = || {
@@ -335,9 +334,12 @@ impl KeyService {
                 let now = self.clock.now();
                 let before = visible(&*self.store, caller, id).await?;
                 terms.ensure_unchanged(&before)?;
-                let after = step(before.clone(), now, &self.ground().await?)?;
+                let after = match step {
+                    Work::OnKey(step) => step(before.clone(), now)?,
+                    Work::OnGround(step) => step(before.clone(), now, &self.ground().await?)?,
+                };
                 if after == before {
-                    return Ok(Draft::nothing(self.view(after).await?));
+                    return Ok(Draft::nothing(after));
                 }
                 let mut entry = caller.did(deed.action, now)?.about_key(&after);
                 entry.reason.clone_from(&reason);
@@ -349,12 +351,34 @@ impl KeyService {
                 Ok(Draft {
                     writes: vec![Write::Key(after.clone())],
                     audit: vec![entry],
-                    value: self.view(after).await?,
+                    value: after,
                 })
             }
             .boxed()
         };
-        self.writer.commit(amend).await
+        let Done { revision, value } = self.writer.commit(amend).await?;
+        let value = self.view_of_done(value).await;
+        Ok(Done { revision, value })
+    }
+
+    /// The view of a key that was changed a moment ago. What else is told of a key is read only now, and
+    /// where it cannot be, told of as unknown: nothing but the key itself may keep one from being revoked,
+    /// nor its maker from learning that it is.
+    async fn view_of_done(&self, key: Key) -> KeyView {
+        match self.view(key.clone()).await {
+            Ok(view) => view,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(key.id = %key.id, error, "a key was changed, but not all of it can be told");
+                KeyView {
+                    owner: unknown_owner(&key),
+                    schedule: None,
+                    last_used: Vec::new(),
+                    spent: Vec::new(),
+                    key,
+                }
+            }
+        }
     }
 
     /// The reason given for `action`.
@@ -388,14 +412,27 @@ impl KeyService {
     /// The owner of a key. One whose record is gone is told of by its id: that must not hide the key.
     async fn owner_of(&self, key: &Key) -> Result<Owner, ControlError> {
         let owner = self.store.owner(key.owner).await?;
-        Ok(owner.unwrap_or_else(|| Owner {
-            id: key.owner,
-            name: key.owner.to_string(),
-            kind: OwnerKind::System,
-            created_at: key.created_at,
-            disabled_at: None,
-        }))
+        Ok(owner.unwrap_or_else(|| unknown_owner(key)))
     }
+}
+
+fn unknown_owner(key: &Key) -> Owner {
+    Owner {
+        id: key.owner,
+        name: key.owner.to_string(),
+        kind: OwnerKind::System,
+        created_at: key.created_at,
+        disabled_at: None,
+    }
+}
+
+/// What becomes of a key.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    /// By what it is alone.
+    OnKey(&'a (dyn Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync)),
+    /// By what keys may name, too.
+    OnGround(&'a (dyn Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync)),
 }
 
 /// The key of this id, if there is one for this caller.
