@@ -76,24 +76,29 @@ impl AuditKeeping {
     /// Does it until the gate stops.
     pub(crate) fn spawn(self: &Arc<Self>, tasks: &Tasks) {
         let keeping = Arc::clone(self);
-        tasks.spawn("audit", async move {
-            let mut interval = tokio::time::interval(EVERY);
-            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut is_away = false;
-            loop {
-                interval.tick().await;
-                let refusals = keeping.writer.flush_refusals().await;
-                match refusals.and(keeping.checkpoints.turn().await) {
-                    Ok(()) => is_away = false,
-                    Err(error) if !is_away => {
-                        let error = chain(&error);
-                        tracing::warn!(error, "the audit log cannot be written to, trying again");
-                        is_away = true;
-                    }
-                    Err(_) => {}
-                }
-            }
+        tasks.spawn("audit", move || {
+            let keeping = Arc::clone(&keeping);
+            async move { keeping.keep().await }
         });
+    }
+
+    async fn keep(&self) {
+        let mut interval = tokio::time::interval(EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_away = false;
+        loop {
+            interval.tick().await;
+            let refusals = self.writer.flush_refusals().await;
+            match refusals.and(self.checkpoints.turn().await) {
+                Ok(()) => is_away = false,
+                Err(error) if !is_away => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the audit log cannot be written to, trying again");
+                    is_away = true;
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// Writes down what still waits, and signs all there is.

@@ -19,17 +19,25 @@ pub(super) fn lease_wait(config: &Config) -> Duration {
 /// Answers the desk, and settles the rest every second.
 pub(super) fn spawn(tasks: &Tasks, quotas: &Arc<Quotas>) {
     let desk = Arc::clone(quotas);
-    tasks.spawn("desk", async move { desk.serve().await });
-    let quotas = Arc::clone(quotas);
-    tasks.spawn("quotas", async move {
-        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            interval.tick().await;
-            // What is not settled now is the next time; that the store is away has been said.
-            let _ = quotas.sweep().await;
-        }
+    tasks.spawn("desk", move || {
+        let desk = Arc::clone(&desk);
+        async move { desk.serve().await }
     });
+    let quotas = Arc::clone(quotas);
+    tasks.spawn("quotas", move || {
+        let quotas = Arc::clone(&quotas);
+        async move { sweep_all(&quotas).await }
+    });
+}
+
+async fn sweep_all(quotas: &Quotas) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        // What is not settled now is the next time; that the store is away has been said.
+        let _ = quotas.sweep().await;
+    }
 }
 
 /// Longer than any disk takes that works.

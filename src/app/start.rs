@@ -12,7 +12,7 @@ use crate::app::access_log::access_log;
 use crate::app::admin_server;
 use crate::app::audit::{AuditKeeping, Requests};
 use crate::app::error::{StartError, chain};
-use crate::app::gate::Description;
+use crate::app::gate::{Description, Since};
 use crate::app::open_store::open_store;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
@@ -224,6 +224,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         writer: Arc::clone(&writer),
         jobs: Arc::clone(&jobs),
         requests_lost: Arc::clone(&requests.lost),
+        restarts: tasks.restarts(),
+        quarantined: Since::default(),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
@@ -235,9 +237,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         rules,
     );
     let keys = Arc::new(keys.reading(Arc::clone(&cache)));
-    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
-    tasks.spawn("holders", holders);
-    tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
+    spawn_answers(&tasks, &keys, &clock, &desk);
     let footing = Footing {
         store: Arc::clone(&store),
         clock: Arc::clone(&clock),
@@ -251,7 +251,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         products: footing.products(&config),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
-        audit: footing.audit().with_requests(Arc::clone(&requests.log)),
+        audit: footing
+            .audit(&node, &node_key)
+            .with_requests(Arc::clone(&requests.log)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -264,15 +266,26 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
-    tasks.spawn("jobs", async move { jobs.run().await });
+    tasks.spawn("jobs", move || {
+        let jobs = Arc::clone(&jobs);
+        async move { jobs.run().await }
+    });
     let audit = Arc::new(AuditKeeping {
-        checkpoints: Checkpoints::new(Arc::clone(&store), Arc::clone(&clock), node_key, node),
+        checkpoints: Checkpoints::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            node_key,
+            node,
+        ),
         writer,
     });
     audit.spawn(&tasks);
     for upstream in routes.upstreams() {
-        let tls = Arc::clone(&plane.upstream_tls);
-        tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
+        let (upstream, tls) = (Arc::clone(upstream), Arc::clone(&plane.upstream_tls));
+        tasks.spawn("health", move || {
+            proxy::probe_all(Arc::clone(&upstream), Arc::clone(&tls))
+        });
     }
 
     let stage = watch::Sender::new(Stage::Running);
@@ -410,28 +423,53 @@ fn spawn_workers(
 }
 
 fn spawn_follower(tasks: &Tasks, sync: Arc<Sync>) {
-    tasks.spawn("sync", async move { sync.follow().await });
+    tasks.spawn("sync", move || {
+        let sync = Arc::clone(&sync);
+        async move { sync.follow().await }
+    });
+}
+
+/// What the data plane leaves at the desk, but for quotas.
+fn spawn_answers(tasks: &Tasks, keys: &Arc<KeyService>, clock: &Arc<dyn Clock>, desk: &Arc<Desk>) {
+    let (of_holders, clock) = (Arc::clone(keys), Arc::clone(clock));
+    let tray = Arc::clone(desk);
+    tasks.spawn("holders", move || {
+        admin::holder::serve(
+            Arc::clone(&of_holders),
+            Arc::clone(&clock),
+            Arc::clone(&tray),
+        )
+    });
+    let (keys, desk) = (Arc::clone(keys), Arc::clone(desk));
+    tasks.spawn("first-uses", move || {
+        confirm_all(Arc::clone(&keys), Arc::clone(&desk))
+    });
 }
 
 fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
     let (flush, clock) = (Arc::clone(flush), Arc::clone(clock));
-    tasks.spawn("flush", async move {
-        let mut interval = tokio::time::interval(FLUSH_INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut is_away = false;
-        loop {
-            interval.tick().await;
-            match flush.flush(clock.now()).await {
-                Ok(()) => is_away = false,
-                Err(error) if !is_away => {
-                    let error = chain(&error);
-                    tracing::warn!(error, "the store does not take usage counts, keeping them");
-                    is_away = true;
-                }
-                Err(_) => {}
-            }
-        }
+    tasks.spawn("flush", move || {
+        let (flush, clock) = (Arc::clone(&flush), Arc::clone(&clock));
+        async move { flush_all(&flush, &*clock).await }
     });
+}
+
+async fn flush_all(flush: &Flush, clock: &dyn Clock) {
+    let mut interval = tokio::time::interval(FLUSH_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_away = false;
+    loop {
+        interval.tick().await;
+        match flush.flush(clock.now()).await {
+            Ok(()) => is_away = false,
+            Err(error) if !is_away => {
+                let error = chain(&error);
+                tracing::warn!(error, "the store does not take usage counts, keeping them");
+                is_away = true;
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 fn spawn_admin(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::control::ControlError;
@@ -11,7 +13,7 @@ use crate::domain::audit::chain::Sealed;
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::request::RequestEntry;
-use crate::domain::audit::verify::Verdict;
+use crate::domain::audit::verify::{Trust, Verdict};
 use crate::domain::audit::{Action, Outcome};
 use crate::domain::id::{AuditId, KeyId, OwnerId};
 use crate::domain::query::{Page, Position, SortValue};
@@ -26,6 +28,10 @@ pub struct AuditService {
     writer: Arc<Writer>,
     /// Requests at this gate; `None` where none are kept.
     requests: Option<Arc<RequestLog>>,
+    trust: Trust,
+    /// The walk that is under way, held by whoever waits for it. One whose caller went away stays here: it
+    /// still reads.
+    walk: tokio::sync::Mutex<Option<BoxFuture<'static, Result<Verdict, StoreError>>>>,
 }
 
 /// An entry that was found.
@@ -44,7 +50,16 @@ impl AuditService {
             clock,
             writer,
             requests: None,
+            trust: Trust::Nobody,
+            walk: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same, of the gate `node`, which knows its own `key`.
+    #[must_use]
+    pub fn of_node(mut self, node: Arc<str>, key: [u8; 32]) -> Self {
+        self.trust = Trust::Itself { node, key };
+        self
     }
 
     /// The same, with the requests that are in `log`.
@@ -160,12 +175,23 @@ impl AuditService {
         Ok(all.iter().map(Checkpoint::form).collect())
     }
 
-    /// Walks the chain.
+    /// Walks the chain, for one caller at a time: a walk keeps one of the store's few readers for as long
+    /// as it takes, and changes wait for those too.
     ///
     /// # Errors
-    /// What the store returns.
+    /// [`ControlError::Verifying`] while it is being walked; what the store returns.
     pub async fn verify(&self) -> Result<Verdict, ControlError> {
-        Ok(self.store.verify_audit().await?)
+        let mut walk = self.walk.try_lock().map_err(|_| ControlError::Verifying)?;
+        if let Some(left) = walk.as_mut() {
+            // What it finds is of another time.
+            let _ = left.await;
+        }
+        let store = Arc::clone(&self.store);
+        let verdict = walk
+            .insert(async move { store.verify_audit().await }.boxed())
+            .await;
+        *walk = None;
+        Ok(verdict?.trusting(&self.trust))
     }
 }
 
