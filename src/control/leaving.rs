@@ -12,6 +12,7 @@ use crate::domain::id::OwnerId;
 use crate::domain::key::{Key, KeyStatus, Standing};
 use crate::domain::lifecycle;
 use crate::domain::owner::Owner;
+use crate::domain::policy::Demands;
 use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::time::Timestamp;
 use crate::domain::token::AdminToken;
@@ -57,6 +58,10 @@ impl OwnerService {
             let detail = "this gate asks for a reason";
             return Err(ControlError::field("/reason", "missing", detail));
         }
+        if why.is_none() && self.policy_asks_reason(id).await? {
+            let detail = "a policy of one of its keys asks for a reason";
+            return Err(ControlError::field("/reason", "missing", detail));
+        }
         let (mut keys, mut tokens) = (0, 0);
         loop {
             let step = || self.leave(caller, id, &why).boxed();
@@ -72,6 +77,32 @@ impl OwnerService {
                         tokens,
                     },
                 });
+            }
+        }
+    }
+
+    /// Whether a policy wants to know why a living key of this owner ends.
+    async fn policy_asks_reason(&self, id: OwnerId) -> Result<bool, ControlError> {
+        let policies = self.store.rules().await?.policies;
+        if !policies.iter().any(|policy| policy.terms.require_reason) {
+            return Ok(false);
+        }
+        let query = KeyQuery {
+            owner: Some(id),
+            now: self.clock.now(),
+            ..KeyQuery::default()
+        };
+        let mut after = None;
+        loop {
+            let sort = KeySort::default();
+            let page = self.store.keys(&query, sort, PAGE, after).await?;
+            let mut living = page.items.iter().filter(|row| is_living(&row.key));
+            if living.any(|row| Demands::on(&policies, &row.key).ask_reason(Action::OwnerDisable)) {
+                return Ok(true);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(false);
             }
         }
     }
@@ -213,7 +244,7 @@ impl OwnerService {
                 .keys(&query, KeySort::default(), PAGE, after)
                 .await?;
             let keys = page.items.into_iter().map(|row| row.key);
-            living.extend(keys.filter(|key| !matches!(key.standing, Standing::Revoked { .. })));
+            living.extend(keys.filter(is_living));
             if living.len() > KEYS_AT_ONCE {
                 living.truncate(KEYS_AT_ONCE);
                 return Ok((living, true));
@@ -249,6 +280,10 @@ impl OwnerService {
             }
         }
     }
+}
+
+fn is_living(key: &Key) -> bool {
+    !matches!(key.standing, Standing::Revoked { .. })
 }
 
 fn ended_entry(

@@ -2,23 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 
 use crate::control::ControlError;
-use crate::control::caller::{About, Caller, reason};
-use crate::control::keys::ground::Ground;
-use crate::control::keys::refused::Attempt;
-use crate::control::writer::{Done, Draft, Writer};
+use crate::control::caller::Caller;
+use crate::control::sinks::Handover;
+use crate::control::writer::{Done, Writer};
 use crate::domain::audit::{Action, FieldChange};
-use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, VersionState};
-use crate::domain::lifecycle::{self, FieldFault};
+use crate::domain::lifecycle;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::patch::{SettingsPatch, changes};
 use crate::domain::permission::Scope;
+use crate::domain::policy::Demands;
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rotation::Schedule;
@@ -35,6 +33,8 @@ pub struct KeyService {
     pub(super) rules: Rules,
     /// What this gate holds of quotas, which the store counts as given out.
     pub(super) cache: Option<Arc<KeyCache>>,
+    /// Where secrets go besides to whoever asked for them.
+    pub(super) handover: Option<Arc<Handover>>,
 }
 
 /// How this gate makes keys.
@@ -55,6 +55,9 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// How long ended secrets are attributed where nobody says.
+    pub const TOMBSTONES_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+
     /// Whether `action` is refused without a reason.
     #[must_use]
     pub fn reason_required(&self, action: Action) -> bool {
@@ -147,6 +150,7 @@ impl KeyService {
             writer,
             rules,
             cache: None,
+            handover: None,
         }
     }
 
@@ -154,6 +158,13 @@ impl KeyService {
     #[must_use]
     pub fn reading(mut self, cache: Arc<KeyCache>) -> Self {
         self.cache = Some(cache);
+        self
+    }
+
+    /// The same, which has the sinks of keys that are rotated told of their new secrets.
+    #[must_use]
+    pub fn handing_over(mut self, handover: Arc<Handover>) -> Self {
+        self.handover = Some(handover);
         self
     }
 
@@ -237,35 +248,6 @@ impl KeyService {
         })
     }
 
-    /// Gives a key other settings.
-    ///
-    /// # Errors
-    /// [`ControlError::NotFound`], [`ControlError::Changed`], [`ControlError::Invalid`],
-    /// [`ControlError::Lifecycle`], or what the store returns.
-    pub async fn change(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        patch: &SettingsPatch,
-        found: &[FieldFault],
-        terms: Terms,
-    ) -> Result<KeyView, ControlError> {
-        let step = |key: Key, now, ground: &Ground| {
-            let settings = patch.clone().apply(key.settings.clone());
-            let mut faults = found.to_vec();
-            faults.extend(ground.faults(&settings, Some(&key.settings), now));
-            let after = lifecycle::change(key, settings, now)?;
-            // Its owner was judged when it was made, and is not what is changed here.
-            faults.extend(ground.demanded(&after, None));
-            if !faults.is_empty() {
-                return Err(ControlError::Invalid(faults));
-            }
-            Ok(after)
-        };
-        let (deed, step) = (Action::KeyUpdate.into(), Work::OnGround(&step));
-        Ok(self.amend_by(caller, id, deed, terms, step).await?.value)
-    }
-
     /// Takes a key a step further in its life. A step that was taken before changes nothing.
     ///
     /// # Errors
@@ -293,109 +275,27 @@ impl KeyService {
         self.amend(caller, id, action.into(), terms, step).await
     }
 
-    /// Takes a key a step further, and writes down who did; or that they were refused.
-    pub(super) async fn amend(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        deed: Deed,
-        terms: Terms,
-        step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
-    ) -> Result<Done<KeyView>, ControlError> {
-        let step = Work::OnKey(&step);
-        self.amend_by(caller, id, deed, terms, step).await
-    }
-
-    async fn amend_by(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        deed: Deed,
-        terms: Terms,
-        step: Work<'_>,
-    ) -> Result<Done<KeyView>, ControlError> {
-        let attempt = Attempt::on(deed.action, id).of_version(deed.version);
-        let attempt = attempt.because(&terms);
-        let done = self.amend_once(caller, id, deed, &terms, step).await;
-        self.note_if_refused(caller, attempt, done).await
-    }
-
-    async fn amend_once(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        deed: Deed,
-        terms: &Terms,
-        step: Work<'_>,
-    ) -> Result<Done<KeyView>, ControlError> {
-        let reason = self.reason_of(deed.action, terms)?;
-        let amend = || {
-            async {
-                let now = self.clock.now();
-                let before = visible(&*self.store, caller, id).await?;
-                terms.ensure_unchanged(&before)?;
-                let after = match step {
-                    Work::OnKey(step) => step(before.clone(), now)?,
-                    Work::OnGround(step) => step(before.clone(), now, &self.ground().await?)?,
-                };
-                if after == before {
-                    return Ok(Draft::nothing(after));
-                }
-                let mut entry = caller.did(deed.action, now)?.about_key(&after);
-                entry.reason.clone_from(&reason);
-                entry.key_version = deed.version;
-                entry.changes = changes(Some(&before.settings), &after.settings);
-                entry
-                    .changes
-                    .extend(lifecycle_changes(&before, &after, now));
-                Ok(Draft {
-                    writes: vec![Write::Key(after.clone())],
-                    audit: vec![entry],
-                    value: after,
-                })
-            }
-            .boxed()
-        };
-        let Done { revision, value } = self.writer.commit(amend).await?;
-        let value = self.view_of_done(value).await;
-        Ok(Done { revision, value })
-    }
-
-    /// The view of a key that was changed a moment ago. What else is told of a key is read only now, and
-    /// where it cannot be, told of as unknown: nothing but the key itself may keep one from being revoked,
-    /// nor its maker from learning that it is.
-    async fn view_of_done(&self, key: Key) -> KeyView {
-        match self.view(key.clone()).await {
-            Ok(view) => view,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(key.id = %key.id, error, "a key was changed, but not all of it can be told");
-                KeyView {
-                    owner: unknown_owner(&key),
-                    schedule: None,
-                    last_used: Vec::new(),
-                    spent: Vec::new(),
-                    key,
-                }
-            }
-        }
-    }
-
-    /// The reason given for `action`.
+    /// Whether `action` may be taken for this `reason`, or for none.
     ///
     /// # Errors
-    /// [`ControlError::Invalid`] if it cannot be one, or is missing where one is asked for.
-    pub(super) fn reason_of(
+    /// [`ControlError::Invalid`] if none is given where one is asked for: by the configuration, or by a
+    /// policy that is about the key.
+    pub(super) fn ensure_reasoned(
         &self,
         action: Action,
-        terms: &Terms,
-    ) -> Result<Option<String>, ControlError> {
-        let reason = reason(terms.reason.clone())?;
-        if reason.is_none() && self.rules.reason_required(action) {
-            let detail = "this gate asks for a reason";
-            return Err(ControlError::field("/reason", "missing", detail));
-        }
-        Ok(reason)
+        reason: Option<&String>,
+        demands: &Demands,
+    ) -> Result<(), ControlError> {
+        let detail = if reason.is_some() {
+            return Ok(());
+        } else if self.rules.reason_required(action) {
+            "this gate asks for a reason"
+        } else if demands.ask_reason(action) {
+            "a policy asks for a reason"
+        } else {
+            return Ok(());
+        };
+        Err(ControlError::field("/reason", "missing", detail))
     }
 
     pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {
@@ -416,7 +316,7 @@ impl KeyService {
     }
 }
 
-fn unknown_owner(key: &Key) -> Owner {
+pub(super) fn unknown_owner(key: &Key) -> Owner {
     Owner {
         id: key.owner,
         name: key.owner.to_string(),
@@ -424,15 +324,6 @@ fn unknown_owner(key: &Key) -> Owner {
         created_at: key.created_at,
         disabled_at: None,
     }
-}
-
-/// What becomes of a key.
-#[derive(Clone, Copy)]
-enum Work<'a> {
-    /// By what it is alone.
-    OnKey(&'a (dyn Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync)),
-    /// By what keys may name, too.
-    OnGround(&'a (dyn Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync)),
 }
 
 /// The key of this id, if there is one for this caller.

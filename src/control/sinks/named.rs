@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{SecretSink, file};
+use super::{Note, SecretSink, SinkError, file};
 use crate::config::{Sink, SinkKind};
 use crate::domain::key::Key;
+use crate::domain::secret::Secret;
 use crate::domain::selector::Selector;
 
 /// A sink and the keys it is for.
@@ -21,6 +22,41 @@ pub struct NamedSink {
 impl std::fmt::Debug for NamedSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NamedSink({}, {:?})", self.name, self.selector)
+    }
+}
+
+impl NamedSink {
+    /// Hands a secret over, and reads it back.
+    ///
+    /// # Errors
+    /// If the sink did not take it, or does not hold it afterwards.
+    pub(in crate::control) async fn hand_over(
+        &self,
+        key: &Key,
+        secret: &Secret,
+        note: Note,
+    ) -> Result<(), SinkError> {
+        self.sink.put(key, secret, note).await?;
+        let held = self.sink.held(key).await?;
+        if held.is_none_or(|held| held.reveal() != secret.reveal()) {
+            return Err(SinkError::Mistaken);
+        }
+        tracing::info!(
+            key.id = %key.id, key.version = note.version, sink = %self.name,
+            "sink `{}` took a new secret", self.name
+        );
+        Ok(())
+    }
+
+    /// Says that it failed: at first, and then at each power of two.
+    pub(in crate::control) fn tell_failure(&self, key: &Key, error: &SinkError, failures: u32) {
+        if failures == 0 || failures.is_power_of_two() {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(
+                key.id = %key.id, sink = %self.name, failures, error,
+                "sink `{}` does not take a secret, the key is left working", self.name
+            );
+        }
     }
 }
 
