@@ -121,7 +121,10 @@ impl AuditService {
         }
         let changes = self.store.audit(&query, limit, after.clone()).await?;
         let requests = self.requests(query, limit, after).await?;
-        let mut is_more = changes.next.is_some() || requests.next.is_some();
+        // Up to where both lists are known: a page that ends early has more behind it, and what the other
+        // one has from there on belongs to the next.
+        let known = [&changes.next, &requests.next];
+        let known = known.into_iter().flatten().map(bound).max();
         let mut all = Vec::with_capacity(changes.items.len() + requests.items.len());
         for sealed in &changes.items {
             all.push(place(found(sealed, with_salts)?));
@@ -131,12 +134,17 @@ impl AuditService {
             all.push(place(Found { form }));
         }
         all.sort_by(|(a, _), (b, _)| b.cmp(a));
-        is_more |= all.len() > limit;
+        if let Some(known) = &known {
+            all.retain(|(place, _)| place >= known);
+        }
+        let is_cut = all.len() > limit;
         all.truncate(limit);
-        let last = all.last().filter(|_| is_more);
-        let next = last.map(|((at, id), _)| Position {
+        let last = all.last().map(|(place, _)| place.clone());
+        // A page of nothing but what cannot be read is empty, and not the last.
+        let next = if is_cut { last } else { known };
+        let next = next.map(|(at, id)| Position {
             value: SortValue::Number(at.as_millis()),
-            id: id.clone(),
+            id,
         });
         let items = all.into_iter().map(|(_, found)| found).collect();
         Ok(Page { items, next })
@@ -208,6 +216,15 @@ fn place(found: Found) -> ((Timestamp, String), Found) {
     let id = text("id");
     let id = id.strip_prefix(AuditId::PREFIX).unwrap_or(id).to_owned();
     ((at, id), found)
+}
+
+/// As [`place`], of the last entry of a page.
+fn bound(position: &Position) -> (Timestamp, String) {
+    let at = match position.value {
+        SortValue::Number(at) => Timestamp::from_millis(at),
+        SortValue::Text(_) => Timestamp::default(),
+    };
+    (at, position.id.clone())
 }
 
 fn found(sealed: &Sealed, with_salts: bool) -> Result<Found, ControlError> {
