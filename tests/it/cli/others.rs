@@ -266,7 +266,7 @@ fn an_export_that_breaks_off_leaves_no_file() {
     let path = file.to_str().unwrap();
     let page = |text: &str, next: &str| {
         format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n{next}content-length: {}\r\n\r\n{text}",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\n{next}content-length: {}\r\n\r\n{text}",
             text.len()
         )
     };
@@ -296,7 +296,7 @@ fn an_import_that_breaks_off_reports_what_was_done() {
     let lines = |lines: Vec<Value>| {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{text}",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{text}",
             text.len()
         )
     };
