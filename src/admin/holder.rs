@@ -215,10 +215,10 @@ fn left(named: &NamedLimit, question: &Question, now: Reading) -> HeldLimit {
 /// Where the key's quotas stand, its products' included.
 async fn quotas(keys: &KeyService, entry: &KeyEntry) -> Vec<api::keys::Quota> {
     let quotas = keys.quotas(entry).await.into_iter();
-    let told = quotas.map(|(quota, used, renews_at)| api::keys::Quota {
-        used,
-        renews_at: renews_at.map(Into::into),
-        ..(&quota).into()
+    let told = quotas.map(|it| api::keys::Quota {
+        used: it.used,
+        renews_at: it.renews_at.map(Into::into),
+        ..(&it.quota).into()
     });
     told.collect()
 }

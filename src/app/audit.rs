@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::app::error::chain;
 use crate::app::tasks::Tasks;
 use crate::config;
-use crate::control::audit::{Checkpoints, RequestsLost, keep_requests};
+use crate::control::audit::{Checkpoints, Erasures, RequestsLost, keep_requests};
 use crate::control::writer::Writer;
 use crate::domain::time::Clock;
 use crate::state::requests::NoteSink;
@@ -107,6 +107,37 @@ impl AuditKeeping {
         if let Err(error) = refusals.and(self.checkpoints.last().await) {
             let error = chain(&error);
             tracing::error!(error, "the end of the audit log could not be written");
+        }
+    }
+}
+
+/// Has requests kept here follow the erasure of owners. Apart from what is done every second: writing large
+/// files anew takes its time.
+pub(crate) fn spawn_erasures(tasks: &Tasks, erasures: Erasures) {
+    let erasures = Arc::new(erasures);
+    tasks.spawn("erasures", move || {
+        let erasures = Arc::clone(&erasures);
+        async move { erase_all(&erasures).await }
+    });
+}
+
+async fn erase_all(erasures: &Erasures) {
+    let mut interval = tokio::time::interval(EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        interval.tick().await;
+        match erasures.turn().await {
+            Ok(()) => is_failing = false,
+            Err(error) if !is_failing => {
+                let error = chain(&error);
+                tracing::error!(
+                    error,
+                    "requests kept here still hold addresses of erased owners, trying again"
+                );
+                is_failing = true;
+            }
+            Err(_) => {}
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::app::tasks::Restarts;
 use crate::control::audit::RequestsLost;
 use crate::control::flush::Flush;
 use crate::control::jobs::Jobs;
+use crate::control::keys::QuotaStanding;
 use crate::control::quotas::Quotas;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
@@ -120,8 +121,8 @@ impl Gate for Description {
         out.into_text()
     }
 
-    fn test(&self, key: &Key, request: &TestRequest) -> KeyTested {
-        rehearse(&self.plane, key, request, self.clock.read())
+    fn test(&self, key: &Key, request: &TestRequest, quotas: &[QuotaStanding]) -> KeyTested {
+        rehearse(&self.plane, key, request, quotas, self.clock.read())
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::admin;
 use crate::app::access_log::access_log;
 use crate::app::admin_server;
-use crate::app::audit::{AuditKeeping, Requests};
+use crate::app::audit::{AuditKeeping, Requests, spawn_erasures};
 use crate::app::error::{StartError, chain};
 use crate::app::gate::{Description, Since};
 use crate::app::open_store::open_store;
@@ -18,7 +18,7 @@ use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
 use crate::config::{Config, Deadlines};
-use crate::control::audit::Checkpoints;
+use crate::control::audit::{Checkpoints, Erasures};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, confirm_all};
@@ -26,6 +26,7 @@ use crate::control::quotas::Quotas;
 use crate::control::rules::RuleBook;
 use crate::control::sinks::{Handover, Sinks};
 use crate::control::sync::Sync;
+use crate::control::thresholds::Thresholds;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
@@ -95,7 +96,11 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .node_name(config.node.as_deref())
         .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
-    let node_key = Arc::new(NodeKey::open(&data_dir).map_err(StartError::DataDir)?);
+    let node_key = match &config.node_key {
+        Some(seed) => NodeKey::given(seed.bytes()),
+        None => NodeKey::open(&data_dir),
+    };
+    let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
@@ -182,6 +187,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         names,
         Arc::clone(&node),
     ));
+    let applied = sync.applied();
+    let tasks = Tasks::new();
+    let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
     let quotas = Arc::new(Quotas::new(
         Arc::clone(&store),
         Arc::clone(&desk),
@@ -189,10 +197,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&clock),
         Arc::clone(&node),
         boot,
+        Thresholds::new(Arc::clone(&store), Arc::clone(&writer)),
     ));
-    let applied = sync.applied();
-    let tasks = Tasks::new();
-    let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
     let configured = config.admin.token.as_ref().map(|token| token.as_str());
     let tokens = TokenService::new(
         Arc::clone(&store),
@@ -287,6 +293,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         writer,
     });
     audit.spawn(&tasks);
+    let erasures = Erasures::new(
+        Arc::clone(&store),
+        Arc::clone(&requests.log),
+        Arc::clone(&clock),
+        config.audit.requests_kept,
+    );
+    spawn_erasures(&tasks, erasures);
     for upstream in routes.upstreams() {
         let (upstream, tls) = (Arc::clone(upstream), Arc::clone(&plane.upstream_tls));
         tasks.spawn("health", move || {

@@ -8,8 +8,8 @@
 //! made opens the gate before its maker has read the answer.
 //!
 //! **Tasks** keep what is in memory and what is stored in step: [`sync`] follows the store's feed into the
-//! cache; [`flush`] carries counts to the store, every second and once more at the end; [`jobs`] does what
-//! is due as time goes by: rotates, warns, ends and forgets.
+//! cache; [`flush`] carries counts to the store, every second and once more at the end; [`quotas`] draws on
+//! quotas and tells of their [`thresholds`]; [`jobs`] does what is due as time goes by: rotates, warns, ends and forgets.
 //!
 //! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
 //! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
@@ -29,6 +29,7 @@ pub mod rotation;
 pub mod rules;
 pub mod sinks;
 pub(crate) mod sync;
+pub(crate) mod thresholds;
 pub mod tokens;
 pub mod told;
 pub mod usage;

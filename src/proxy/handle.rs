@@ -25,36 +25,48 @@ use crate::proxy::unread;
 use crate::state::routes::{Miss, RouteState};
 
 /// Answers one request. Every path out of here closes the record, and only there.
-pub(crate) async fn handle(
+///
+/// What comes is taken apart before the future begins, which would else have room for the whole too.
+pub(crate) fn handle(
     request: Request<Incoming>,
+    record: Box<Record>,
+) -> impl Future<Output = Response<Outgoing>> {
+    let (head, body) = request.into_parts();
+    answer(Request::from_parts(head, ()), Some(body), record)
+}
+
+async fn answer(
+    mut request: Request<()>,
+    mut body: Option<Incoming>,
     mut record: Box<Record>,
 ) -> Response<Outgoing> {
-    let (head, body) = request.into_parts();
-    let (mut request, mut body) = (Request::from_parts(head, ()), Some(body));
     if own::is_own(request.uri().path()) {
         // Boxed, because it is seldom: every request's future would have room for it.
         return Box::pin(own::answer(request, body, record)).await;
     }
-    let is_grpc = is_grpc(&request);
-    match pass(&mut request, &mut body, &mut record).await {
-        Ok((head, download)) => {
-            let closes = unread::is_cut_short(&record);
-            record.reply(head.status().as_u16(), None);
-            let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
-            let (mut head, ()) = head.into_parts();
-            headers::for_client(&mut head.headers);
-            record.limit_fields(&mut head.headers);
-            head.headers
-                .insert(headers::X_REQUEST_ID, record.request_id.clone());
-            if closes {
-                unread::close(&mut head.headers);
-            }
-            let body = Outgoing::download(download, idle.unwrap_or_default(), record);
-            Response::from_parts(head, body)
-        }
-        // Boxed, as above.
-        Err(stop) => Box::pin(refuse(stop.halt(is_grpc), body, &request, record)).await,
+    let halt = match pass(&mut request, &mut body, &mut record).await {
+        Ok((head, download)) => return hand_on(head, download, record),
+        Err(stop) => stop.halt(is_grpc(&request)),
+    };
+    // Boxed, as above.
+    Box::pin(refuse(halt, body, &request, record)).await
+}
+
+/// Hands the upstream's answer on.
+fn hand_on(head: Response<()>, download: Download, mut record: Box<Record>) -> Response<Outgoing> {
+    let closes = unread::is_cut_short(&record);
+    record.reply(head.status().as_u16(), None);
+    let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
+    let (mut head, ()) = head.into_parts();
+    headers::for_client(&mut head.headers);
+    record.limit_fields(&mut head.headers);
+    head.headers
+        .insert(headers::X_REQUEST_ID, record.request_id.clone());
+    if closes {
+        unread::close(&mut head.headers);
     }
+    let body = Outgoing::download(download, idle.unwrap_or_default(), record);
+    Response::from_parts(head, body)
 }
 
 /// Answers a request that goes no further.

@@ -65,7 +65,7 @@ metrics! {
     USAGE_WAITING = Gauge "portcullis_usage_rows_waiting" "Rows of usage the store has not taken yet.";
     QUOTA_LEASES = Gauge "portcullis_quota_leases" "Quotas of keys that this gate holds units of, or did half a minute ago.";
     QUOTA_DRAWS = Counter "portcullis_quota_draws_total" "Draws on quotas that the store was asked to settle.";
-    QUOTA_REACHED = Counter "portcullis_quota_reached_total" "Quotas of keys of which 50, 80, 90 or 100 per cent were spent, by per cent.";
+    QUOTA_REACHED = Counter "portcullis_quota_reached_total" "Thresholds of quotas of keys, 50, 80, 90 or 100 per cent spent, that this gate told of, by per cent.";
     EVENTS = Counter "portcullis_events_total" "Events that landed in the outbox by this gate, by kind.";
     WALKS = Counter "portcullis_key_walks_total" "Walks over all keys for what is due of them: rotation, warnings, ends.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";

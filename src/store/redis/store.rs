@@ -1,5 +1,6 @@
 //! The store itself: reads from the mirror, changes and counts to Redis.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -16,12 +17,11 @@ use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
+use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -34,7 +34,7 @@ use crate::store::{
 };
 
 use super::commit;
-use super::connect::{Link, Server};
+use super::connect::Link;
 use super::counts;
 use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
@@ -63,9 +63,9 @@ impl RedisStore {
         mirror_dir: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let link = Link::new(Server::new(choice)?);
-        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
         let names = Names::new(&choice.prefix);
+        let link = Link::new(choice, &names.meta())?;
+        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
         let shared = Arc::new(Shared::new(names, link, mirror, clock));
         let store = Self {
             background: Background::start(Arc::clone(&shared))?,
@@ -273,6 +273,11 @@ impl EventStore for RedisStore {
             source: "it does not look like an outbox".into(),
         })
     }
+
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        // Of the mirror, which stands where changes are made against; the outbox itself has no index.
+        self.shared.mirror.tables().told(ids).await
+    }
 }
 
 #[async_trait]
@@ -337,13 +342,9 @@ impl QuotaStore for RedisStore {
         Ok(quotas::draw(link, &scripts.draw, names, node, &draws, self.now()).await?)
     }
 
-    async fn granted(
-        &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError> {
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
         let Shared { link, names, .. } = &*self.shared;
-        Ok(quotas::granted(link, names, key, quotas).await?)
+        Ok(quotas::granted(link, names, places).await?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A store that does not do what it is asked, or to whom another gate got first.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,12 +9,11 @@ use portcullis::domain::audit::checkpoint::Checkpoint;
 use portcullis::domain::audit::query::AuditQuery;
 use portcullis::domain::audit::verify::Verdict;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
-use portcullis::domain::draw::{QuotaDraw, QuotaGrant};
+use portcullis::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use portcullis::domain::event::{Event, EventPlace};
-use portcullis::domain::id::{KeyId, OwnerId, TokenId};
+use portcullis::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
-use portcullis::domain::period::Span;
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
 use portcullis::domain::rules::RuleSet;
 use portcullis::domain::secret::KeyHash;
@@ -270,12 +269,8 @@ impl QuotaStore for Shaken {
         self.inner.draw(node, draws).await
     }
 
-    async fn granted(
-        &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError> {
-        self.inner.granted(key, quotas).await
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
+        self.inner.granted(places).await
     }
 }
 
@@ -287,6 +282,10 @@ impl EventStore for Shaken {
         most: usize,
     ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
         self.inner.events(after, most).await
+    }
+
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        self.inner.told(ids).await
     }
 }
 

@@ -78,6 +78,7 @@ macro_rules! keeps_the_contract {
             what_was_given_out_survives_reopening,
             each_period_has_its_own_allowance,
             a_threshold_is_remembered,
+            what_was_given_out_of_many_is_told_at_once,
             draws_at_once_take_nothing_twice,
             audit_entries_are_chained_with_their_change,
             audit_entries_are_found_by_what_they_say,
