@@ -1,4 +1,5 @@
-//! The decision alone: credential → key → permissions → limits, in nanoseconds, warm and over many keys.
+//! The decision alone: secret → key → its version → limits, in nanoseconds, warm and over many keys. There is
+//! no route here, so nothing of permissions.
 //!
 //! `cargo bench --bench admit`; that it allocates nothing is counted in `tests/allocations.rs`.
 

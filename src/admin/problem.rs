@@ -281,6 +281,10 @@ impl From<ControlError> for Problem {
             ControlError::Changed => {
                 Self::new(Code::PreconditionFailed, "it has changed since it was read")
             }
+            ControlError::Verifying => Self::too_many(
+                VERIFY_AGAIN_AFTER,
+                "the audit log is being verified for somebody; one walk at a time",
+            ),
             ControlError::Contended { .. } => Self::trouble(
                 Code::StoreUnavailable,
                 "other gates are changing the store; try again",
@@ -309,6 +313,9 @@ impl From<ControlError> for Problem {
         }
     }
 }
+
+/// A walk over a million entries takes about as long.
+const VERIFY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -34,7 +34,7 @@ pub(crate) fn read(
         "key_id" => text.parse().ok().map(Selector::Key),
         "owner" => text.parse().ok().map(Selector::Owner),
         "product" => (!text.is_empty()).then_some(Selector::Product(text)),
-        "label" => label(&text),
+        "label" => Selector::label(&text).map(|(name, value)| Selector::Label { name, value }),
         _ => Risk::from_word(&text).map(Selector::Risk),
     };
     read.unwrap_or_else(|| {
@@ -51,16 +51,5 @@ pub(crate) fn read(
             detail,
         ));
         Selector::All
-    })
-}
-
-fn label(text: &str) -> Option<Selector> {
-    let (name, value) = match text.split_once('=') {
-        Some((name, value)) => (name, Some(value.to_owned())),
-        None => (text, None),
-    };
-    (!name.is_empty()).then(|| Selector::Label {
-        name: name.to_owned(),
-        value,
     })
 }

@@ -5,13 +5,14 @@
 //! its tokens are looked at a few at a time, however many come, and a right one still opens the door.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::time::Reading;
+use crate::state::failures::neighbourhood;
 
 /// The wrong tokens of late, by address. Bounded: the address that is next to be forgotten anyway goes.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Throttle {
     /// How long an address has to wait before a wrong token is held against it again, not refused at once;
     /// `None` if it need not.
     pub(crate) fn wait(&self, address: IpAddr, now: Reading) -> Option<Duration> {
-        let clean_at = *self.clean_at.lock().get(&network(address))?;
+        let clean_at = *self.clean_at.lock().get(&neighbourhood(address))?;
         let free_at = clean_at.saturating_sub(EACH_NS * (FAILURES_MAX - 1));
         let wait = free_at.checked_sub(now.mono_ns).filter(|wait| *wait > 0)?;
         Some(Duration::from_nanos(wait))
@@ -48,7 +49,7 @@ impl Throttle {
 
     /// Holds a wrong token against an address.
     pub(crate) fn failed(&self, address: IpAddr, now: Reading) {
-        let address = network(address);
+        let address = neighbourhood(address);
         let mut clean_at = self.clean_at.lock();
         if clean_at.len() >= ADDRESSES_MAX && !clean_at.contains_key(&address) {
             clean_at.retain(|_, at| *at > now.mono_ns);
@@ -64,14 +65,6 @@ impl Throttle {
     }
 }
 
-/// What an address stands for: v6 hosts have a /64 to themselves.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// How many wrong tokens an address may have held against it at once.
 const FAILURES_MAX: u64 = 10;
 /// How long each is held against it.
@@ -83,6 +76,8 @@ const ADDRESSES_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use crate::domain::time::Timestamp;
 

@@ -4,6 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::domain::audit::form::hex;
 use crate::domain::audit::verify;
 
 /// An entry: of a change, of a rotation, or of a request. Which fields it has, its `type` says; what is
@@ -57,6 +58,22 @@ pub struct Verdict {
     pub last: Option<u64>,
     /// The first that is not as it was written.
     pub fault: Option<Fault>,
+    /// Who signed the chain.
+    #[serde(default)]
+    pub signers: Vec<Signer>,
+}
+
+/// Whose checkpoints a chain has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// Which gate it says it is.
+    pub node: String,
+    /// The public half of its Ed25519 key, in hex digits.
+    pub public_key: String,
+    /// The number of the last entry that it signed; with it, all before.
+    pub last: u64,
+    /// Whether whoever verified knows the key. One that nobody knows proves nothing.
+    pub known: bool,
 }
 
 /// What is wrong with an entry.
@@ -78,6 +95,18 @@ impl From<&verify::Verdict> for Verdict {
                 seq: fault.seq,
                 kind: fault.kind.as_str().to_owned(),
             }),
+            signers: verdict.signers.iter().map(Signer::from).collect(),
+        }
+    }
+}
+
+impl From<&verify::Signer> for Signer {
+    fn from(signer: &verify::Signer) -> Self {
+        Self {
+            node: signer.node.clone(),
+            public_key: hex(&signer.public_key),
+            last: signer.last,
+            known: signer.is_known,
         }
     }
 }

@@ -83,7 +83,7 @@ impl From<&domain::policy::Policy> for Policy {
 }
 
 /// `POST /admin/policies`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePolicy {
     /// What people will call it.

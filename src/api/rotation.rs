@@ -111,14 +111,14 @@ pub struct Rule {
     pub grace: String,
     /// Which keys; `null`: every one.
     pub selector: Option<Selector>,
-    /// How many of the keys it rules are due.
-    pub due: u64,
+    /// How many of the keys it rules are due; `null` if they could not be counted.
+    pub due: Option<u64>,
 }
 
 impl Rule {
     /// A rule, and how many of its keys are due.
     #[must_use]
-    pub fn new(rule: &RotationRule, due: u64) -> Self {
+    pub fn new(rule: &RotationRule, due: Option<u64>) -> Self {
         Self {
             id: rule.id.into(),
             interval_days: rule.plan.interval_days,

@@ -76,24 +76,29 @@ impl AuditKeeping {
     /// Does it until the gate stops.
     pub(crate) fn spawn(self: &Arc<Self>, tasks: &Tasks) {
         let keeping = Arc::clone(self);
-        tasks.spawn("audit", async move {
-            let mut interval = tokio::time::interval(EVERY);
-            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut is_away = false;
-            loop {
-                interval.tick().await;
-                let refusals = keeping.writer.flush_refusals().await;
-                match refusals.and(keeping.checkpoints.turn().await) {
-                    Ok(()) => is_away = false,
-                    Err(error) if !is_away => {
-                        let error = chain(&error);
-                        tracing::warn!(error, "the audit log cannot be written to, trying again");
-                        is_away = true;
-                    }
-                    Err(_) => {}
-                }
-            }
+        tasks.spawn("audit", move || {
+            let keeping = Arc::clone(&keeping);
+            async move { keeping.keep().await }
         });
+    }
+
+    async fn keep(&self) {
+        let mut interval = tokio::time::interval(EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_away = false;
+        loop {
+            interval.tick().await;
+            let refusals = self.writer.flush_refusals().await;
+            match refusals.and(self.checkpoints.turn().await) {
+                Ok(()) => is_away = false,
+                Err(error) if !is_away => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the audit log cannot be written to, trying again");
+                    is_away = true;
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// Writes down what still waits, and signs all there is.
@@ -109,26 +114,32 @@ impl AuditKeeping {
 /// Has requests kept here follow the erasure of owners. Apart from what is done every second: writing large
 /// files anew takes its time.
 pub(crate) fn spawn_erasures(tasks: &Tasks, erasures: Erasures) {
-    tasks.spawn("erasures", async move {
-        let mut interval = tokio::time::interval(EVERY);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut is_failing = false;
-        loop {
-            interval.tick().await;
-            match erasures.turn().await {
-                Ok(()) => is_failing = false,
-                Err(error) if !is_failing => {
-                    let error = chain(&error);
-                    tracing::error!(
-                        error,
-                        "requests kept here still hold addresses of erased owners, trying again"
-                    );
-                    is_failing = true;
-                }
-                Err(_) => {}
-            }
-        }
+    let erasures = Arc::new(erasures);
+    tasks.spawn("erasures", move || {
+        let erasures = Arc::clone(&erasures);
+        async move { erase_all(&erasures).await }
     });
+}
+
+async fn erase_all(erasures: &Erasures) {
+    let mut interval = tokio::time::interval(EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        interval.tick().await;
+        match erasures.turn().await {
+            Ok(()) => is_failing = false,
+            Err(error) if !is_failing => {
+                let error = chain(&error);
+                tracing::error!(
+                    error,
+                    "requests kept here still hold addresses of erased owners, trying again"
+                );
+                is_failing = true;
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 const EVERY: Duration = Duration::from_secs(1);

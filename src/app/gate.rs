@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::admin::gate::{
     Alarm, ConfigStatus, Gate, KeyTested, LimitsStatus, Status, StoreStatus, TestRequest,
     UsageStatus,
 };
 use crate::app::rehearsal::rehearse;
+use crate::app::tasks::Restarts;
 use crate::control::audit::RequestsLost;
 use crate::control::flush::Flush;
 use crate::control::jobs::Jobs;
@@ -20,8 +23,25 @@ use crate::domain::refusal::RefusalCode;
 use crate::domain::time::{Clock, Timestamp};
 use crate::proxy::Plane;
 use crate::state::counters::{CoreCounters, RouteCounters};
-use crate::store::Store;
+use crate::store::{Contact, Store};
 use crate::telemetry::metrics::{self, Exposition};
+
+/// When something was first seen that is still so. Kept up by every look at it, be it of an operator or of
+/// Prometheus.
+#[derive(Debug, Default)]
+pub(crate) struct Since(Mutex<Option<Timestamp>>);
+
+impl Since {
+    /// Since when it has been so; now, if this is the first look that finds it.
+    fn seen(&self, is_so: bool, now: Timestamp) -> Option<Timestamp> {
+        let mut since = self.0.lock();
+        if !is_so {
+            *since = None;
+            return None;
+        }
+        Some(*since.get_or_insert(now))
+    }
+}
 
 /// The gate as it describes itself.
 pub(crate) struct Description {
@@ -34,6 +54,9 @@ pub(crate) struct Description {
     pub(crate) writer: Arc<Writer>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) requests_lost: Arc<RequestsLost>,
+    pub(crate) restarts: Restarts,
+    /// When records were first found to be unreadable.
+    pub(crate) quarantined: Since,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -75,11 +98,7 @@ impl Gate for Description {
                 loaded_at: self.loaded_at.into(),
                 digest: self.digest.clone(),
             },
-            alarms: self.alarms(
-                contact.is_up,
-                contact.quarantined,
-                contact.last_at.unwrap_or(now),
-            ),
+            alarms: self.alarms(&contact, now),
         }
     }
 
@@ -110,20 +129,21 @@ impl Gate for Description {
 }
 
 impl Description {
-    fn alarms(&self, is_up: bool, quarantined: u64, since: Timestamp) -> Vec<Alarm> {
-        let alarm = |code: &str, detail: String| Alarm {
+    fn alarms(&self, contact: &Contact, now: Timestamp) -> Vec<Alarm> {
+        let alarm = |code: &str, detail: String, since: Timestamp| Alarm {
             code: code.to_owned(),
             detail,
             since: since.into(),
         };
         let mut alarms = Vec::new();
-        if !is_up {
+        if !contact.is_up {
             let detail = "the store does not answer; what is known is served".to_owned();
-            alarms.push(alarm("store_away", detail));
+            alarms.push(alarm("store_away", detail, contact.last_at.unwrap_or(now)));
         }
-        if quarantined > 0 {
-            let detail = format!("{quarantined} records cannot be read and were set aside");
-            alarms.push(alarm("records_quarantined", detail));
+        if let Some(since) = self.quarantined.seen(contact.quarantined > 0, now) {
+            let count = contact.quarantined;
+            let detail = format!("{count} records cannot be read and were set aside");
+            alarms.push(alarm("records_quarantined", detail, since));
         }
         alarms
     }
@@ -255,6 +275,11 @@ impl Description {
             if contact.is_up { 0.0 } else { silent_for },
         );
         out.one(metrics::QUARANTINED, contact.quarantined as f64);
+        self.quarantined
+            .seen(contact.quarantined > 0, self.clock.now());
+        let restarts = self.restarts.counts().into_iter();
+        let restarts = restarts.map(|(task, count)| (vec![("task", task)], count as f64));
+        out.add(metrics::RESTARTS, restarts.collect::<Vec<_>>());
         let events = self.writer.told().counts();
         let events = events.map(|(kind, count)| (vec![("kind", kind.as_str())], count as f64));
         out.add(metrics::EVENTS, events);
@@ -288,5 +313,21 @@ impl Description {
             metrics::BUILD,
             [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)],
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_keeps_the_time_it_was_first_raised_at_until_it_is_over() {
+        let since = Since::default();
+        let at = Timestamp::from_millis;
+        assert_eq!(since.seen(false, at(1)), None);
+        assert_eq!(since.seen(true, at(2)), Some(at(2)));
+        assert_eq!(since.seen(true, at(3)), Some(at(2)));
+        assert_eq!(since.seen(false, at(4)), None);
+        assert_eq!(since.seen(true, at(5)), Some(at(5)));
     }
 }

@@ -34,5 +34,8 @@ pub(super) fn limits(store: &dyn Store, link: &Arc<LeaseLink>) -> Arc<LimitBook>
 /// Answers the desk and keeps leases up.
 pub(super) fn spawn(tasks: &Tasks, leases: &Arc<Leases>) {
     let leases = Arc::clone(leases);
-    tasks.spawn("leases", async move { leases.serve().await });
+    tasks.spawn("leases", move || {
+        let leases = Arc::clone(&leases);
+        async move { leases.serve().await }
+    });
 }

@@ -22,33 +22,46 @@ pub(super) fn lease_wait(config: &Config) -> Duration {
 /// Answers the desk, settles the rest every second, and tells of thresholds.
 pub(super) fn spawn(tasks: &Tasks, quotas: &Arc<Quotas>) {
     let desk = Arc::clone(quotas);
-    tasks.spawn("desk", async move { desk.serve().await });
-    let sweeping = Arc::clone(quotas);
-    tasks.spawn("quotas", async move {
-        let mut interval = every_second();
-        loop {
-            interval.tick().await;
-            // What is not settled now is the next time; that the store is away has been said.
-            let _ = sweeping.sweep().await;
-        }
+    tasks.spawn("desk", move || {
+        let desk = Arc::clone(&desk);
+        async move { desk.serve().await }
     });
     let telling = Arc::clone(quotas);
-    tasks.spawn("thresholds", async move {
-        let mut interval = every_second();
-        let mut is_away = false;
-        loop {
-            interval.tick().await;
-            match telling.tell().await {
-                Ok(_) => is_away = false,
-                Err(error) if !is_away => {
-                    let error = chain(&error);
-                    tracing::warn!(error, "thresholds of quotas cannot be told of yet");
-                    is_away = true;
-                }
-                Err(_) => {}
-            }
-        }
+    tasks.spawn("thresholds", move || {
+        let telling = Arc::clone(&telling);
+        async move { tell_all(&telling).await }
     });
+    let quotas = Arc::clone(quotas);
+    tasks.spawn("quotas", move || {
+        let quotas = Arc::clone(&quotas);
+        async move { sweep_all(&quotas).await }
+    });
+}
+
+async fn sweep_all(quotas: &Quotas) {
+    let mut interval = every_second();
+    loop {
+        interval.tick().await;
+        // What is not settled now is the next time; that the store is away has been said.
+        let _ = quotas.sweep().await;
+    }
+}
+
+async fn tell_all(quotas: &Quotas) {
+    let mut interval = every_second();
+    let mut is_away = false;
+    loop {
+        interval.tick().await;
+        match quotas.tell().await {
+            Ok(_) => is_away = false,
+            Err(error) if !is_away => {
+                let error = chain(&error);
+                tracing::warn!(error, "thresholds of quotas cannot be told of yet");
+                is_away = true;
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 fn every_second() -> Interval {

@@ -13,6 +13,7 @@ use crate::control::writer::Writer;
 use crate::domain::audit::Action;
 use crate::domain::time::Clock;
 use crate::store::Store;
+use crate::store::node_key::NodeKey;
 
 /// What every service stands on.
 pub(super) struct Footing {
@@ -54,10 +55,10 @@ impl Footing {
         RotationService::new(store, clock, writer)
     }
 
-    /// The audit log.
-    pub(super) fn audit(&self) -> AuditService {
+    /// The audit log, as `node` proves it with its own `key`.
+    pub(super) fn audit(&self, node: &Arc<str>, key: &NodeKey) -> AuditService {
         let (store, clock, writer) = self.parts();
-        AuditService::new(store, clock, writer)
+        AuditService::new(store, clock, writer).of_node(Arc::clone(node), key.public())
     }
 
     fn parts(&self) -> (Arc<dyn Store>, Arc<dyn Clock>, Arc<Writer>) {

@@ -12,12 +12,13 @@ use crate::app::access_log::access_log;
 use crate::app::admin_server;
 use crate::app::audit::{AuditKeeping, Requests, spawn_erasures};
 use crate::app::error::{StartError, chain};
-use crate::app::gate::Description;
+use crate::app::gate::{Description, Since};
 use crate::app::leases;
 use crate::app::open_store::open_store;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
+use crate::app::workers;
 use crate::config::{Config, Deadlines};
 use crate::control::audit::{Checkpoints, Erasures};
 use crate::control::flush::Flush;
@@ -34,7 +35,7 @@ use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
-use crate::proxy::{self, Connections, Door, OwnLimits, Plane, Socket, Stage};
+use crate::proxy::{self, Connections, OwnLimits, Plane, Stage};
 use crate::state::counters::Counters;
 use crate::state::desk::Desk;
 use crate::state::failures::Failures;
@@ -106,7 +107,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
     let store = open_store(&config, &data_dir, &clock).await?;
 
-    let cores = cores(&config);
+    let cores = workers::cores(&config);
     let lease_link = leases::link(&config);
     let limits = leases::limits(&*store, &lease_link);
     let routes = Arc::new(route_table(&config, &limits)?);
@@ -134,7 +135,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             address: error.address,
             source: error.source,
         })?;
-    let doors = doors(&config, &sockets, cores)?;
+    let doors = workers::doors(&config, &sockets, cores)?;
     let listen = |source| StartError::Listen {
         address: config.admin.address,
         source,
@@ -248,6 +249,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         writer: Arc::clone(&writer),
         jobs: Arc::clone(&jobs),
         requests_lost: Arc::clone(&requests.lost),
+        restarts: tasks.restarts(),
+        quarantined: Since::default(),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
@@ -260,9 +263,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     );
     let keys = keys.reading(Arc::clone(&cache)).handing_over(handover);
     let keys = Arc::new(keys);
-    let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
-    tasks.spawn("holders", holders);
-    tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));
+    spawn_answers(&tasks, &keys, &clock, &desk);
     let footing = Footing {
         store: Arc::clone(&store),
         clock: Arc::clone(&clock),
@@ -276,7 +277,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         products: footing.products(&config),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
-        audit: footing.audit().with_requests(Arc::clone(&requests.log)),
+        audit: footing
+            .audit(&node, &node_key)
+            .with_requests(Arc::clone(&requests.log)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -290,9 +293,18 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
     leases::spawn(&tasks, &leases);
-    tasks.spawn("jobs", async move { jobs.run().await });
+    tasks.spawn("jobs", move || {
+        let jobs = Arc::clone(&jobs);
+        async move { jobs.run().await }
+    });
     let audit = Arc::new(AuditKeeping {
-        checkpoints: Checkpoints::new(Arc::clone(&store), Arc::clone(&clock), node_key, node),
+        checkpoints: Checkpoints::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            node_key,
+            node,
+        ),
         writer,
     });
     audit.spawn(&tasks);
@@ -304,12 +316,14 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     );
     spawn_erasures(&tasks, erasures);
     for upstream in routes.upstreams() {
-        let tls = Arc::clone(&plane.upstream_tls);
-        tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
+        let (upstream, tls) = (Arc::clone(upstream), Arc::clone(&plane.upstream_tls));
+        tasks.spawn("health", move || {
+            proxy::probe_all(Arc::clone(&upstream), Arc::clone(&tls))
+        });
     }
 
     let stage = watch::Sender::new(Stage::Running);
-    let workers = spawn_workers(&plane, doors, &stage).map_err(StartError::Thread)?;
+    let workers = workers::spawn(&plane, doors, &stage).map_err(StartError::Thread)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -380,11 +394,6 @@ impl Running {
     }
 }
 
-fn cores(config: &Config) -> usize {
-    let all = || std::thread::available_parallelism().map_or(1, usize::from);
-    config.workers.map_or_else(all, usize::from)
-}
-
 fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartError> {
     let mut first = 0;
     let mut upstreams = Vec::new();
@@ -397,79 +406,54 @@ fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartE
         .map_err(|error| StartError::Routes(chain(&error)))
 }
 
-/// For each core, its sockets and what is spoken there.
-fn doors(config: &Config, sockets: &[Socket], cores: usize) -> Result<Vec<Vec<Door>>, StartError> {
-    let mut doors: Vec<Vec<Door>> = (0..cores).map(|_| Vec::new()).collect();
-    for (listener, socket) in config.listeners.iter().zip(sockets) {
-        let tls = match &listener.tls {
-            Some(tls) => Some((
-                proxy::server_config(tls)?,
-                proxy::CertificateNames::new(tls)?,
-            )),
-            None => None,
-        };
-        for (doors, socket) in doors.iter_mut().zip(&socket.cores) {
-            let address = socket.local_addr();
-            let listen = |source| StartError::Listen {
-                address: listener.address,
-                source,
-            };
-            address.map_err(listen)?;
-            let socket = socket.try_clone().map_err(listen)?;
-            doors.push(Door {
-                socket,
-                tls: tls.clone(),
-                h2c: listener.h2c,
-            });
-        }
-    }
-    Ok(doors)
-}
-
-fn spawn_workers(
-    plane: &Arc<Plane>,
-    doors: Vec<Vec<Door>>,
-    stage: &watch::Sender<Stage>,
-) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let mut workers = Vec::new();
-    for (index, doors) in doors.into_iter().enumerate() {
-        let Some(counters) = plane.counters.core(index) else {
-            continue;
-        };
-        let (plane, stage) = (Arc::clone(plane), stage.subscribe());
-        let thread = std::thread::Builder::new().name(format!("gate-{index}"));
-        workers.push(thread.spawn(move || {
-            if let Err(error) = proxy::run(index, plane, counters, doors, stage) {
-                tracing::error!(%error, core = index, "core {index} serves no more");
-            }
-        })?);
-    }
-    Ok(workers)
-}
-
 fn spawn_follower(tasks: &Tasks, sync: Arc<Sync>) {
-    tasks.spawn("sync", async move { sync.follow().await });
+    tasks.spawn("sync", move || {
+        let sync = Arc::clone(&sync);
+        async move { sync.follow().await }
+    });
+}
+
+/// What the data plane leaves at the desk, but for quotas.
+fn spawn_answers(tasks: &Tasks, keys: &Arc<KeyService>, clock: &Arc<dyn Clock>, desk: &Arc<Desk>) {
+    let (of_holders, clock) = (Arc::clone(keys), Arc::clone(clock));
+    let tray = Arc::clone(desk);
+    tasks.spawn("holders", move || {
+        admin::holder::serve(
+            Arc::clone(&of_holders),
+            Arc::clone(&clock),
+            Arc::clone(&tray),
+        )
+    });
+    let (keys, desk) = (Arc::clone(keys), Arc::clone(desk));
+    tasks.spawn("first-uses", move || {
+        confirm_all(Arc::clone(&keys), Arc::clone(&desk))
+    });
 }
 
 fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
     let (flush, clock) = (Arc::clone(flush), Arc::clone(clock));
-    tasks.spawn("flush", async move {
-        let mut interval = tokio::time::interval(FLUSH_INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut is_away = false;
-        loop {
-            interval.tick().await;
-            match flush.flush(clock.now()).await {
-                Ok(()) => is_away = false,
-                Err(error) if !is_away => {
-                    let error = chain(&error);
-                    tracing::warn!(error, "the store does not take usage counts, keeping them");
-                    is_away = true;
-                }
-                Err(_) => {}
-            }
-        }
+    tasks.spawn("flush", move || {
+        let (flush, clock) = (Arc::clone(&flush), Arc::clone(&clock));
+        async move { flush_all(&flush, &*clock).await }
     });
+}
+
+async fn flush_all(flush: &Flush, clock: &dyn Clock) {
+    let mut interval = tokio::time::interval(FLUSH_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_away = false;
+    loop {
+        interval.tick().await;
+        match flush.flush(clock.now()).await {
+            Ok(()) => is_away = false,
+            Err(error) if !is_away => {
+                let error = chain(&error);
+                tracing::warn!(error, "the store does not take usage counts, keeping them");
+                is_away = true;
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 fn spawn_admin(

@@ -48,6 +48,9 @@ pub enum Failure {
         /// What was done to it.
         kind: String,
     },
+    /// No key that was named signed the file.
+    #[error("nothing of it is signed with a key that was named, so they prove nothing")]
+    Unsigned,
     /// Some of several things were not done; the report says which and why.
     #[error("{refused} of {of} were not done")]
     SomeRefused {
@@ -55,6 +58,14 @@ pub enum Failure {
         refused: usize,
         /// Of how many.
         of: usize,
+    },
+    /// The gate took up no more of several things; the report says what it did before.
+    #[error("the gate stopped there ({}): {}", visible(.code), visible(.detail))]
+    Stopped {
+        /// Why, for programs.
+        code: String,
+        /// Why, for people.
+        detail: String,
     },
     /// The person asked said no.
     #[error("nothing was done")]

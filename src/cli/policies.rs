@@ -145,8 +145,14 @@ impl Conversation for PoliciesCommand {
                     instead_of,
                     terms,
                 } = *tried;
+                let is_named = name.is_some();
+                let policy = terms.into_policy(name.unwrap_or_default());
+                if !is_named && policy != CreatePolicy::default() {
+                    let detail = "what a policy would ask for is only tried with a --name for it";
+                    return Err(Failure::Usage(detail.to_owned()));
+                }
                 let body = PreviewPolicy {
-                    policy: name.map(|name| terms.into_policy(name)),
+                    policy: is_named.then_some(policy),
                     instead_of: instead_of.map(|id| id.to_string()),
                 };
                 let path = ["admin", "policies", "preview"];

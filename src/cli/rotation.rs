@@ -134,10 +134,10 @@ fn show(rules: &RotationRules, output: &mut Output) -> Result<(), Failure> {
         } else {
             rule.grace.clone()
         };
-        let due = if rule.due == 0 {
-            Cell::number(0)
-        } else {
-            Cell::toned(rule.due.to_string(), Tone::Bad)
+        let due = match rule.due {
+            None => Cell::text("unknown"),
+            Some(0) => Cell::number(0),
+            Some(due) => Cell::toned(due.to_string(), Tone::Bad),
         };
         table.row(vec![
             Cell::solid(rule.id.to_string()),

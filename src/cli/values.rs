@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::api::keys::{NewQuota, NewRateLimit};
 use crate::app::SystemClock;
 use crate::domain::limit::{NotARate, Period, Rate};
+use crate::domain::span;
 use crate::domain::time::{Clock, Timestamp};
 
 /// A rate limit as it is typed: `100/minute`, or `100/minute:20` for a burst of 20.
@@ -111,29 +112,21 @@ impl FromStr for Label {
     }
 }
 
-/// A span of time as it is typed: one number and `s`, `m`, `h` or `d`.
+/// A span of time as it is typed, which is not nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(Duration);
 
 /// A text is no span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a span is a whole number above 0 and s, m, h or d, like 90d")]
+#[error("a span is a whole number above 0 and ms, s, m, h or d, like 90d")]
 pub(crate) struct NotASpan;
 
 impl FromStr for Span {
     type Err = NotASpan;
 
     fn from_str(text: &str) -> Result<Self, NotASpan> {
-        let unit_s: u64 = match text.chars().next_back() {
-            Some('s') => 1,
-            Some('m') => 60,
-            Some('h') => 3_600,
-            Some('d') => 86_400,
-            _ => return Err(NotASpan),
-        };
-        let number = text.get(..text.len() - 1).and_then(digits::<u32>);
-        match number {
-            Some(number) if number > 0 => Ok(Self(Duration::from_secs(u64::from(number) * unit_s))),
+        match text.parse::<span::Span>() {
+            Ok(span::Span(span)) if !span.is_zero() => Ok(Self(span)),
             _ => Err(NotASpan),
         }
     }

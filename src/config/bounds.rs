@@ -58,7 +58,7 @@ static CONNECTIONS_MAX: Field<usize> = Field {
     name: "connections_max",
     kind: Kind::number(1, 10_000_000),
     absent: Absent::Default("10000"),
-    says: "The most connections at once; the next one waits to be accepted.",
+    says: "The most connections at once; the next one is closed as soon as it is accepted.",
 };
 
 static CONNECTIONS_PER_ADDRESS_MAX: Field<usize> = Field {

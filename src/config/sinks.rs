@@ -196,14 +196,7 @@ static LABEL: Field<(String, Option<String>)> = Field {
         pattern: Some("^[^=]+(=.*)?$"),
         secret: false,
         parse: |text| {
-            let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (text, None),
-            };
-            if name.is_empty() {
-                return Err(format!("{} names no label", quoted(text)));
-            }
-            Ok((name.to_owned(), value))
+            Selector::label(text).ok_or_else(|| format!("{} names no label", quoted(text)))
         },
     },
     absent: Absent::Means("not asked"),

@@ -67,6 +67,9 @@ pub enum ControlError {
         /// The change's.
         revision: Revision,
     },
+    /// The audit log is being verified already.
+    #[error("audit log is being verified")]
+    Verifying,
     /// The store does not answer.
     #[error("store does not answer")]
     StoreAway(#[source] StoreError),
@@ -120,6 +123,7 @@ impl ControlError {
             Self::OwnerDisabled => "owner_disabled",
             Self::DuplicateSecret => "duplicate_secret",
             Self::Changed => "precondition_failed",
+            Self::Verifying => "too_many_requests",
             Self::Contended { .. }
             | Self::NotApplied { .. }
             | Self::StoreAway(_)

@@ -1,4 +1,4 @@
-//! Owners who leave: switched off with everything they hold, let back in, erased.
+//! Owners who leave: switched off with everything they hold, erased.
 
 use futures_util::FutureExt;
 
@@ -15,7 +15,7 @@ use crate::domain::owner::Owner;
 use crate::domain::policy::Demands;
 use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::time::Timestamp;
-use crate::domain::token::{AdminToken, Role};
+use crate::domain::token::AdminToken;
 
 /// What switching an owner off came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,38 +165,6 @@ impl OwnerService {
             }));
         }
         Ok(draft)
-    }
-
-    /// Lets a disabled owner have keys again. Its revoked keys and ended tokens stay so.
-    ///
-    /// # Errors
-    /// [`ControlError::NotAdmin`], [`ControlError::NotFound`], or what the store returns.
-    pub async fn let_back_in(&self, caller: &Caller, id: OwnerId) -> Result<Owner, ControlError> {
-        if caller.role != Role::Admin || caller.bound_to.is_some() {
-            return Err(ControlError::NotAdmin);
-        }
-        let back = || {
-            async {
-                let before = self.load(caller, id).await?;
-                let after = Owner {
-                    disabled_at: None,
-                    ..before.clone()
-                };
-                if after == before {
-                    return Ok(Draft::nothing(after));
-                }
-                let now = self.clock.now();
-                let mut entry = caller.did(Action::OwnerUpdate, now)?.about_owner(&after);
-                entry.changes = vec![change("disabled_at", time(before.disabled_at), time(None))];
-                Ok(Draft {
-                    writes: vec![Write::Owner(after.clone())],
-                    audit: vec![entry],
-                    value: after,
-                })
-            }
-            .boxed()
-        };
-        Ok(self.writer.commit(back).await?.value)
     }
 
     /// Erases what is known of an owner as a person: a pseudonym takes the place of its name. The id

@@ -1,8 +1,9 @@
-//! Owners: made, found, renamed.
+//! Owners: made, found, renamed, let back in.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use serde_json::Value;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
@@ -14,9 +15,10 @@ use crate::domain::lifecycle::is_text;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{Page, Position};
 use crate::domain::time::{Clock, Timestamp};
+use crate::domain::token::Role;
 use crate::store::Store;
 
-/// Makes, finds and renames owners.
+/// Makes, finds and changes owners.
 pub struct OwnerService {
     pub(in crate::control) store: Arc<dyn Store>,
     pub(in crate::control) clock: Arc<dyn Clock>,
@@ -111,40 +113,46 @@ impl OwnerService {
         })
     }
 
-    /// Gives an owner another name.
+    /// Gives an owner another `name`, or lets one that was switched off have keys again, or both at once;
+    /// the latter only an admin does.
     ///
     /// # Errors
-    /// [`ControlError::NotFound`], [`ControlError::NameTaken`], [`ControlError::Invalid`], or what the
-    /// store returns.
-    pub async fn rename(
+    /// [`ControlError::NotAdmin`], [`ControlError::NotFound`], [`ControlError::NameTaken`],
+    /// [`ControlError::Invalid`], or what the store returns.
+    pub async fn update(
         &self,
         caller: &Caller,
         id: OwnerId,
-        name: &str,
+        name: Option<&str>,
+        lets_back_in: bool,
     ) -> Result<Owner, ControlError> {
-        check_name(name, "/name")?;
-        let rename = || {
+        if lets_back_in && (caller.role != Role::Admin || caller.bound_to.is_some()) {
+            return Err(ControlError::NotAdmin);
+        }
+        if let Some(name) = name {
+            check_name(name, "/name")?;
+        }
+        let update = || {
             async {
                 let before = self.load(caller, id).await?;
-                if before.name == name {
+                let mut after = before.clone();
+                if let Some(name) = name {
+                    name.clone_into(&mut after.name);
+                }
+                if lets_back_in {
+                    after.disabled_at = None;
+                }
+                if after == before {
                     return Ok(Draft::nothing(before));
                 }
-                let holder = self.store.owner_named(before.kind, name).await?;
+                let holder = self.store.owner_named(after.kind, &after.name).await?;
                 if holder.is_some_and(|holder| holder.id != id) {
                     return Err(ControlError::NameTaken);
                 }
-                let after = Owner {
-                    name: name.to_owned(),
-                    ..before.clone()
-                };
                 let mut entry = caller
                     .did(Action::OwnerUpdate, self.clock.now())?
                     .about_owner(&after);
-                entry.changes.push(FieldChange {
-                    field: "name".to_owned(),
-                    from: before.name.into(),
-                    to: name.into(),
-                });
+                entry.changes = differences(&before, &after);
                 Ok(Draft {
                     writes: vec![Write::Owner(after.clone())],
                     audit: vec![entry],
@@ -153,8 +161,30 @@ impl OwnerService {
             }
             .boxed()
         };
-        Ok(self.writer.commit(rename).await?.value)
+        Ok(self.writer.commit(update).await?.value)
     }
+}
+
+/// What an owner has become, field by field.
+fn differences(before: &Owner, after: &Owner) -> Vec<FieldChange> {
+    let time = |at: Option<Timestamp>| at.map_or(Value::Null, |at| at.to_string().into());
+    let name = |owner: &Owner| Value::from(owner.name.as_str());
+    let fields = [
+        ("name", name(before), name(after)),
+        (
+            "disabled_at",
+            time(before.disabled_at),
+            time(after.disabled_at),
+        ),
+    ];
+    let changed = fields.into_iter().filter(|(_, from, to)| from != to);
+    changed
+        .map(|(field, from, to)| FieldChange {
+            field: field.to_owned(),
+            from,
+            to,
+        })
+        .collect()
 }
 
 /// An owner with an id that nobody has.

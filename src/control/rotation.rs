@@ -1,5 +1,6 @@
 //! Automatic rotation: turned on, turned off, looked at.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::control::ControlError;
 use crate::control::caller::Caller;
 use crate::control::writer::{Draft, Writer, draw};
-use crate::domain::audit::{Action, FieldChange};
+use crate::domain::audit::{Action, AuditEntry, FieldChange};
 use crate::domain::change::{Gone, Write};
 use crate::domain::id::{KeyId, RotationRuleId};
 use crate::domain::query::{KeyQuery, KeySort};
@@ -31,8 +32,9 @@ pub struct RotationService {
 pub struct RuleView {
     /// The rule.
     pub rule: RotationRule,
-    /// How many of the keys that it rules should have been rotated by now.
-    pub due: u64,
+    /// How many of the keys that it rules should have been rotated by now; `None` if they could not be
+    /// counted.
+    pub due: Option<u64>,
 }
 
 impl RotationService {
@@ -71,16 +73,12 @@ impl RotationService {
                         writes.push(step.write);
                     }
                 }
-                Ok(Draft {
-                    writes,
-                    audit: vec![entry],
-                    value: (),
-                })
+                Ok(told_if_any(writes, entry))
             }
             .boxed()
         };
         self.writer.commit(enable).await?;
-        self.rules(caller).await
+        self.rules_as_they_are().await
     }
 
     /// Has keys rotated no more by the rule of this selector; by none at all, where none is named.
@@ -108,16 +106,12 @@ impl RotationService {
                     entry.changes.push(step.change);
                     writes.push(step.write);
                 }
-                Ok(Draft {
-                    writes,
-                    audit: vec![entry],
-                    value: (),
-                })
+                Ok(told_if_any(writes, entry))
             }
             .boxed()
         };
         self.writer.commit(disable).await?;
-        self.rules(caller).await
+        self.rules_as_they_are().await
     }
 
     /// The rules there are, the widest first.
@@ -128,26 +122,47 @@ impl RotationService {
         if caller.bound_to.is_some() {
             return Err(ControlError::Bound);
         }
+        self.rules_as_they_are().await
+    }
+
+    /// The rules, after a change that has landed: that not all keys can be read is no reason to say that
+    /// it has not.
+    async fn rules_as_they_are(&self) -> Result<Vec<RuleView>, ControlError> {
         let rules = self.store.rules().await?.rotation;
+        let due = match self.count_due(&rules).await {
+            Ok(due) => Some(due),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "the keys that are due for rotation cannot be counted"
+                );
+                None
+            }
+        };
+        let count = |rule: &RotationRule| {
+            let due = due.as_ref()?;
+            Some(due.get(&rule.id).copied().unwrap_or_default())
+        };
         let mut views: Vec<RuleView> = rules
             .iter()
             .map(|rule| RuleView {
+                due: count(rule),
                 rule: rule.clone(),
-                due: 0,
             })
             .collect();
-        self.count_due(&rules, &mut views).await?;
         views.sort_by_key(|view| (view.rule.selector.narrowness(), view.rule.created_at));
         Ok(views)
     }
 
+    /// How many keys are due by each rule that any is due by. Reads all keys.
     async fn count_due(
         &self,
         rules: &[RotationRule],
-        views: &mut [RuleView],
-    ) -> Result<(), ControlError> {
+    ) -> Result<HashMap<RotationRuleId, u64>, ControlError> {
+        let mut due = HashMap::new();
         if rules.is_empty() {
-            return Ok(());
+            return Ok(due);
         }
         let now = self.clock.now();
         let query = KeyQuery {
@@ -165,17 +180,27 @@ impl RotationService {
                     continue;
                 };
                 let schedule = Schedule::of(std::slice::from_ref(rule), &row.key, now);
-                if schedule.is_some_and(|schedule| schedule.is_due(now))
-                    && let Some(view) = views.iter_mut().find(|view| view.rule.id == rule.id)
-                {
-                    view.due += 1;
+                if schedule.is_some_and(|schedule| schedule.is_due(now)) {
+                    *due.entry(rule.id).or_default() += 1;
                 }
             }
             after = page.next;
             if after.is_none() {
-                return Ok(());
+                return Ok(due);
             }
         }
+    }
+}
+
+/// The change that makes `writes`; none, if there are none: then things are as they were asked to be.
+fn told_if_any(writes: Vec<Write>, entry: AuditEntry) -> Draft<()> {
+    if writes.is_empty() {
+        return Draft::nothing(());
+    }
+    Draft {
+        writes,
+        audit: vec![entry],
+        value: (),
     }
 }
 

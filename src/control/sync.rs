@@ -90,18 +90,17 @@ impl Sync {
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
         self.load_rules().await?;
         let seen = Arc::new(Mutex::new(HashSet::<KeyId>::new()));
+        let is_again = !self.cache.is_empty();
         let take = {
             let (cache, grants) = (Arc::clone(&self.cache), Arc::clone(&self.grants));
             let seen = Arc::clone(&seen);
-            let is_first = cache.is_empty();
             move |key: crate::domain::key::Key| {
                 cache.put(&key, grants.lock().grants(&key));
-                if !is_first {
+                if is_again {
                     seen.lock().insert(key.id);
                 }
             }
         };
-        let is_again = !self.cache.is_empty();
         let revision = self.store.snapshot(Box::new(take)).await?;
         if is_again {
             let seen = seen.lock();

@@ -27,9 +27,9 @@ pub trait Applied: Send + Sync + 'static {
 /// What a change is to write, and what its maker wants to know of it afterwards.
 #[derive(Debug)]
 pub struct Draft<T> {
-    /// The records; if there are none, nothing is committed and nothing audited.
+    /// The records. If there are none and nothing is to be audited either, nothing is committed.
     pub writes: Vec<Write>,
-    /// What the audit log says of them.
+    /// What the audit log says of them, or of what was refused and has none.
     pub audit: Vec<AuditEntry>,
     /// For whoever asked.
     pub value: T,
@@ -104,7 +104,7 @@ impl Writer {
         &self,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
-        let done = self.land(draft).await?;
+        let done = self.land(None, draft).await?;
         let reached = self.applied.reached(done.revision);
         match tokio::time::timeout(APPLIED_WITHIN, reached).await {
             Ok(()) => Ok(done),
@@ -132,37 +132,36 @@ impl Writer {
         self.refusals.lost()
     }
 
-    /// Puts what was refused into the audit log, as one change that changes nothing else.
+    /// Puts what was refused into the audit log, as changes that change nothing else.
     ///
     /// # Errors
-    /// As [`Self::commit`]; what could not be written waits on.
+    /// As [`Self::commit`]; what could not be written waits on, and so does what was being written when the
+    /// caller went away.
     pub async fn flush_refusals(&self) -> Result<(), ControlError> {
-        let entries = self.refusals.take();
-        if entries.is_empty() {
-            return Ok(());
+        while let Some(sending) = self.refusals.take(ChangeId(draw()?)) {
+            let batch = sending.batch();
+            let draft = || {
+                let audit = batch.entries.clone();
+                async move {
+                    Ok(Draft {
+                        writes: Vec::new(),
+                        audit,
+                        value: (),
+                    })
+                }
+                .boxed()
+            };
+            self.land(Some(batch.id), draft).await?;
+            sending.written();
         }
-        let draft = || {
-            let audit = entries.clone();
-            async move {
-                Ok(Draft {
-                    writes: Vec::new(),
-                    audit,
-                    value: (),
-                })
-            }
-            .boxed()
-        };
-        match self.land(draft).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.refusals.give_back(entries);
-                Err(error)
-            }
-        }
+        Ok(())
     }
 
-    async fn land<'a, T: Send>(
+    /// As [`Self::commit`], without waiting until this gate acts on it. A change that may have been sent
+    /// before goes under the `id` it had, and lands once.
+    pub(in crate::control) async fn land<'a, T: Send>(
         &self,
+        id: Option<ChangeId>,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
         // Changes of one gate would only make each other fail; in turn, they conflict with none but
@@ -173,7 +172,7 @@ impl Writer {
                 if turn.is_none() {
                     turn = Some(self.turn.lock().await);
                 }
-                self.step(&draft).await
+                self.step(id, &draft).await
             };
             // What is dropped here, the store does no more if it has not begun to.
             let step = tokio::time::timeout(DURABLE_WITHIN, step).await;
@@ -189,6 +188,7 @@ impl Writer {
 
     async fn step<'a, T: Send>(
         &self,
+        id: Option<ChangeId>,
         draft: &(impl Fn() -> Drafting<'a, T> + Send + Sync),
     ) -> Result<Step<T>, ControlError> {
         // Read before anything else: whatever the draft reads is at least as new as this.
@@ -207,7 +207,10 @@ impl Writer {
         tell(&mut writes, &audit)?;
         let events = events_of(&writes);
         let change = Change {
-            id: ChangeId(draw()?),
+            id: match id {
+                Some(id) => id,
+                None => ChangeId(draw()?),
+            },
             expect,
             writes,
             audit,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::key::{Key, VersionState};
+use super::key::Key;
 use super::rotation::Schedule;
 use super::time::Timestamp;
 
@@ -40,10 +40,10 @@ impl Key {
         schedule: Option<Schedule>,
         now: Timestamp,
     ) -> impl Iterator<Item = Badge> {
-        let live = self.versions.iter().filter(|version| {
-            let state: VersionState = self.version_state(version, now);
-            state.is_live()
-        });
+        let live = self
+            .versions
+            .iter()
+            .filter(|version| self.version_state(version, now).is_live());
         let rotating = live.count() > 1;
         let stale = now.since(last_used_at.unwrap_or(self.created_at)) >= STALE_AFTER;
         [

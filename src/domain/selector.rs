@@ -29,6 +29,16 @@ pub enum Selector {
 }
 
 impl Selector {
+    /// A label as it is asked for: `name`, or `name=value`.
+    #[must_use]
+    pub fn label(text: &str) -> Option<(String, Option<String>)> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        (!name.is_empty()).then(|| (name.to_owned(), value))
+    }
+
     /// Whether `key` is one of them.
     #[must_use]
     pub fn covers(&self, key: &Key) -> bool {

@@ -18,8 +18,8 @@
 //! 8. [`record`] closes exactly once, when the last byte is gone or nobody wants it any more: usage,
 //!    counters, [`access_log`], tap.
 //!
-//! Nothing here can wait for the store, because nothing here can name it; [`allowance`] alone waits, within a
-//! bound, for what the control plane draws.
+//! Nothing here can wait for the store, because nothing here can name it; [`allowance`] waits, within a
+//! bound, for what the control plane draws, and [`own`] for what it answers.
 
 mod access_log;
 pub mod admit;

@@ -6,9 +6,13 @@
 //! | [`limiter`] limits and their state | every request | every request |
 //! | [`leases`] shared limits: what is leased | every request; `control::leases` | every request |
 //! | [`quotas`] what of its quotas a key holds | every request; `control::quotas` | every request |
+//! | [`grants`] what keys may do, products included | `control::sync` | every request |
 //! | [`routes`] [`upstreams`] where requests go | `app`, at start; health checks | every request |
 //! | [`usage`] [`counters`] what happened | every request | `control::flush`; `/metrics` |
-//! | [`desk`] what requests want of the control plane | a request that does | `control`, `admin` |
+//! | [`requests`] what the audit log is to say of requests | every request | the log's own thread |
+//! | [`failures`] who shows wrong secrets | every request that does | the same |
+//! | [`readiness`] whether traffic may come | `control::sync`; the stop | every request; `/readyz` |
+//! | [`desk`] what requests want of the control plane: [`holders`]' calls, [`first_uses`], quotas | a request that does | `control`, `admin` |
 //! | [`tap`] requests as they finish | every request, while someone watches | `/admin/live` |
 //!
 //! Nothing here outlives the process, and nothing that matters is lost with it: keys come back from the

@@ -233,7 +233,7 @@ const FOLDS_MAX: usize = 512;
 const FOLDS_MIN: usize = 16;
 /// How many notes go together.
 const PAGE: usize = 256;
-/// How many pages may wait: a few megabytes.
+/// How many pages may wait: sixteen thousand notes, a few megabytes unless all paths are very long.
 const PAGES_MAX: usize = 64;
 
 #[cfg(test)]

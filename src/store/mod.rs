@@ -1,7 +1,7 @@
 //! Where keys live between restarts.
 //!
 //! One contract, by nouns, and two backends that keep it: [`embedded`] (one file on this machine) and
-//! [`redis`] (shared by many gates). `tests/it/store/contract.rs` states each guarantee once and is run
+//! [`redis`] (shared by many gates). `tests/it/store/contract` states each guarantee once and is run
 //! against both.
 //!
 //! A [`Change`] lands whole at the revision after the one it expects, or not at all. A gate takes a

@@ -45,7 +45,7 @@ macro_rules! metrics {
 metrics! {
     REQUESTS = Counter "portcullis_requests_total" "Requests that found a route, by route and class of status.";
     REFUSED = Counter "portcullis_refused_total" "Requests refused, by code.";
-    SHADOWED = Counter "portcullis_shadow_refused_total" "Requests that a shadow limit would have refused.";
+    SHADOWED = Counter "portcullis_shadow_refused_total" "How often a shadow limit or a soft quota would have refused a request; one request may meet several.";
     DURATION = Histogram "portcullis_request_duration_seconds" "From the arrival of the head to the end of the answer, by route.";
     BYTES_IN = Counter "portcullis_request_body_bytes_total" "Bytes of request bodies, by route.";
     BYTES_OUT = Counter "portcullis_response_body_bytes_total" "Bytes of response bodies, by route.";
@@ -75,6 +75,7 @@ metrics! {
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";
     REQUESTS_LOST = Counter "portcullis_audit_requests_lost_total" "Requests that are missing in the audit log because the disk was behind or failed.";
     REFUSALS_LOST = Counter "portcullis_audit_refusals_lost_total" "Refused calls of the admin API that are missing in the audit log because there were too many.";
+    RESTARTS = Counter "portcullis_task_restarts_total" "Tasks of the control plane begun again after a panic, by task; each is a bug to report.";
     READY = Gauge "portcullis_ready" "Whether the gate may take traffic (1) or not (0).";
     BUILD = Gauge "portcullis_build_info" "Always 1; the version is a label.";
 }

@@ -5,7 +5,10 @@
 //! hex digits). The answer is NDJSON too, a line for each: done, or why not. A secret belongs to one key,
 //! so sending a file again makes nothing twice. With `dry_run=true` nothing is made.
 //!
-//! Lines are taken up as they arrive, some hundred to a change; a body has at most 64 MiB, a line 64 KiB.
+//! Lines are taken up as they arrive, some hundred to a change; a body has at most 64 MiB and 50,000 lines,
+//! a line 64 KiB. What is told is kept until the end, so both are bounded. An import that cannot go on says
+//! what was done of it and ends with a line `stopped` that says why and where; one of which nothing was
+//! done is answered with the problem alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +16,12 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::admin::ask::{Params, read_value};
 use crate::admin::auth::By;
@@ -26,7 +30,6 @@ use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::keys::{CreateKey, ImportLine};
 use crate::api::problem::Fault;
-use crate::control::ControlError;
 use crate::control::caller::Caller;
 use crate::control::keys::{Import, Imported, Known, NewKey};
 use crate::domain::lifecycle::FieldFault;
@@ -42,8 +45,7 @@ pub(crate) async fn call(
     let is_trial = params.read("dry_run", "`true` or `false`", |text| text.parse().ok());
     params.finish()?;
     let (parts, body) = request.into_parts();
-    let kind = parts.headers.get(CONTENT_TYPE);
-    if kind.is_none_or(|kind| kind.as_bytes() != NDJSON.as_bytes()) {
+    if !is_ndjson(&parts.headers) {
         return Err(Problem::new(
             Code::UnsupportedMediaType,
             "the body is NDJSON, and says so by `Content-Type: application/x-ndjson`",
@@ -57,7 +59,12 @@ pub(crate) async fn call(
         waiting: Vec::new(),
         told: Vec::new(),
     };
-    work.all(body).await?;
+    if let Err(problem) = work.all(body).await {
+        if work.told.is_empty() {
+            return Err(problem);
+        }
+        work.stopped(problem);
+    }
     Ok(([(CONTENT_TYPE, NDJSON)], work.told).into_response())
 }
 
@@ -74,40 +81,62 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn all(&mut self, mut body: Body) -> Result<(), Problem> {
-        let mut rest = BytesMut::new();
-        let mut length = 0;
-        while let Some(piece) = next(&mut body).await? {
-            length += piece.len();
-            if length > BODY_MAX {
-                return Err(Problem::new(
-                    Code::BodyTooLarge,
-                    "an import has at most 64 MiB; what was read before is taken over",
-                ));
+    /// Takes up all of a body. If that breaks off, what had come whole before is taken over.
+    async fn all(&mut self, body: Body) -> Result<(), Problem> {
+        match self.lines(body).await {
+            Ok(()) => self.settle().await,
+            Err(Stop::Body(problem)) => {
+                self.settle().await?;
+                Err(problem)
             }
-            rest.extend_from_slice(&piece);
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let line = Zeroizing::new(rest.split_to(end + 1).to_vec());
-                self.line(&line).await?;
-            }
-            if rest.len() > LINE_MAX {
-                let fault = FieldFault::new("", "too_long", "a line has at most 64 KiB");
-                return Err(Problem::faults(Code::Invalid, vec![fault]));
-            }
+            Err(Stop::Store(problem)) => Err(problem),
         }
-        let line = Zeroizing::new(rest.to_vec());
-        self.line(&line).await?;
-        self.settle().await
     }
 
-    async fn line(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+    async fn lines(&mut self, mut body: Body) -> Result<(), Stop> {
+        // With room for the longest line, so that it is never moved and leaves no secret behind.
+        let mut line = Zeroizing::new(Vec::with_capacity(LINE_MAX));
+        let mut length = 0;
+        while let Some(piece) = next(&mut body).await.map_err(Stop::Body)? {
+            length += piece.len();
+            if length > BODY_MAX {
+                let detail = "an import has at most 64 MiB; send the rest as another";
+                return Err(Stop::Body(Problem::new(Code::BodyTooLarge, detail)));
+            }
+            for part in piece.split_inclusive(|byte| *byte == b'\n') {
+                if line.len() + part.len() > LINE_MAX {
+                    let fault = FieldFault::new("", "too_long", "a line has at most 64 KiB");
+                    return Err(Stop::Body(Problem::faults(Code::Invalid, vec![fault])));
+                }
+                line.extend_from_slice(part);
+                if part.ends_with(b"\n") {
+                    self.line(&line).await?;
+                    line.zeroize();
+                }
+            }
+            // Of what others hold too, they alone can.
+            if let Ok(mut piece) = piece.try_into_mut() {
+                piece.zeroize();
+            }
+        }
+        self.line(&line).await
+    }
+
+    async fn line(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.line == LINES_MAX {
+            let detail = "an import has at most 50,000 lines; send the rest as another";
+            return Err(Stop::Body(Problem::new(Code::BodyTooLarge, detail)));
+        }
         self.line += 1;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
         self.waiting.push((self.line, read(bytes)));
         if self.waiting.len() >= LINES_AT_ONCE {
-            self.settle().await?;
+            self.settle().await.map_err(Stop::Store)?;
         }
         Ok(())
     }
@@ -122,13 +151,43 @@ impl Work<'_> {
         let keys = &self.shared.keys;
         let outcomes = keys.import(self.caller, &imports, self.is_trial).await?;
         for (line, outcome) in lines.into_iter().zip(outcomes) {
-            let told = tell(line, outcome);
-            self.told
-                .extend(serde_json::to_vec(&told).unwrap_or_default());
-            self.told.push(b'\n');
+            self.tell(&match outcome {
+                Ok(imported) => done(line, &imported),
+                Err(error) => refused(line, Problem::from(error)),
+            });
         }
         Ok(())
     }
+
+    /// Says that nothing after what was told is done.
+    fn stopped(&mut self, problem: Problem) {
+        self.tell(&ImportLine {
+            outcome: "stopped".to_owned(),
+            ..refused(self.line, problem)
+        });
+    }
+
+    fn tell(&mut self, line: &ImportLine) {
+        self.told
+            .extend(serde_json::to_vec(line).unwrap_or_default());
+        self.told.push(b'\n');
+    }
+}
+
+/// Why an import does not go on.
+enum Stop {
+    /// Of what comes, no more can be taken up.
+    Body(Problem),
+    /// Nothing can be taken over.
+    Store(Problem),
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(NDJSON))
 }
 
 async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
@@ -165,6 +224,9 @@ fn read(line: &[u8]) -> Import {
                     None
                 }
             };
+            // Whoever mends these sees the next; a line of nothing but faults must not be kept as long as
+            // it is.
+            key.faults.truncate(FAULTS_MAX);
             Import { secret, key }
         }
         Err(fault) => Import {
@@ -218,40 +280,43 @@ fn digest(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-fn tell(line: u64, outcome: Result<Imported, ControlError>) -> ImportLine {
-    match outcome {
-        Ok(imported) => ImportLine {
-            line,
-            outcome: "done".to_owned(),
-            key_id: imported.key.map(Into::into),
-            fingerprint: Some(imported.fingerprint.to_string()),
-            code: None,
-            detail: None,
-            errors: Vec::new(),
-        },
-        Err(error) => {
-            let (code, detail, errors) = Problem::from(error).into_parts();
-            let errors = errors.into_iter().map(|fault| Fault {
-                pointer: fault.pointer,
-                code: fault.code.to_owned(),
-                detail: fault.detail,
-            });
-            ImportLine {
-                line,
-                outcome: "refused".to_owned(),
-                key_id: None,
-                fingerprint: None,
-                code: Some(code.to_owned()),
-                detail: Some(detail),
-                errors: errors.collect(),
-            }
-        }
+fn done(line: u64, imported: &Imported) -> ImportLine {
+    ImportLine {
+        line,
+        outcome: "done".to_owned(),
+        key_id: imported.key.map(Into::into),
+        fingerprint: Some(imported.fingerprint.to_string()),
+        code: None,
+        detail: None,
+        errors: Vec::new(),
+    }
+}
+
+fn refused(line: u64, problem: Problem) -> ImportLine {
+    let (code, detail, errors) = problem.into_parts();
+    let errors = errors.into_iter().take(FAULTS_MAX).map(|fault| Fault {
+        pointer: fault.pointer,
+        code: fault.code.to_owned(),
+        detail: fault.detail,
+    });
+    ImportLine {
+        line,
+        outcome: "refused".to_owned(),
+        key_id: None,
+        fingerprint: None,
+        code: Some(code.to_owned()),
+        detail: Some(detail),
+        errors: errors.collect(),
     }
 }
 
 const NDJSON: &str = "application/x-ndjson";
 const BODY_MAX: usize = 64 * 1024 * 1024;
 const LINE_MAX: usize = 64 * 1024;
+/// A line that is refused is told of in a kilobyte or so.
+const LINES_MAX: u64 = 50_000;
+/// How many faults of a line are told.
+const FAULTS_MAX: usize = 10;
 /// How many lines go into one change: they share what making it durable costs.
 const LINES_AT_ONCE: usize = 200;
 /// How long the body may be silent.

@@ -25,12 +25,9 @@ pub(crate) async fn call(
         let detail = "an owner is disabled with all its keys, by POST …/keys/disable";
         return Err(ControlError::field("/disabled", "unsupported", detail).into());
     }
-    let mut owner = shared.owners.load(&caller, id).await?;
-    if body.disabled == Some(false) {
-        owner = shared.owners.let_back_in(&caller, id).await?;
-    }
-    if let Some(name) = body.name {
-        owner = shared.owners.rename(&caller, id, &name).await?;
-    }
+    let lets_back_in = body.disabled == Some(false);
+    let name = body.name.as_deref();
+    let update = shared.owners.update(&caller, id, name, lets_back_in);
+    let owner = update.await?;
     Ok(Json(Owner::from(&owner)))
 }

@@ -201,12 +201,12 @@ pub struct Revocation {
     pub pending: Vec<PendingNode>,
 }
 
-/// What became of one line of `POST /admin/keys/import`.
+/// What became of one line of `POST /admin/keys/import`; or, as the last one, that the import stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportLine {
     /// Which line, from 1.
     pub line: u64,
-    /// `done` or `refused`.
+    /// `done` or `refused`; or `stopped`, at this line: of what is not told of before, nothing was done.
     pub outcome: String,
     /// The key that was made; `null` where none was, and in a dry run.
     pub key_id: Option<Text<KeyId>>,
@@ -216,7 +216,7 @@ pub struct ImportLine {
     pub code: Option<String>,
     /// Why it was refused, for people.
     pub detail: Option<String>,
-    /// Each field that is wrong.
+    /// Each field that is wrong, the first ten.
     pub errors: Vec<Fault>,
 }
 

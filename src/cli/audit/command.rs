@@ -11,7 +11,8 @@ use crate::cli::command::{Conversation, call};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::paging::Paging;
-use crate::cli::render::{Cell, Table, Tone};
+use crate::cli::render::{Cell, Table, Tone, visible};
+use crate::domain::audit::form::unhex;
 use crate::domain::id::{KeyId, OwnerId};
 
 /// The audit log.
@@ -48,6 +49,10 @@ enum AuditCommand {
     Verify {
         /// An export or an archive, as NDJSON
         file: Option<PathBuf>,
+        /// The public key of a gate, as an earlier verify told it; once for each gate. Then a file is valid only if
+        /// nobody else signed it, and one of them did
+        #[arg(long = "key", value_name = "HEX", requires = "file", value_parser = public_key)]
+        keys: Vec<[u8; 32]>,
     },
     /// Write all entries up to a day to a file, and prove it whole as far as it is signed
     Archive {
@@ -132,9 +137,17 @@ impl Audit {
     /// Why it was not done, or that something was altered.
     pub(crate) fn run(self, output: &mut Output) -> Result<(), Failure> {
         match self.command {
-            AuditCommand::Verify { file: Some(file) } => {
-                let verdict = super::verify::file(&file, output)?;
-                tell(&verdict, self.connection.json, output)
+            AuditCommand::Verify {
+                file: Some(file),
+                keys,
+            } => {
+                let is_pinned = !keys.is_empty();
+                let verdict = super::verify::file(&file, keys, output)?;
+                tell(&verdict, self.connection.json, output)?;
+                if is_pinned && !verdict.signers.iter().any(|signer| signer.known) {
+                    return Err(Failure::Unsigned);
+                }
+                Ok(())
             }
             command => call(&self.connection, command, output),
         }
@@ -168,7 +181,7 @@ impl Conversation for AuditCommand {
             }
             Self::Archive { before, out } => {
                 super::export::archive(client, &before, &out, output).await?;
-                let verdict = super::verify::file(&out, output)?;
+                let verdict = super::verify::file(&out, Vec::new(), output)?;
                 tell(&verdict, json, output)
             }
         }
@@ -182,12 +195,41 @@ fn tell(verdict: &Verdict, json: bool, output: &mut Output) -> Result<(), Failur
     }
     match &verdict.fault {
         None if json => Ok(()),
-        None => output.line(&format!("valid: {} entries, none altered", verdict.entries)),
+        None => {
+            output.line(&format!("valid: {} entries, none altered", verdict.entries))?;
+            tell_signers(verdict, output)
+        }
         Some(fault) => Err(Failure::Altered {
             seq: fault.seq,
             kind: fault.kind.clone(),
         }),
     }
+}
+
+/// Says who signed, and whether that proves anything.
+fn tell_signers(verdict: &Verdict, output: &mut Output) -> Result<(), Failure> {
+    if verdict.signers.is_empty() && verdict.entries > 0 {
+        output.line("signed by nobody: whoever could write all of it could have made it anew")?;
+    }
+    for signer in &verdict.signers {
+        let known = if signer.known {
+            "a key that is known"
+        } else {
+            "not checked against any key that is known"
+        };
+        output.line(&format!(
+            "signed up to entry {} by {} with {}: {known}",
+            signer.last,
+            visible(&signer.node),
+            visible(&signer.public_key),
+        ))?;
+    }
+    Ok(())
+}
+
+/// 32 bytes as hex digits.
+fn public_key(text: &str) -> Result<[u8; 32], String> {
+    unhex(&text.to_ascii_lowercase()).ok_or_else(|| "a public key is 64 hex digits".to_owned())
 }
 
 fn show_all(entries: &[Entry], output: &mut Output) -> Result<(), Failure> {

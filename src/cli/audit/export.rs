@@ -1,9 +1,10 @@
 //! Writes entries to a file, page by page: what is asked for may be larger than memory.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::command::{ExportFormat, PATH};
 use super::progress::Progress;
@@ -29,14 +30,14 @@ pub(super) async fn export(
     };
     query.push(("format", word.to_owned()));
     query.push(("limit", "1000".to_owned()));
-    let mut file = out.map(create).transpose()?;
+    let mut file = out.map(Unfinished::create).transpose()?;
     let mut progress = Progress::of(0);
     let mut lines = 0;
     loop {
         let (text, next) = client.text(PATH, &query, NEXT_CURSOR).await?;
         lines += text.lines().count() as u64;
         match &mut file {
-            Some(file) => file.write_all(text.as_bytes())?,
+            Some(file) => file.text.write_all(text.as_bytes())?,
             None => output.text(&text)?,
         }
         if out.is_some() {
@@ -55,10 +56,7 @@ pub(super) async fn export(
     }
     progress.end(output)?;
     if let Some(file) = file {
-        let file = file
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)?;
-        file.sync_all()?;
+        file.finish()?;
         output.note(&format!("{lines} lines written."))?;
     }
     Ok(())
@@ -88,12 +86,51 @@ pub(super) async fn archive(
     export(client, query, ExportFormat::Ndjson, Some(out), output).await
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| Failure::Usage(format!("cannot make {}: {error}", path.display())))?;
-    Ok(BufWriter::new(file))
+/// A file under another name, which gets its own once it is whole: what breaks off in the middle has the
+/// newest entries only, and must not pass for all of them.
+struct Unfinished {
+    text: BufWriter<File>,
+    /// Where it is; removed with this value.
+    path: PathBuf,
+    name: PathBuf,
+}
+
+impl Unfinished {
+    fn create(name: &Path) -> Result<Self, Failure> {
+        let cannot =
+            |error: io::Error| Failure::Usage(format!("cannot make {}: {error}", name.display()));
+        // Said now, not when all of it has been fetched.
+        if name.symlink_metadata().is_ok() {
+            return Err(cannot(io::ErrorKind::AlreadyExists.into()));
+        }
+        let mut path = OsString::from(name);
+        path.push(format!(".{}.part", std::process::id()));
+        let path = PathBuf::from(path);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(cannot)?;
+        Ok(Self {
+            text: BufWriter::new(file),
+            path,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Gives it its name, unless another file has got that meanwhile.
+    fn finish(mut self) -> io::Result<()> {
+        self.text.flush()?;
+        self.text.get_ref().sync_all()?;
+        // Unlike renaming, this replaces nothing.
+        fs::hard_link(&self.path, &self.name)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // If it stays, its name says what it is.
+        let _ = fs::remove_file(&self.path);
+    }
 }

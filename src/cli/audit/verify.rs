@@ -13,14 +13,25 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::domain::audit::chain::Head;
 use crate::domain::audit::checkpoint::Checkpoint;
-use crate::domain::audit::verify::{Link, Walk};
+use crate::domain::audit::verify::{Link, Trust, Walk};
 
-/// Walks the chain in a file. Its lines are in order of time, which a clock may have been set back in, and
-/// are put in the chain's own; requests stand outside of it and are passed over; a chain that begins later than the first entry is verified from where it begins.
+/// Walks the chain in a file, which only the holders of `keys` may have signed; anybody, where there are
+/// none. Its lines are in order of time, which a clock may have been set back in, and are put in the
+/// chain's own; requests stand outside of it and are passed over; a chain that begins later than the first
+/// entry is verified from where it begins.
 ///
 /// # Errors
 /// If the file cannot be read, or a line of it is no entry.
-pub(super) fn file(path: &Path, output: &mut Output) -> Result<Verdict, Failure> {
+pub(super) fn file(
+    path: &Path,
+    keys: Vec<[u8; 32]>,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    let trust = if keys.is_empty() {
+        Trust::Nobody
+    } else {
+        Trust::Only(keys)
+    };
     let unreadable = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
@@ -61,7 +72,7 @@ pub(super) fn file(path: &Path, output: &mut Output) -> Result<Verdict, Failure>
     });
     let mut walk = Walk::new(start, &checkpoints);
     links.into_iter().for_each(|link| walk.pass(link));
-    Ok(Verdict::from(&walk.end()))
+    Ok(Verdict::from(&walk.end().trusting(&trust)))
 }
 
 /// What a line of a file may be.

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 
 use crate::control::ControlError;
-use crate::control::writer::draw;
+use crate::control::writer::{Draft, Writer};
+use crate::domain::audit::chain::Head;
 use crate::domain::audit::checkpoint::Checkpoint;
-use crate::domain::change::{Change, ChangeId, Write};
+use crate::domain::change::Write;
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::node_key::NodeKey;
-use crate::store::{AuditEnd, Store, StoreError};
+use crate::store::{AuditEnd, Store};
 
 /// Signs the audit chain.
 pub(crate) struct Checkpoints {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    writer: Arc<Writer>,
     key: Arc<NodeKey>,
     node: Arc<str>,
     /// The first entry that was seen without a checkpoint behind it, and when.
@@ -24,16 +27,18 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// What signs with `key` as `node`.
+    /// What signs with `key` as `node`, through `writer`.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        writer: Arc<Writer>,
         key: Arc<NodeKey>,
         node: Arc<str>,
     ) -> Self {
         Self {
             store,
             clock,
+            writer,
             key,
             node,
             unsigned: Mutex::new(None),
@@ -43,11 +48,11 @@ impl Checkpoints {
     /// Signs the chain if that is due; to be called every second or so.
     ///
     /// # Errors
-    /// What the store returns.
+    /// As [`Writer::commit`].
     pub(crate) async fn turn(&self) -> Result<(), ControlError> {
         let end = self.store.audit_end().await?;
         if self.is_due(&end) {
-            self.sign(&end).await?;
+            self.sign().await?;
         }
         Ok(())
     }
@@ -55,13 +60,9 @@ impl Checkpoints {
     /// Signs whatever is not signed, as the last thing that is done.
     ///
     /// # Errors
-    /// What the store returns.
+    /// As [`Writer::commit`].
     pub(crate) async fn last(&self) -> Result<(), ControlError> {
-        let end = self.store.audit_end().await?;
-        if end.head.seq > signed_up_to(&end) {
-            self.sign(&end).await?;
-        }
-        Ok(())
+        self.sign().await
     }
 
     fn is_due(&self, end: &AuditEnd) -> bool {
@@ -80,29 +81,36 @@ impl Checkpoints {
         end.head.seq - signed >= ENTRIES || now.since(since) >= AGE
     }
 
-    async fn sign(&self, end: &AuditEnd) -> Result<(), ControlError> {
-        // Read after the end: if the chain went on in between, the change is refused, and the next turn
-        // signs what there is then.
-        let expect = self.store.revision().await?;
+    /// Signs all there is; nothing where another gate came first with its own checkpoint. The end is read
+    /// for each attempt, so a chain that goes on in between is signed as it then is.
+    async fn sign(&self) -> Result<(), ControlError> {
+        let sign = || {
+            async {
+                let end = self.store.audit_end().await?;
+                if end.head.seq <= signed_up_to(&end) {
+                    return Ok(Draft::nothing(()));
+                }
+                Ok(Draft {
+                    writes: vec![Write::Checkpoint(self.checkpoint(end.head))],
+                    audit: Vec::new(),
+                    value: (),
+                })
+            }
+            .boxed()
+        };
+        // Nobody acts on a checkpoint, and at the stop nothing is applied any more.
+        self.writer.land(None, sign).await.map(drop)
+    }
+
+    fn checkpoint(&self, head: Head) -> Checkpoint {
         let at = self.clock.now();
-        let text = Checkpoint::text(end.head, at, &self.node);
-        let checkpoint = Checkpoint {
-            head: end.head,
+        let text = Checkpoint::text(head, at, &self.node);
+        Checkpoint {
+            head,
             at,
             node: self.node.to_string(),
             public_key: self.key.public(),
             signature: self.key.sign(text.as_bytes()),
-        };
-        let change = Change {
-            id: ChangeId(draw()?),
-            expect,
-            writes: vec![Write::Checkpoint(checkpoint)],
-            audit: Vec::new(),
-        };
-        match self.store.commit(change).await {
-            // Another gate came first, with its own checkpoint or with more to sign.
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
         }
     }
 }

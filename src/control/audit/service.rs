@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::control::ControlError;
@@ -11,7 +13,7 @@ use crate::domain::audit::chain::Sealed;
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::request::RequestEntry;
-use crate::domain::audit::verify::Verdict;
+use crate::domain::audit::verify::{Trust, Verdict};
 use crate::domain::audit::{Action, Outcome};
 use crate::domain::id::{AuditId, KeyId, OwnerId};
 use crate::domain::query::{Page, Position, SortValue};
@@ -26,6 +28,10 @@ pub struct AuditService {
     writer: Arc<Writer>,
     /// Requests at this gate; `None` where none are kept.
     requests: Option<Arc<RequestLog>>,
+    trust: Trust,
+    /// The walk that is under way, held by whoever waits for it. One whose caller went away stays here: it
+    /// still reads.
+    walk: tokio::sync::Mutex<Option<BoxFuture<'static, Result<Verdict, StoreError>>>>,
 }
 
 /// An entry that was found.
@@ -44,7 +50,16 @@ impl AuditService {
             clock,
             writer,
             requests: None,
+            trust: Trust::Nobody,
+            walk: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same, of the gate `node`, which knows its own `key`.
+    #[must_use]
+    pub fn of_node(mut self, node: Arc<str>, key: [u8; 32]) -> Self {
+        self.trust = Trust::Itself { node, key };
+        self
     }
 
     /// The same, with the requests that are in `log`.
@@ -106,7 +121,10 @@ impl AuditService {
         }
         let changes = self.store.audit(&query, limit, after.clone()).await?;
         let requests = self.requests(query, limit, after).await?;
-        let mut is_more = changes.next.is_some() || requests.next.is_some();
+        // Up to where both lists are known: a page that ends early has more behind it, and what the other
+        // one has from there on belongs to the next.
+        let known = [&changes.next, &requests.next];
+        let known = known.into_iter().flatten().map(bound).max();
         let mut all = Vec::with_capacity(changes.items.len() + requests.items.len());
         for sealed in &changes.items {
             all.push(place(found(sealed, with_salts)?));
@@ -116,12 +134,17 @@ impl AuditService {
             all.push(place(Found { form }));
         }
         all.sort_by(|(a, _), (b, _)| b.cmp(a));
-        is_more |= all.len() > limit;
+        if let Some(known) = &known {
+            all.retain(|(place, _)| place >= known);
+        }
+        let is_cut = all.len() > limit;
         all.truncate(limit);
-        let last = all.last().filter(|_| is_more);
-        let next = last.map(|((at, id), _)| Position {
+        let last = all.last().map(|(place, _)| place.clone());
+        // A page of nothing but what cannot be read is empty, and not the last.
+        let next = if is_cut { last } else { known };
+        let next = next.map(|(at, id)| Position {
             value: SortValue::Number(at.as_millis()),
-            id: id.clone(),
+            id,
         });
         let items = all.into_iter().map(|(_, found)| found).collect();
         Ok(Page { items, next })
@@ -160,12 +183,23 @@ impl AuditService {
         Ok(all.iter().map(Checkpoint::form).collect())
     }
 
-    /// Walks the chain.
+    /// Walks the chain, for one caller at a time: a walk keeps one of the store's few readers for as long
+    /// as it takes, and changes wait for those too.
     ///
     /// # Errors
-    /// What the store returns.
+    /// [`ControlError::Verifying`] while it is being walked; what the store returns.
     pub async fn verify(&self) -> Result<Verdict, ControlError> {
-        Ok(self.store.verify_audit().await?)
+        let mut walk = self.walk.try_lock().map_err(|_| ControlError::Verifying)?;
+        if let Some(left) = walk.as_mut() {
+            // What it finds is of another time.
+            let _ = left.await;
+        }
+        let store = Arc::clone(&self.store);
+        let verdict = walk
+            .insert(async move { store.verify_audit().await }.boxed())
+            .await;
+        *walk = None;
+        Ok(verdict?.trusting(&self.trust))
     }
 }
 
@@ -182,6 +216,15 @@ fn place(found: Found) -> ((Timestamp, String), Found) {
     let id = text("id");
     let id = id.strip_prefix(AuditId::PREFIX).unwrap_or(id).to_owned();
     ((at, id), found)
+}
+
+/// As [`place`], of the last entry of a page.
+fn bound(position: &Position) -> (Timestamp, String) {
+    let at = match position.value {
+        SortValue::Number(at) => Timestamp::from_millis(at),
+        SortValue::Text(_) => Timestamp::default(),
+    };
+    (at, position.id.clone())
 }
 
 fn found(sealed: &Sealed, with_salts: bool) -> Result<Found, ControlError> {

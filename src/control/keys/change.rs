@@ -2,8 +2,8 @@
 
 use crate::control::ControlError;
 use crate::control::caller::Caller;
+use crate::control::keys::amend::Amended;
 use crate::control::keys::ground::Ground;
-use crate::control::keys::service::Amended;
 use crate::control::keys::{KeyService, KeyView, Terms};
 use crate::control::rotation::own_rule_step;
 use crate::domain::audit::Action;

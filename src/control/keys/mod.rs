@@ -3,6 +3,7 @@
 //! **Invariant:** every change of a key is a step of [`lifecycle`](crate::domain::lifecycle), committed
 //! with its audit entry through [`Writer`](super::writer::Writer). Nothing else writes a key.
 
+mod amend;
 mod change;
 mod create;
 mod first_use;

@@ -4,23 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 
 use crate::control::ControlError;
-use crate::control::caller::{About, Caller, reason};
-use crate::control::keys::ground::Ground;
-use crate::control::keys::refused::Attempt;
-use crate::control::rotation::RuleStep;
+use crate::control::caller::Caller;
 use crate::control::sinks::Handover;
-use crate::control::writer::{Done, Draft, Writer};
+use crate::control::writer::{Done, Writer};
 use crate::domain::audit::{Action, FieldChange};
-use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, VersionState};
 use crate::domain::lifecycle;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::patch::changes;
 use crate::domain::permission::Scope;
 use crate::domain::policy::Demands;
 use crate::domain::product::Product;
@@ -127,19 +121,6 @@ impl From<Action> for Deed {
             action,
             version: None,
         }
-    }
-}
-
-/// What a step makes of a key.
-pub(super) struct Amended {
-    pub(super) key: Key,
-    /// What becomes of the rule of rotation that is the key's own, if that changes.
-    pub(super) rule: Option<RuleStep>,
-}
-
-impl From<Key> for Amended {
-    fn from(key: Key) -> Self {
-        Self { key, rule: None }
     }
 }
 
@@ -295,83 +276,6 @@ impl KeyService {
         self.amend(caller, id, action.into(), terms, step).await
     }
 
-    /// Takes a key a step further, and writes down who did; or that they were refused.
-    pub(super) async fn amend(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        deed: Deed,
-        terms: Terms,
-        step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
-    ) -> Result<Done<KeyView>, ControlError> {
-        let step = |key, now, _: &Ground| step(key, now).map(Amended::from);
-        self.amend_on(caller, id, deed, terms, step).await
-    }
-
-    /// Like [`Self::amend`], by a step that asks what keys may name.
-    pub(super) async fn amend_on(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        deed: Deed,
-        terms: Terms,
-        step: impl Fn(Key, Timestamp, &Ground) -> Result<Amended, ControlError> + Sync,
-    ) -> Result<Done<KeyView>, ControlError> {
-        let attempt = Attempt::on(deed.action, id).of_version(deed.version);
-        let attempt = attempt.because(&terms);
-        let done = self.amend_once(caller, id, deed, &terms, step).await;
-        self.note_if_refused(caller, attempt, done).await
-    }
-
-    async fn amend_once(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        deed: Deed,
-        terms: &Terms,
-        step: impl Fn(Key, Timestamp, &Ground) -> Result<Amended, ControlError> + Sync,
-    ) -> Result<Done<KeyView>, ControlError> {
-        let reason = reason(terms.reason.clone())?;
-        let amend = || {
-            async {
-                let now = self.clock.now();
-                let before = visible(&*self.store, caller, id).await?;
-                terms.ensure_unchanged(&before)?;
-                let mut ground = self.ground().await?;
-                self.ensure_reasoned(deed.action, reason.as_ref(), &ground.demands(&before))?;
-                let Amended { key: after, rule } = step(before.clone(), now, &ground)?;
-                let mut view = self.view(after.clone()).await?;
-                let mut writes = Vec::new();
-                if after != before {
-                    writes.push(Write::Key(after.clone()));
-                }
-                let mut entry = caller.did(deed.action, now)?.about_key(&after);
-                entry.reason.clone_from(&reason);
-                entry.key_version = deed.version;
-                entry.changes = changes(Some(&before.settings), &after.settings);
-                entry
-                    .changes
-                    .extend(lifecycle_changes(&before, &after, now));
-                if let Some(step) = rule {
-                    ground.rules.apply(&step.write);
-                    view.schedule = Schedule::of(&ground.rules.rotation, &after, now);
-                    entry.changes.push(step.change);
-                    writes.push(step.write);
-                }
-                if writes.is_empty() {
-                    return Ok(Draft::nothing(view));
-                }
-                Ok(Draft {
-                    writes,
-                    audit: vec![entry],
-                    value: view,
-                })
-            }
-            .boxed()
-        };
-        self.writer.commit(amend).await
-    }
-
     /// Whether `action` may be taken for this `reason`, or for none.
     ///
     /// # Errors
@@ -409,13 +313,17 @@ impl KeyService {
     /// The owner of a key. One whose record is gone is told of by its id: that must not hide the key.
     async fn owner_of(&self, key: &Key) -> Result<Owner, ControlError> {
         let owner = self.store.owner(key.owner).await?;
-        Ok(owner.unwrap_or_else(|| Owner {
-            id: key.owner,
-            name: key.owner.to_string(),
-            kind: OwnerKind::System,
-            created_at: key.created_at,
-            disabled_at: None,
-        }))
+        Ok(owner.unwrap_or_else(|| unknown_owner(key)))
+    }
+}
+
+pub(super) fn unknown_owner(key: &Key) -> Owner {
+    Owner {
+        id: key.owner,
+        name: key.owner.to_string(),
+        kind: OwnerKind::System,
+        created_at: key.created_at,
+        disabled_at: None,
     }
 }
 

@@ -33,7 +33,8 @@ impl Checkpoint {
         )
     }
 
-    /// Whether the signature is of this, by the key it names.
+    /// Whether the signature is of this, by the key it names. Whose key that is, it cannot say itself: that
+    /// is for [`Trust`](super::verify::Trust).
     #[must_use]
     pub fn is_signed(&self) -> bool {
         let text = Self::text(self.head, self.at, &self.node);

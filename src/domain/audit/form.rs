@@ -1,12 +1,11 @@
 //! An entry as it is exported: the one form that is shown, hashed and verified.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::{Action, Actor, AuditEntry, FieldChange, Outcome, RotationNote};
 use crate::domain::id::{AuditId, KeyId, OwnerId};
 use crate::domain::secret::Fingerprint;
+use crate::domain::span::Span;
 
 /// A text is no audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +49,10 @@ pub(super) fn write(entry: &AuditEntry) -> Map<String, Value> {
         put("old_fingerprint", note.old_fingerprint.to_string().into());
         put("new_fingerprint", note.new_fingerprint.to_string().into());
         put("rotated_by", entry.actor.id.clone().into());
-        put("grace", json!(note.grace.map(span)));
+        put(
+            "grace",
+            json!(note.grace.map(|grace| Span(grace).to_string())),
+        );
     }
     form
 }
@@ -91,7 +93,7 @@ pub fn read(form: &Value) -> Result<AuditEntry, NotAnEntry> {
                 .ok_or(NotAnEntry("new_fingerprint"))?,
             grace: match maybe("grace")? {
                 None => None,
-                Some(text) => Some(read_span(text).ok_or(NotAnEntry("grace"))?),
+                Some(text) => Some(text.parse::<Span>().map_err(|_| NotAnEntry("grace"))?.0),
             },
         }),
     };
@@ -197,27 +199,6 @@ pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     Some(bytes)
 }
-
-/// One number and the greatest unit that it is whole in.
-fn span(span: Duration) -> String {
-    let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let whole = |(unit, unit_ms): &&(&str, u64)| !unit.is_empty() && ms.is_multiple_of(*unit_ms);
-    match UNITS.iter().find(whole) {
-        Some((unit, unit_ms)) if ms > 0 => format!("{}{unit}", ms / unit_ms),
-        _ => "0s".to_owned(),
-    }
-}
-
-fn read_span(text: &str) -> Option<Duration> {
-    let at = text.find(|letter: char| !letter.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(at)?;
-    let (_, unit_ms) = UNITS.iter().find(|(known, _)| *known == unit)?;
-    let ms = number.parse::<u64>().ok()?.checked_mul(*unit_ms)?;
-    Some(Duration::from_millis(ms))
-}
-
-/// No days: a grace is told as `24h` and `72h`, as it is asked for.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Fields of which a change says nothing of a person.
 const IMPERSONAL: &[&str] = &[

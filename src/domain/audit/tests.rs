@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::chain::{Head, Sealed};
 use super::checkpoint::Checkpoint;
 use super::form::{hex, personal_places};
-use super::verify::{Columns, Fault, FaultKind, Link, Verdict, Walk};
+use super::verify::{Columns, Fault, FaultKind, Link, Trust, Verdict, Walk};
 use super::*;
 use crate::domain::id::AuditId;
 
@@ -172,7 +172,8 @@ fn a_whole_chain_is_valid_and_an_empty_one_too() {
         Verdict {
             entries: 5,
             last: Some(5),
-            fault: None
+            fault: None,
+            signers: Vec::new()
         }
     );
     assert_eq!(walk(&[], &[], None).fault, None);
@@ -383,5 +384,43 @@ fn digits_read_back() {
     );
     for wrong in ["", "0", "00", "00ab", "00abf", "00abfg", "00ABFF"] {
         assert_eq!(super::form::unhex::<3>(wrong), None, "{wrong}");
+    }
+}
+
+/// S4-16: a checkpoint names a key itself, so it proves nothing to whoever does not know that key: an
+/// impostor makes the whole chain anew and signs it.
+#[test]
+fn a_checkpoint_proves_only_what_is_signed_with_a_key_that_is_known() {
+    let mut head = Head::default();
+    let anew: Vec<Sealed> = (1..=4)
+        .map(|number| head.seal(&entry(number + 20), [7; 16]))
+        .collect();
+    let forged = checkpoint(&anew[2]);
+    let key = forged.public_key;
+    let itself = |node: &str, key| Trust::Itself {
+        node: node.into(),
+        key,
+    };
+    for (trust, impostor, proved) in [
+        (Trust::Nobody, None, None),
+        (itself("gate-1", key), None, Some(3)),
+        (itself("gate-1", [1; 32]), fault(3, FaultKind::Forged), None),
+        // A gate does not know the others; it says that it does not.
+        (itself("gate-2", [1; 32]), None, None),
+        (Trust::Only(vec![[1; 32], key]), None, Some(3)),
+        (
+            Trust::Only(vec![[1; 32]]),
+            fault(3, FaultKind::Forged),
+            None,
+        ),
+    ] {
+        let verdict = walk(&anew, std::slice::from_ref(&forged), end(&anew)).trusting(&trust);
+        assert_eq!(verdict.fault, impostor, "{trust:?}");
+        assert_eq!(verdict.proved_up_to(), proved, "{trust:?}");
+        let [signer] = verdict.signers.as_slice() else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!((signer.node.as_str(), signer.last), ("gate-1", 3));
+        assert_eq!(signer.is_known, proved.is_some());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use super::form::{NotAnEntry, unhex};
 use crate::domain::time::Timestamp;
 
 /// What came of walking a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// How many entries there were.
     pub entries: u64,
@@ -21,6 +22,82 @@ pub struct Verdict {
     pub last: Option<u64>,
     /// The first that is not as it was written.
     pub fault: Option<Fault>,
+    /// Who signed the chain. A key that is not known proves nothing: whoever writes a store makes one.
+    pub signers: Vec<Signer>,
+}
+
+/// Whose checkpoints a chain has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// Which gate it says it is.
+    pub node: String,
+    /// The public half of its key.
+    pub public_key: [u8; 32],
+    /// The number of the first entry that it signed.
+    pub first: u64,
+    /// That of the last; with it, all before.
+    pub last: u64,
+    /// Whether the key is known from elsewhere than the chain.
+    pub is_known: bool,
+}
+
+/// What is known, from elsewhere than the chain, of who signs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing.
+    Nobody,
+    /// A gate knows itself: what bears its name is signed with its key. It does not know the others'.
+    Itself {
+        /// Its name.
+        node: Arc<str>,
+        /// The public half of its key.
+        key: [u8; 32],
+    },
+    /// The keys of all gates.
+    Only(Vec<[u8; 32]>),
+}
+
+impl Trust {
+    fn knows(&self, signer: &Signer) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Itself { key, .. } => signer.public_key == *key,
+            Self::Only(keys) => keys.contains(&signer.public_key),
+        }
+    }
+
+    /// Whether who signed cannot be who it says it is.
+    fn denies(&self, signer: &Signer) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Itself { node, .. } => *signer.node == **node && !self.knows(signer),
+            Self::Only(_) => !self.knows(signer),
+        }
+    }
+}
+
+impl Verdict {
+    /// The same for whoever knows who may sign: which signers are known, and whether one is an impostor.
+    #[must_use]
+    pub fn trusting(mut self, trust: &Trust) -> Self {
+        for signer in &mut self.signers {
+            signer.is_known = trust.knows(signer);
+        }
+        let forged = self.signers.iter().filter(|signer| trust.denies(signer));
+        let forged = forged.map(|signer| Fault {
+            seq: signer.first,
+            kind: FaultKind::Forged,
+        });
+        self.fault = self.fault.or(forged.min_by_key(|fault| fault.seq));
+        self
+    }
+
+    /// The number of the last entry that is signed with a key that is known.
+    #[must_use]
+    pub fn proved_up_to(&self) -> Option<u64> {
+        let known = self.signers.iter().filter(|signer| signer.is_known);
+        known.map(|signer| signer.last).max()
+    }
 }
 
 /// Something that is not as it was written.
@@ -45,7 +122,7 @@ pub enum FaultKind {
     Swapped,
     /// It, and whatever it stands on, is another than the one that was signed.
     Rewritten,
-    /// The checkpoint of it is not signed by whom it names.
+    /// The checkpoint of it is not signed by whom it names, or with a key that is none of the gates'.
     Forged,
 }
 
@@ -91,8 +168,8 @@ pub struct Columns<'a> {
 }
 
 impl Link {
-    /// Reads a stored entry, with its veil apart. An entry that says something else than the `columns` beside it is found by
-    /// other questions than it should be, so it counts as changed.
+    /// Reads a stored entry, with its veil apart. An entry that says something else than the `columns`
+    /// beside it is found by other questions than it should be, so it counts as changed.
     #[must_use]
     pub fn of_stored(sealed: &Sealed, veil: Option<&Veil>, columns: &Columns<'_>) -> Self {
         let digest: Digest = Sha256::digest(&sealed.body).into();
@@ -226,6 +303,7 @@ pub struct Walk {
     checkpoints: BTreeMap<u64, Digest>,
     /// The checkpoint that nobody signed.
     forged: Option<u64>,
+    signers: Vec<Signer>,
 }
 
 impl Walk {
@@ -241,6 +319,7 @@ impl Walk {
             odd: None,
             checkpoints: BTreeMap::new(),
             forged: None,
+            signers: Vec::new(),
         };
         for checkpoint in checkpoints {
             let head = checkpoint.head;
@@ -248,16 +327,30 @@ impl Walk {
                 walk.forged = Some(walk.forged.map_or(head.seq, |seq| seq.min(head.seq)));
             } else if head.seq > start.seq {
                 walk.checkpoints.insert(head.seq, head.hash);
+                walk.note_signer(checkpoint);
             }
         }
         walk
     }
 
-    /// Whether a fault was found after which nothing more can be learned.
-    #[must_use]
-    pub fn is_decided(&self) -> bool {
-        self.fault
-            .is_some_and(|fault| !matches!(fault.kind, FaultKind::Removed | FaultKind::Swapped))
+    fn note_signer(&mut self, checkpoint: &Checkpoint) {
+        let seq = checkpoint.head.seq;
+        let is_same = |signer: &&mut Signer| {
+            signer.public_key == checkpoint.public_key && signer.node == checkpoint.node
+        };
+        match self.signers.iter_mut().find(is_same) {
+            Some(signer) => {
+                signer.first = signer.first.min(seq);
+                signer.last = signer.last.max(seq);
+            }
+            None => self.signers.push(Signer {
+                node: checkpoint.node.clone(),
+                public_key: checkpoint.public_key,
+                first: seq,
+                last: seq,
+                is_known: false,
+            }),
+        }
     }
 
     /// Says where whoever keeps the chain believes that it ends.
@@ -316,6 +409,7 @@ impl Walk {
             entries: self.entries,
             last: (self.entries > 0).then_some(self.last.seq),
             fault: self.fault.or(cut_off).or(forged),
+            signers: self.signers,
         }
     }
 

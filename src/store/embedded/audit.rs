@@ -1,16 +1,18 @@
 //! The audit log: entries are numbered and chained in the transaction of the change they tell of.
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::fault::{Fault, Quarantine, corrupt};
 use super::tables::{millis, set_meta, signed, strange, unsigned};
 use crate::domain::audit::AuditEntry;
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::form::NotAnEntry;
 use crate::domain::audit::query::{AuditQuery, Kind};
 use crate::domain::id::{AuditId, OwnerId};
 use crate::domain::query::{Page, Position, SortValue};
+use crate::store::record::DecodeError;
 use crate::store::search::{Index, Search};
 use crate::store::{StoreError, record};
 
@@ -23,12 +25,17 @@ pub(super) fn seal(transaction: &Connection, entries: &[AuditEntry]) -> Result<(
     for entry in entries {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(StoreError::unavailable)?;
-        put(transaction, &head.seal(entry, salt))?;
+        let sealed = head.seal(entry, salt);
+        if !put(transaction, &sealed)? {
+            // The end of the chain is not where it is said to be. A change whose entry has no place of its
+            // own is not made.
+            return Err(strange("audit", sealed.seq).into());
+        }
     }
     set_head(transaction, head)
 }
 
-/// Takes entries that were sealed elsewhere.
+/// Takes entries that were sealed elsewhere; those that [`fill`] brought before are here already.
 pub(super) fn take(transaction: &Connection, entries: &[Sealed]) -> Result<(), Fault> {
     for sealed in entries {
         put(transaction, sealed)?;
@@ -203,24 +210,45 @@ pub(super) fn page(
         if count > limit {
             return Ok(Page { items, next: last });
         }
-        let id: String = row.get(0)?;
-        let at: i64 = row.get(1)?;
-        last = Some(Position {
-            value: SortValue::Number(unsigned(at)),
-            id: id.strip_prefix(AuditId::PREFIX).unwrap_or(&id).to_owned(),
-        });
-        let veil: Option<Vec<u8>> = row.get(5)?;
-        match veil.map(|veil| record::decode_veil(&veil)).transpose() {
-            Ok(veil) => items.push(Sealed {
-                seq: unsigned(row.get(2)?),
-                hash: row.get(3)?,
-                body: row.get(4)?,
-                veil,
-            }),
-            Err(why) => quarantine.take("audit", &id, &why),
+        let seq = unsigned(row.get(2)?);
+        last = Some(position(row)?);
+        match read_sealed(row, seq) {
+            Ok(sealed) => items.push(sealed),
+            Err(why) => quarantine.take("audit", &seq.to_string(), &why),
         }
     }
     Ok(Page { items, next: None })
+}
+
+/// Where a row of [`page`] stands, of which only the time is sure to be one.
+fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
+    let at: i64 = row.get(1)?;
+    let id = match row.get_ref(0)? {
+        // No row is met twice: up to where it cannot be read, an id sorts before the whole of it.
+        ValueRef::Text(id) => id.utf8_chunks().next().map(|chunk| chunk.valid()),
+        _ => None,
+    };
+    let id = id.unwrap_or_default();
+    Ok(Position {
+        value: SortValue::Number(unsigned(at)),
+        id: id.strip_prefix(AuditId::PREFIX).unwrap_or(id).to_owned(),
+    })
+}
+
+/// The entry of a row of [`page`], unless what is there could not be shown.
+fn read_sealed(row: &Row<'_>, seq: u64) -> Result<Sealed, DecodeError> {
+    let odd = |column| move |_: rusqlite::Error| DecodeError::Value(column);
+    let veil: Option<Vec<u8>> = row.get(5).map_err(odd("veil"))?;
+    let sealed = Sealed {
+        seq,
+        hash: row.get(3).map_err(odd("hash"))?,
+        body: row.get(4).map_err(odd("body"))?,
+        veil: veil.map(|veil| record::decode_veil(&veil)).transpose()?,
+    };
+    match sealed.form() {
+        Ok(_) => Ok(sealed),
+        Err(NotAnEntry(what)) => Err(DecodeError::Value(what)),
+    }
 }
 
 /// What to ask the table; `None` if nothing can be found.
@@ -243,14 +271,15 @@ fn ask(query: &AuditQuery, limit: usize, after: Option<&Position>) -> Option<(St
     search.sql((columns, "audit"), &INDEXES, query, after, id, limit + 1)
 }
 
-/// Puts a sealed entry in its place, with what questions are answered by beside it.
-fn put(transaction: &Connection, sealed: &Sealed) -> Result<(), Fault> {
+/// Puts a sealed entry in its place, with what questions are answered by beside it; whether the place was
+/// free.
+fn put(transaction: &Connection, sealed: &Sealed) -> Result<bool, Fault> {
     let form: serde_json::Value =
         serde_json::from_slice(&sealed.body).map_err(StoreError::unavailable)?;
     let text = |place| form.pointer(place).and_then(serde_json::Value::as_str);
     let at = text("/timestamp").and_then(|at| at.parse().ok());
     let version = form.get("key_version").and_then(serde_json::Value::as_u64);
-    transaction
+    let put = transaction
         .prepare_cached(
             "INSERT OR IGNORE INTO audit (seq, id, timestamp, type, actor, code, request, key,
                  version, owner, hash, body, veil)
@@ -271,7 +300,7 @@ fn put(transaction: &Connection, sealed: &Sealed) -> Result<(), Fault> {
             sealed.body,
             sealed.veil.as_ref().map(record::encode_veil),
         ])?;
-    Ok(())
+    Ok(put > 0)
 }
 
 /// The narrowest first.

@@ -51,6 +51,12 @@ pub(super) fn verify(connection: &Connection) -> Result<Verdict, Fault> {
 /// A row, as it lies there.
 struct Entry {
     sealed: Sealed,
+    /// `None` if one of them holds what is never put there.
+    beside: Option<Beside>,
+}
+
+/// What stands beside a body.
+struct Beside {
     veil: Option<Vec<u8>>,
     id: String,
     timestamp: Timestamp,
@@ -64,15 +70,40 @@ struct Entry {
 }
 
 impl Entry {
+    /// Reads a row. Only that there is none can fail: whoever alters one must not keep the others from
+    /// being verified.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             sealed: Sealed {
                 seq: unsigned(row.get(0)?),
                 // Of another length, it is the hash of nothing.
                 hash: row.get(1).unwrap_or_default(),
-                body: row.get(2)?,
+                body: row.get(2).unwrap_or_default(),
                 veil: None,
             },
+            beside: Beside::read(row).ok(),
+        })
+    }
+
+    fn link(&self) -> Link {
+        let altered = || Link {
+            is_sound: false,
+            ..Link::of_stored(&self.sealed, None, &Columns::default())
+        };
+        let Some(beside) = &self.beside else {
+            return altered();
+        };
+        let veil = beside.veil.as_deref().map(record::decode_veil).transpose();
+        match veil {
+            Ok(veil) => Link::of_stored(&self.sealed, veil.as_ref(), &beside.columns()),
+            Err(_) => altered(),
+        }
+    }
+}
+
+impl Beside {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
             veil: row.get(3)?,
             id: row.get(4)?,
             timestamp: timestamp(row.get(5)?),
@@ -86,8 +117,8 @@ impl Entry {
         })
     }
 
-    fn link(&self) -> Link {
-        let columns = Columns {
+    fn columns(&self) -> Columns<'_> {
+        Columns {
             id: &self.id,
             timestamp: self.timestamp,
             action: &self.action,
@@ -97,14 +128,6 @@ impl Entry {
             key: self.key.as_deref(),
             version: self.version,
             owner: self.owner.as_deref(),
-        };
-        let veil = self.veil.as_deref().map(record::decode_veil).transpose();
-        match veil {
-            Ok(veil) => Link::of_stored(&self.sealed, veil.as_ref(), &columns),
-            Err(_) => Link {
-                is_sound: false,
-                ..Link::of_stored(&self.sealed, None, &columns)
-            },
         }
     }
 }

@@ -2,11 +2,13 @@
 //! a million entries must not keep a gate from following.
 
 use redis::{Cmd, Value};
+use tracing::warn;
 
 use super::connect::{Cause, Connection, Fault};
 use super::follow::Shared;
 use super::names::Names;
 use crate::domain::audit::chain::Sealed;
+use crate::store::record::DecodeError;
 use crate::store::{StoreError, record};
 
 impl Shared {
@@ -35,7 +37,11 @@ impl Shared {
                 what: "its audit log cannot be read".to_owned(),
             })
         };
-        let (mut entries, first) = read(answer).ok_or_else(damaged)?;
+        let Part {
+            mut entries,
+            oldest,
+            length,
+        } = self.read(answer).ok_or_else(damaged)?;
         if !entries.is_empty() {
             let mut veils = redis::cmd("HMGET");
             veils.arg(self.names.veils());
@@ -48,10 +54,52 @@ impl Shared {
                 entry.veil = veil.and_then(|veil| record::decode_veil(&veil).ok());
             }
         }
-        let is_last = entries.len() < PAGE;
-        let gap = first.filter(|_| !is_last).map(|first| format!("({first}"));
-        Ok((entries, gap))
+        let is_last = length < PAGE;
+        let gap = oldest.filter(|_| !is_last);
+        Ok((entries, gap.map(|oldest| format!("({oldest}"))))
     }
+
+    /// Reads an answer. An entry that is none is set aside: it must not keep a gate from following the
+    /// store, and verifying tells that it is missing.
+    fn read(&self, answer: Value) -> Option<Part> {
+        let Value::Array(answer) = answer else {
+            return None;
+        };
+        let length = answer.len();
+        let (mut entries, mut oldest) = (Vec::with_capacity(length), None);
+        for entry in answer {
+            let Value::Array(entry) = entry else {
+                return None;
+            };
+            let [Value::BulkString(id), fields] = <[Value; 2]>::try_from(entry).ok()? else {
+                return None;
+            };
+            let id = String::from_utf8(id).ok()?;
+            match sealed(fields) {
+                Ok(sealed) => entries.push(sealed),
+                Err(why) => {
+                    let error = &why as &dyn std::error::Error;
+                    warn!(store.key = %id, error, "an audit entry cannot be read and is set aside");
+                    self.mirror.set_aside(1);
+                }
+            }
+            oldest = Some(id);
+        }
+        Some(Part {
+            entries,
+            oldest,
+            length,
+        })
+    }
+}
+
+/// A part of the stream, the newest first.
+struct Part {
+    entries: Vec<Sealed>,
+    /// The id of the last of them.
+    oldest: Option<String>,
+    /// How many there were, with those that could not be read.
+    length: usize,
 }
 
 fn ask(names: &Names, gap: &str) -> Cmd {
@@ -61,28 +109,15 @@ fn ask(names: &Names, gap: &str) -> Cmd {
     command
 }
 
-/// The entries of an answer, and the id of the oldest.
-fn read(answer: Value) -> Option<(Vec<Sealed>, Option<String>)> {
-    let Value::Array(answer) = answer else {
-        return None;
+/// The entry that is the value of the only field.
+fn sealed(fields: Value) -> Result<Sealed, DecodeError> {
+    let Value::Array(fields) = fields else {
+        return Err(DecodeError::Value("fields"));
     };
-    let mut entries = Vec::with_capacity(answer.len());
-    let mut oldest = None;
-    for entry in answer {
-        let Value::Array(entry) = entry else {
-            return None;
-        };
-        let [Value::BulkString(id), Value::Array(fields)] = <[Value; 2]>::try_from(entry).ok()?
-        else {
-            return None;
-        };
-        let Some(Value::BulkString(sealed)) = fields.into_iter().nth(1) else {
-            return None;
-        };
-        oldest = Some(String::from_utf8(id).ok()?);
-        entries.push(record::decode_sealed(&sealed).ok()?);
+    match fields.into_iter().nth(1) {
+        Some(Value::BulkString(sealed)) => record::decode_sealed(&sealed),
+        _ => Err(DecodeError::Value("fields")),
     }
-    Some((entries, oldest))
 }
 
 /// What went wrong, and on which side.

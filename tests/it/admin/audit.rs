@@ -1,11 +1,15 @@
 //! The audit log through the admin API: listed, filtered, exported and verified.
 
+use std::sync::Arc;
+
 use http::Method;
 use portcullis::domain::audit::chain::Head;
 use portcullis::domain::audit::verify::{Link, Walk};
 use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
 
-use crate::admin::harness::{Admin, Reply};
+use crate::admin::harness::{Admin, Reply, Setup};
+use crate::admin::shaken::{Shaken, SlowWalk};
 
 fn key_of(made: &Value) -> &str {
     made["key"]["id"].as_str().unwrap()
@@ -182,14 +186,15 @@ async fn the_chain_is_verified_where_it_lies() {
     let reply = admin.get("/admin/audit-logs/verify").await;
     assert_eq!(
         reply.json,
-        json!({"valid": true, "entries": 5, "last": 5, "fault": null})
+        json!({"valid": true, "entries": 5, "last": 5, "fault": null, "signers": []})
     );
     let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
     sql.execute("DELETE FROM audit WHERE seq = 3", []).unwrap();
     let reply = admin.get("/admin/audit-logs/verify").await;
     assert_eq!(
         reply.json,
-        json!({"valid": false, "entries": 4, "last": 5, "fault": {"seq": 3, "kind": "removed"}})
+        json!({"valid": false, "entries": 4, "last": 5,
+               "fault": {"seq": 3, "kind": "removed"}, "signers": []})
     );
 }
 
@@ -309,4 +314,107 @@ async fn a_change_that_cannot_be_written_down_in_time_is_refused_and_not_in_forc
     assert_eq!(types(&log).len(), 2);
     let verdict = admin.get("/admin/audit-logs/verify").await;
     assert_eq!(verdict.json["valid"], true);
+}
+
+/// S4-16: whoever alters a row so that it cannot even be read is told of by name, and hides no other entry.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
+    for (altered, listed) in [
+        ("version = 70000", 5),
+        ("type = CAST(x'6bff' AS TEXT)", 5),
+        ("actor = CAST(x'ff' AS TEXT)", 5),
+        ("code = CAST(x'ff' AS TEXT)", 5),
+        ("id = CAST(x'617564ff' AS TEXT)", 5),
+        ("hash = x'00'", 4),
+        ("body = x'00'", 4),
+        ("veil = x'00'", 4),
+    ] {
+        let admin = Admin::start();
+        some_history(&admin).await;
+        let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
+        sql.execute(&format!("UPDATE audit SET {altered} WHERE seq = 3"), [])
+            .unwrap();
+        let reply = admin.get("/admin/audit-logs/verify").await;
+        assert_eq!(reply.status, 200, "{altered}: {}", reply.text);
+        let fault = json!({"seq": 3, "kind": "changed"});
+        assert_eq!(reply.json["fault"], fault, "{altered}");
+        let whole = admin.get("/admin/audit-logs").await;
+        assert_eq!(types(&whole).len(), listed, "{altered}");
+        // A page of one ends the list no sooner. (Where an id breaks off, what was written in the same
+        // millisecond may be passed over from page to page; here that is everything.)
+        let (mut found, mut cursor, mut pages) = (0, String::new(), 0);
+        loop {
+            let page = format!("/admin/audit-logs?limit=1&cursor={cursor}");
+            let reply = admin.get(&page).await;
+            found += types(&reply).len();
+            pages += 1;
+            assert!(pages <= 5, "{altered}");
+            match reply.json["next_cursor"].as_str() {
+                Some(next) => next.clone_into(&mut cursor),
+                None => break,
+            }
+        }
+        assert!(
+            found == listed || altered.starts_with("id"),
+            "{altered}: {found}"
+        );
+        assert!(admin.store.contact().is_up, "{altered}");
+        admin.make_key("after").await;
+    }
+}
+
+/// S4-08: a change whose entry would take the place of another is not made, rather than made untold.
+#[tokio::test]
+async fn a_change_whose_audit_entry_has_no_place_is_not_made() {
+    let admin = Admin::start();
+    admin.make_key("before").await;
+    let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
+    sql.execute(
+        "UPDATE meta SET value = zeroblob(40) WHERE name = 'audit_head'",
+        [],
+    )
+    .unwrap();
+    let body = json!({"name": "untold", "owner": {"name": "Other", "type": "team"}});
+
+    let reply = admin.call(Method::POST, "/admin/keys", body).await;
+
+    assert_eq!(reply.problem(), (503, "internal"));
+    assert_eq!(admin.get("/admin/keys").await.names(), ["before"]);
+    assert_eq!(admin.get("/admin/users").await.names(), ["Billing"]);
+}
+
+/// A walk keeps one of the store's few readers, which changes need too.
+#[tokio::test]
+async fn the_chain_is_walked_for_one_caller_at_a_time() {
+    let slow = SlowWalk {
+        begun: Arc::new(Notify::new()),
+        go: Arc::new(Semaphore::new(0)),
+    };
+    let admin = Admin::over(Setup::default(), |store| {
+        Arc::new(Shaken::walking_slowly(store, slow.clone()))
+    });
+    let path = "/admin/audit-logs/verify";
+    {
+        let mut first = Box::pin(admin.get(path));
+        tokio::select! {
+            reply = &mut first => panic!("{}", reply.text),
+            () = slow.begun.notified() => {}
+        }
+        let second = admin.get(path).await;
+        assert_eq!(second.problem(), (429, "too_many_requests"));
+        assert!(second.header("retry-after").is_some());
+        // Meanwhile keys are made and ended.
+        some_history(&admin).await;
+    }
+    // The first caller is gone, but its walk still reads: the next one waits for it, then walks itself.
+    let mut third = Box::pin(admin.get(path));
+    tokio::select! {
+        biased;
+        reply = &mut third => panic!("{}", reply.text),
+        () = std::future::ready(()) => {}
+    }
+    slow.go.add_permits(2);
+    let reply = third.await;
+    assert_eq!(reply.json["entries"], 5, "{}", reply.text);
+    assert_eq!(slow.go.available_permits(), 0);
 }

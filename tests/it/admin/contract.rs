@@ -254,7 +254,8 @@ async fn audit_entries_are_told_as_the_page_shows_them() {
         .await;
     let logs = admin.get("/admin/audit-logs?type=key_revocation").await;
     assert_page(AUDIT_ENTRY, &logs.json);
-    let verdict = r#"{"valid":true,"entries":1,"last":1,"fault":null}"#;
+    // Who signed is not in the page: a verdict without it would say more than was proved.
+    let verdict = r#"{"valid":true,"entries":1,"last":1,"fault":null,"signers":[]}"#;
     assert_shape(verdict, &admin.get("/admin/audit-logs/verify").await.json);
 }
 

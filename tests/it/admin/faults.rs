@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use portcullis::domain::key::Standing;
 use portcullis::store::StoreError;
 use serde_json::json;
 
@@ -123,4 +124,33 @@ async fn a_panic_ends_its_call_and_nothing_else() {
     assert_eq!(reply.problem(), (503, "internal"));
     assert!(!reply.text.contains("as the test wants it"));
     assert_eq!(admin.get("/admin/keys").await.status, 200);
+}
+
+/// Nothing but the key itself may keep one from being revoked, nor its reader from learning that it is: not
+/// its owner, its counts or the rules.
+// S3-01
+#[tokio::test]
+async fn a_key_is_revoked_whatever_else_of_it_cannot_be_read() {
+    for damage in [
+        "UPDATE owners SET record = x'00'",
+        "DROP TABLE last_used",
+        "DROP TABLE rules",
+    ] {
+        let admin = Admin::start();
+        let made = admin.make_key("k").await;
+        let path = format!("/admin/keys/{}", made["key"]["id"].as_str().unwrap());
+        let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
+        sql.execute_batch(damage).unwrap();
+        for (method, path) in [
+            (Method::POST, format!("{path}/suspend")),
+            (Method::POST, format!("{path}/resume")),
+            (Method::DELETE, path.clone()),
+        ] {
+            let reply = admin.call(method, &path, None).await;
+            assert_eq!(reply.status, 200, "{damage}: {}", reply.text);
+        }
+        let id = made["key"]["id"].as_str().unwrap().parse().unwrap();
+        let key = admin.store.key(id).await.unwrap().unwrap();
+        assert!(matches!(key.standing, Standing::Revoked { .. }), "{damage}");
+    }
 }

@@ -1,12 +1,15 @@
 //! Taking over secrets there are already.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::{Method, Request};
 use portcullis::domain::change::Revision;
-use portcullis::store::News;
+use portcullis::store::{News, StoreError};
 use serde_json::{Value, json};
 
-use crate::admin::harness::{Admin, Reply, bearer};
+use crate::admin::harness::{Admin, Reply, Setup, bearer};
+use crate::admin::shaken::{Shake, Shaken};
 
 async fn send(admin: &Admin, query: &str, body: impl Into<Body>) -> Reply {
     let (name, token) = bearer();
@@ -196,17 +199,122 @@ async fn thousands_of_lines_are_taken_up_as_they_arrive() {
     assert!(reply.text.lines().all(|line| line.contains("\"done\"")));
 }
 
-/// An import that breaks off has made what came before, whole, and nothing else.
+fn pieces(pieces: Vec<Result<String, std::io::Error>>) -> Body {
+    Body::from_stream(futures_util::stream::iter(pieces))
+}
+
+fn told(reply: &Reply) -> Vec<Value> {
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let lines = reply.text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// An import that breaks off has made what came before, whole, and nothing else; and it says so.
 #[tokio::test]
-async fn a_body_that_breaks_off_leaves_whole_keys() {
-    let admin = Admin::start();
-    let text: String = (0..250)
+async fn an_import_that_breaks_off_tells_what_it_did_and_where_it_stopped() {
+    for (rest, code) in [
+        (Err(std::io::Error::other("gone")), "bad_request"),
+        (Ok("x".repeat(70_000)), "invalid"),
+    ] {
+        let admin = Admin::start();
+        let text: String = (0..250)
+            .map(|number| line(&format!("k{number}"), &format!("secret-{number}")))
+            .collect();
+        let reply = send(&admin, "", pieces(vec![Ok(text), rest])).await;
+        let told = told(&reply);
+        let (stopped, done) = told.split_last().unwrap();
+        assert_eq!(done.len(), 250);
+        assert!(done.iter().all(|line| line["outcome"] == "done"));
+        assert_eq!(
+            (&stopped["outcome"], &stopped["code"]),
+            (&json!("stopped"), &json!(code))
+        );
+        let made = admin.get("/admin/keys?limit=1000").await;
+        assert_eq!(made.names().len(), 250);
+    }
+}
+
+/// The store goes away in the middle: what it took is told all the same, and what it did not is not made.
+#[tokio::test]
+async fn a_store_that_goes_away_in_the_middle_loses_nothing_that_was_told() {
+    let shakes = [Shake::Passes, Shake::Fails(StoreError::unavailable("gone"))];
+    let admin = Admin::over(Setup::default(), |store| {
+        Arc::new(Shaken::new(store, shakes))
+    });
+    let text: String = (0..450)
         .map(|number| line(&format!("k{number}"), &format!("secret-{number}")))
         .collect();
-    let pieces = [Ok(text), Err(std::io::Error::other("gone"))];
-    let body = Body::from_stream(futures_util::stream::iter(pieces));
-    let reply = send(&admin, "", body).await;
-    assert_eq!(reply.problem(), (400, "bad_request"));
+    let told = told(&send(&admin, "", text).await);
+    let (stopped, done) = told.split_last().unwrap();
+    assert_eq!(done.len(), 200);
+    assert_eq!(stopped["outcome"], "stopped");
+    assert_eq!(stopped["code"], "store_unavailable");
     let made = admin.get("/admin/keys?limit=1000").await;
     assert_eq!(made.names().len(), 200);
+}
+
+/// What is told is kept until the end, so a body of tiny lines must not become gigabytes of answers.
+#[tokio::test]
+async fn an_import_of_too_many_lines_stops_and_says_at_which() {
+    let admin = Admin::start();
+    let text = "1\n".repeat(50_001);
+    let told = told(&send(&admin, "?dry_run=true", text).await);
+    let (stopped, refused) = told.split_last().unwrap();
+    assert_eq!(refused.len(), 50_000);
+    assert!(refused.iter().all(|line| line["outcome"] == "refused"));
+    assert_eq!(stopped["outcome"], "stopped");
+    assert_eq!(stopped["code"], "body_too_large");
+    assert_eq!(stopped["line"], 50_000);
+    let detail = stopped["detail"].as_str().unwrap();
+    assert!(detail.contains("50,000 lines"), "{detail}");
+}
+
+/// However a body is cut into pieces, a line has at most 64 KiB.
+#[tokio::test]
+async fn a_line_is_too_long_however_it_arrives() {
+    let admin = Admin::start();
+    let owner = json!({"name": "Billing", "type": "team"});
+    let made = json!({"name": "k", "owner": owner, "secret": "a-secret", "description": ""});
+    let of = |length: usize| {
+        let line = made.to_string();
+        let filled = " ".repeat(length - line.len() - 1);
+        format!("{line}{filled}\n")
+    };
+    for (length, is_taken) in [(65_536, true), (65_537, false)] {
+        let text = of(length);
+        let cut = text.chars().collect::<Vec<_>>();
+        let cut = cut.chunks(777).map(|piece| Ok(piece.iter().collect()));
+        for body in [Body::from(text.clone()), pieces(cut.collect())] {
+            let reply = send(&admin, "?dry_run=true", body).await;
+            if is_taken {
+                assert_eq!(told(&reply)[0]["outcome"], "done");
+            } else {
+                assert_eq!(reply.problem(), (422, "invalid"));
+                assert_eq!(reply.json["errors"][0]["code"], "too_long");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn ndjson_may_say_how_its_text_is_coded() {
+    let admin = Admin::start();
+    for (kind, status) in [
+        ("application/x-ndjson; charset=utf-8", 200),
+        ("Application/X-NDJSON", 200),
+        ("application/x-ndjsonp", 415),
+    ] {
+        let (name, token) = bearer();
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/admin/keys/import?dry_run=true")
+            .header("host", "127.0.0.1")
+            .header(name, token)
+            .header("content-type", kind)
+            .body(Body::from(line("a", "secret-a")))
+            .unwrap();
+        assert_eq!(admin.ask(request).await.status, status, "{kind}");
+    }
 }

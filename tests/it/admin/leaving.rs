@@ -193,3 +193,36 @@ async fn an_owner_of_thousands_of_keys_is_switched_off_too() {
     let living = format!("/admin/keys?owner={id}&status=active");
     assert!(admin.get(&living).await.names().is_empty());
 }
+
+/// Of a change that cannot be made whole nothing is made: an owner that is refused its new name stays out.
+#[tokio::test]
+async fn an_owner_whose_new_name_is_refused_is_not_let_back_in() {
+    let admin = Admin::start();
+    let id = owner(&admin, "Ann").await;
+    owner(&admin, "Bob").await;
+    let path = format!("{OWNERS}/{id}");
+    admin
+        .call(Method::POST, &format!("{path}/keys/disable"), None)
+        .await;
+    for (name, problem) in [("", (422, "invalid")), ("Bob", (409, "conflict"))] {
+        let before = admin.store.revision().await.unwrap();
+        let both = json!({"disabled": false, "name": name});
+        let reply = admin.call(Method::PATCH, &path, both).await;
+        assert_eq!(reply.problem(), problem);
+        assert!(admin.get(&path).await.json["disabled_at"].is_string());
+        assert_eq!(admin.store.revision().await.unwrap(), before);
+    }
+    let both = json!({"disabled": false, "name": "Ann B"});
+    let reply = admin.call(Method::PATCH, &path, both).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert!(reply.json["disabled_at"].is_null());
+    assert_eq!(reply.json["name"], "Ann B");
+    let log = admin
+        .get("/admin/audit-logs?type=owner_update&outcome=done")
+        .await;
+    let entries = log.json["items"].as_array().unwrap();
+    assert_eq!(entries.len(), 1);
+    let fields = entries[0]["changes"].as_array().unwrap().iter();
+    let fields: Vec<_> = fields.map(|change| &change["field"]).collect();
+    assert_eq!(fields, ["name", "disabled_at"]);
+}

@@ -1,10 +1,13 @@
 //! What the audit log is told of rotations, and of attempts that were refused.
 
+use std::sync::Arc;
+
 use http::Method;
 use portcullis::domain::audit::{AuditEntry, Outcome};
 use portcullis::domain::change::Revision;
 use portcullis::store::News;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::admin::harness::{Admin, Setup};
 use crate::admin::shaken::{Shake, Shaken};
@@ -257,6 +260,37 @@ async fn a_rotation_that_lost_races_shows_the_one_secret_that_was_kept() {
     assert_eq!(key.versions.len(), 2);
     let kept = portcullis::domain::secret::Hasher::default().hash(secret.as_bytes());
     assert_eq!(key.versions[1].hash, kept);
+}
+
+/// Whoever lists entries may hang up, and the gate may stop, while what was refused is being written: it is
+/// written once all the same, whether the store had done it already or not.
+// S2-04
+#[tokio::test]
+async fn what_is_being_written_when_its_writer_goes_away_is_written_once() {
+    for lands in [false, true] {
+        let asked = Arc::new(Notify::new());
+        let hangs = Shake::Hangs {
+            lands,
+            asked: Arc::clone(&asked),
+        };
+        let admin = Admin::over(Setup::default(), |store| {
+            Arc::new(Shaken::new(store, [hangs]))
+        });
+        let before = admin.store.revision().await.unwrap();
+        let unknown = "/admin/keys/key_0000000000";
+        admin.call(Method::DELETE, unknown, None).await;
+        tokio::select! {
+            _ = admin.writer.flush_refusals() => panic!("the store answered"),
+            () = asked.notified() => {}
+        }
+        let told = entries(&admin, before).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].action.as_str(), "key_revocation");
+        assert!(matches!(told[0].outcome, Outcome::Refused(_)));
+        let verdict = admin.store.verify_audit().await.unwrap();
+        assert_eq!((verdict.entries, verdict.fault), (1, None));
+        assert_eq!(admin.writer.refusals_lost(), 0);
+    }
 }
 
 /// A policy asks for a reason as the configuration can: of its keys alone, and the attempt is written down.

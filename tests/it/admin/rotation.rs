@@ -109,6 +109,35 @@ async fn what_cannot_be_is_told_with_its_field_and_changes_nothing() {
     assert_eq!(admin.store.revision().await.unwrap().0, 0);
 }
 
+/// What is already so is written down no second time.
+#[tokio::test]
+async fn asking_for_what_is_so_changes_nothing() {
+    let admin = Admin::start();
+    let asked = json!({"interval_days": 90});
+    admin.call(Method::POST, DISABLE, None).await;
+    assert_eq!(admin.store.revision().await.unwrap().0, 0);
+    let made = admin.call(Method::POST, ENABLE, asked.clone()).await;
+    assert_eq!(admin.store.revision().await.unwrap().0, 1);
+    let again = admin.call(Method::POST, ENABLE, asked).await;
+    assert_eq!(again.json, made.json);
+    assert_eq!(admin.store.revision().await.unwrap().0, 1);
+    let log = admin.get("/admin/audit-logs?type=config").await;
+    assert_eq!(log.json["items"].as_array().unwrap().len(), 1);
+}
+
+/// A rule that landed is told of as landed, though not all keys can be read.
+#[tokio::test]
+async fn a_rule_is_made_though_its_keys_cannot_be_counted() {
+    let admin = Admin::start();
+    let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
+    sql.execute_batch("DROP TABLE key_list").unwrap();
+    let asked = json!({"interval_days": 90});
+    let made = admin.call(Method::POST, ENABLE, asked).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    assert_eq!(made.json["items"][0]["due"], Value::Null);
+    assert_eq!(admin.store.rules().await.unwrap().rotation.len(), 1);
+}
+
 async fn revision(admin: &Admin) -> u64 {
     admin.store.revision().await.unwrap().0
 }

@@ -24,19 +24,33 @@ use portcullis::store::{
     AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
     OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
+use tokio::sync::{Notify, Semaphore};
 
 /// What happens to the next commit.
 pub(super) enum Shake {
+    /// Nothing.
+    Passes,
     /// Another gate's change lands just before it.
     Overtaken,
     /// The store fails so.
     Fails(StoreError),
+    /// It never answers, and says that it was asked: having done nothing, or having done it all.
+    Hangs { lands: bool, asked: Arc<Notify> },
 }
 
 /// A store whose commits are shaken, one after the other; the rest is the store below.
 pub(super) struct Shaken {
     inner: Arc<dyn Store>,
     shakes: Mutex<VecDeque<Shake>>,
+    slow: Option<SlowWalk>,
+}
+
+/// Holds up a walk over the audit log.
+#[derive(Clone)]
+pub(super) struct SlowWalk {
+    pub(super) begun: Arc<Notify>,
+    /// One for each walk that may go on.
+    pub(super) go: Arc<Semaphore>,
 }
 
 impl Shaken {
@@ -44,6 +58,14 @@ impl Shaken {
         Self {
             inner,
             shakes: Mutex::new(shakes.into_iter().collect()),
+            slow: None,
+        }
+    }
+
+    pub(super) fn walking_slowly(inner: Arc<dyn Store>, slow: SlowWalk) -> Self {
+        Self {
+            slow: Some(slow),
+            ..Self::new(inner, [])
         }
     }
 
@@ -84,7 +106,14 @@ impl Feed for Shaken {
         match shake {
             Some(Shake::Fails(error)) => return Err(error),
             Some(Shake::Overtaken) => self.overtake().await,
-            None => {}
+            Some(Shake::Hangs { lands, asked }) => {
+                if lands {
+                    self.inner.commit(change).await.unwrap();
+                }
+                asked.notify_one();
+                return std::future::pending().await;
+            }
+            Some(Shake::Passes) | None => {}
         }
         self.inner.commit(change).await
     }
@@ -194,6 +223,10 @@ impl AuditStore for Shaken {
     }
 
     async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        if let Some(slow) = &self.slow {
+            slow.begun.notify_one();
+            slow.go.acquire().await.unwrap().forget();
+        }
         self.inner.verify_audit().await
     }
 }

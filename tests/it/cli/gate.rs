@@ -7,6 +7,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use portcullis::domain::audit::chain::Head;
+use portcullis::domain::audit::checkpoint::Checkpoint;
+use portcullis::domain::audit::form::{hex, unhex};
+use portcullis::domain::time::Timestamp;
 use serde_json::Value;
 
 use super::canned::{Run, TOKEN, command, run};
@@ -255,6 +260,29 @@ fn the_audit_log_is_exported_and_verified_without_the_gate() {
     let seq = |line: &str| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64();
     let place = lines.iter().position(|line| seq(line) == Some(2)).unwrap();
 
+    // Whoever makes a file makes its checkpoints: they prove something to whoever knows the key alone.
+    assert!(verified.stdout.contains("signed by nobody"), "{verified:?}");
+    let last = lines.iter().max_by_key(|line| seq(line)).unwrap();
+    let (checkpoint, key) = checkpoint_of(last);
+    std::fs::write(&file, format!("{}\n{checkpoint}\n", text.trim_end())).unwrap();
+    let told = run(&["audit", "verify", path], &[]).ends(0);
+    let unchecked = format!("{key}: not checked against any key that is known");
+    assert!(told.stdout.contains(&unchecked), "{told:?}");
+    let told = run(&["audit", "verify", path, "--key", &key], &[]).ends(0);
+    assert!(
+        told.stdout.contains(&format!("{key}: a key that is known")),
+        "{told:?}"
+    );
+    let other = "1".repeat(64);
+    let told = run(&["audit", "verify", path, "--key", &other], &[]).ends(1);
+    assert!(told.stderr.contains("was forged"), "{told:?}");
+    std::fs::write(&file, &text).unwrap();
+    let told = run(&["audit", "verify", path, "--key", &key], &[]).ends(1);
+    assert!(
+        told.stderr.contains("signed with a key that was named"),
+        "{told:?}"
+    );
+
     let mut changed: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     changed[place] = changed[place].replace("\"done\"", "\"gone\"");
     std::fs::write(&file, changed.join("\n")).unwrap();
@@ -274,6 +302,26 @@ fn the_audit_log_is_exported_and_verified_without_the_gate() {
         told["fault"],
         serde_json::json!({"seq": 2, "kind": "removed"})
     );
+}
+
+/// A checkpoint of the entry on this line by a key made here, and the public half of that, in hex digits.
+fn checkpoint_of(line: &str) -> (Value, String) {
+    let entry: Value = serde_json::from_str(line).unwrap();
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap();
+    let head = Head {
+        seq: entry["seq"].as_u64().unwrap(),
+        hash: unhex(entry["hash"].as_str().unwrap()).unwrap(),
+    };
+    let at = Timestamp::from_millis(1);
+    let text = Checkpoint::text(head, at, "gate-1");
+    let checkpoint = Checkpoint {
+        head,
+        at,
+        node: "gate-1".to_owned(),
+        public_key: pair.public_key().as_ref().try_into().unwrap(),
+        signature: pair.sign(text.as_bytes()).as_ref().try_into().unwrap(),
+    };
+    (checkpoint.form(), hex(&checkpoint.public_key))
 }
 
 /// Kong's clients go on with the keys they have: tried first, then done, and done once.

@@ -256,3 +256,62 @@ fn products_are_made_shown_changed_and_taken_away() {
 fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
+
+/// The newest entries come first, so an export that breaks off has those alone: it must not lie there under
+/// the name of a whole one.
+#[test]
+fn an_export_that_breaks_off_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.ndjson");
+    let path = file.to_str().unwrap();
+    let page = |text: &str, next: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\n{next}content-length: {}\r\n\r\n{text}",
+            text.len()
+        )
+    };
+    let more = "x-next-cursor: next\r\n";
+    let admin = Admin::answering([page("{}\n", more)]);
+    admin.run(&["audit", "export", "--out", path]).ends(1);
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "nothing is left");
+
+    let admin = Admin::answering([page("{}\n", more), page("{}\n", "")]);
+    admin.run(&["audit", "export", "--out", path]).ends(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n{}\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// What an import did is told, though the gate fails at what came after it.
+#[test]
+fn an_import_that_breaks_off_reports_what_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.ndjson");
+    let row = "{\"name\": \"k\", \"secret\": \"CANARY\"}\n";
+    std::fs::write(&file, row.repeat(501)).unwrap();
+    let done = |line: u64, outcome: &str| {
+        json!({"line": line, "outcome": outcome, "key_id": null, "fingerprint": null,
+               "code": "store_unavailable", "detail": "try again", "errors": []})
+    };
+    let lines = |lines: Vec<Value>| {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        )
+    };
+    let whole = || lines((1..=500).map(|line| done(line, "done")).collect());
+    let path = file.to_str().unwrap();
+    let problem = json!({"type": "urn:portcullis:problem:internal", "title": "Internal error", "status": 503,
+                         "code": "internal", "detail": "broken", "request_id": "req_1"});
+    for (second, why) in [
+        (lines(vec![done(1, "stopped")]), "the gate stopped there"),
+        (answer(503, &problem), "Internal error"),
+    ] {
+        let admin = Admin::answering([whole(), second]);
+        let told = admin.run(&["keys", "import", path, "--json"]).ends(1);
+        assert_eq!(told.stdout.lines().count(), 500);
+        assert!(told.stderr.contains(why), "{}", told.stderr);
+        assert!(!told.stdout.contains("CANARY"));
+    }
+}

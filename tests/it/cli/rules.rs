@@ -130,3 +130,18 @@ fn policies_are_listed_made_tried_out_and_taken_away() {
         "DELETE /admin/policies/pol_0000000001 HTTP/1.1"
     );
 }
+
+/// What is asked for is tried, or it is said that it is not.
+#[test]
+fn a_preview_without_a_name_takes_no_terms_in_silence() {
+    let preview = json!({"keys": 1, "revoked": 0, "violating": 0, "items": []});
+    let admin = Admin::answering([answer(200, &preview)]);
+    for terms in [["--max-age", "30d"], ["--risk", "low"]] {
+        let told = admin.run(&[&["policies", "preview"][..], &terms[..]].concat());
+        let told = told.ends(2);
+        assert!(told.stderr.contains("--name"), "{}", told.stderr);
+    }
+    assert!(admin.requests().is_empty());
+    admin.run(&["policies", "preview"]).ends(0);
+    assert_eq!(admin.request().json(), json!({}));
+}

@@ -3,20 +3,17 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::patience::a_moment;
 use crate::support::{Gateway, Upstream, eventually};
 
 /// The entries that a question finds, once there are at least `count`.
 async fn entries(gateway: &Gateway, query: &str, count: usize) -> Vec<Value> {
-    loop {
-        let path = format!("/admin/audit-logs?{query}");
+    let path = format!("/admin/audit-logs?{query}");
+    eventually("the entries are written", async || {
         let page = gateway.admin(Method::GET, &path, None).await.json();
         let items = page["items"].as_array().unwrap().clone();
-        if items.len() >= count {
-            return items;
-        }
-        a_moment().await;
-    }
+        (items.len() >= count).then_some(items)
+    })
+    .await
 }
 
 /// S1-10, S3-08, S0-09: "version 1 of key X, retired, from 127.0.0.1" can be looked up.

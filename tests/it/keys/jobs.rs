@@ -13,14 +13,21 @@ use portcullis::domain::notice::Notice;
 use portcullis::domain::patch::SettingsPatch;
 use portcullis::domain::rotation::RotationPlan;
 use portcullis::domain::selector::Selector;
+use tokio::sync::Notify;
 
 use super::rig::{DAY, Rig, walk};
+use crate::support::within;
 
 /// Takes a turn that never ends, and is killed in it.
-async fn killed_in(jobs: Jobs, switch: &AtomicBool) {
+async fn killed_in(jobs: Jobs, switch: &AtomicBool, hung: &Notify) {
     switch.store(true, Ordering::Relaxed);
-    let within = tokio::time::timeout(Duration::from_millis(200), walk(&jobs));
-    assert!(within.await.is_err(), "the turn ended");
+    let killed = async {
+        tokio::select! {
+            _ = walk(&jobs) => panic!("the turn ended"),
+            () = hung.notified() => {}
+        }
+    };
+    within("the sink hangs", killed).await;
     switch.store(false, Ordering::Relaxed);
 }
 
@@ -38,7 +45,7 @@ async fn wherever_a_rotation_breaks_off_nobody_is_locked_out() {
             } else {
                 &rig.sink.hangs_before
             };
-            killed_in(rig.jobs(), switch).await;
+            killed_in(rig.jobs(), switch, &rig.sink.hung).await;
 
             let found = rig.sink.secret().unwrap_or_else(|| first.clone());
             assert_eq!(rig.sink.secret().is_some(), after_it_was_put);
@@ -108,7 +115,7 @@ async fn a_sink_that_cannot_be_read_changes_nothing() {
     let (id, first) = rig.make_key(SettingsPatch::default()).await;
     rig.rotate_every(30, false).await;
     rig.clock.turn(DAY * 30);
-    killed_in(rig.jobs(), &rig.sink.hangs_after).await;
+    killed_in(rig.jobs(), &rig.sink.hangs_after, &rig.sink.hung).await;
     rig.sink.is_mute.store(true, Ordering::Relaxed);
     let jobs = rig.jobs();
     for _ in 0..3 {

@@ -28,6 +28,7 @@ use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::domain::usage::{Tally, UsageBatch, UsageRow};
 use portcullis::store::Store;
 use portcullis::store::embedded::EmbeddedStore;
+use tokio::sync::Notify;
 
 use crate::support::clock::ManualClock;
 
@@ -202,6 +203,8 @@ pub(super) struct Vault {
     /// Whether putting never ends, before or after the secret is there.
     pub hangs_before: AtomicBool,
     pub hangs_after: AtomicBool,
+    /// Rung where it hangs.
+    pub hung: Notify,
     /// Whether it says nothing of what it holds.
     pub is_mute: AtomicBool,
     pub puts: AtomicU32,
@@ -222,6 +225,7 @@ impl SecretSink for Vault {
     async fn put(&self, _: &Key, secret: &Secret, _: Note) -> Result<(), SinkError> {
         self.puts.fetch_add(1, Ordering::Relaxed);
         if self.hangs_before.load(Ordering::Relaxed) {
+            self.hung.notify_one();
             std::future::pending::<()>().await;
         }
         if self.fails.load(Ordering::Relaxed) {
@@ -229,6 +233,7 @@ impl SecretSink for Vault {
         }
         *self.held.lock() = Some(secret.clone());
         if self.hangs_after.load(Ordering::Relaxed) {
+            self.hung.notify_one();
             std::future::pending::<()>().await;
         }
         Ok(())

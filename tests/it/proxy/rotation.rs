@@ -40,12 +40,15 @@ async fn the_old_secret_works_until_grace_ends_on_every_core_under_load() {
         let is_over = Arc::clone(&is_over);
         let (address, old, new) = (gateway.address(), old.clone(), new.clone());
         load.spawn(async move {
-            let mut was_refused = false;
+            let (mut was_refused, mut served) = (false, 0_u32);
             while !is_over.load(Ordering::Relaxed) {
                 let [with_old, with_new] =
                     [&old, &new].map(|key| Ask::new(address, Method::GET, "/").with(key));
                 match outcome(&connection.send(with_old).await).as_deref() {
-                    None => assert!(!was_refused, "a retired secret came back"),
+                    None => {
+                        assert!(!was_refused, "a retired secret came back");
+                        served += 1;
+                    }
                     Some(code) => {
                         assert_eq!(code, "key_retired");
                         was_refused = true;
@@ -53,9 +56,15 @@ async fn the_old_secret_works_until_grace_ends_on_every_core_under_load() {
                 }
                 assert_eq!(connection.send(with_new).await.status, 200);
             }
-            was_refused
+            (was_refused, served)
         });
     }
+    // Load there must be, while the grace still runs and once it has ended.
+    let before = upstream.requests();
+    eventually("the load is on", async || {
+        (upstream.requests() > before + 16).then_some(())
+    })
+    .await;
 
     gateway.clock.turn_ms(9_999);
     for connection in &mut kept {
@@ -77,10 +86,21 @@ async fn the_old_secret_works_until_grace_ends_on_every_core_under_load() {
         assert_eq!(reply.status, 200);
         assert!(reply.header("x-portcullis-key-retires").is_none());
     }
+    // Each goes once more around at least: what it sends now is refused.
+    let before = upstream.requests();
+    eventually("the load goes on", async || {
+        (upstream.requests() > before + 16).then_some(())
+    })
+    .await;
     is_over.store(true, Ordering::Relaxed);
-    while let Some(was_refused) = within("the load ends", load.join_next()).await {
-        let _: bool = was_refused.unwrap();
+    let (mut was_refused, mut served) = (false, 0);
+    while let Some(ended) = within("the load ends", load.join_next()).await {
+        let (refused, of_one) = ended.unwrap();
+        was_refused |= refused;
+        served += of_one;
     }
+    assert!(served > 0, "nothing was sent while the grace ran");
+    assert!(was_refused, "nothing was sent after the grace had ended");
 }
 
 /// S1-13: the same for the end of the key itself.

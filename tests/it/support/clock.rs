@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use portcullis::domain::time::{Clock, Reading, Timestamp};
 
+use super::patience::{PATIENCE, a_moment};
+
 /// Where a clock turned by hand begins: 2026-01-01T00:00:00Z.
 pub(crate) const START_MS: u64 = 1_767_225_600_000;
 
@@ -48,7 +50,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
             if let Some(found) = look().await {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            a_moment().await;
         }
     };
     within(what, looking).await
@@ -60,6 +62,3 @@ pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     assert!(outcome.is_ok(), "waited too long: {what}");
     outcome.unwrap()
 }
-
-/// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(15);

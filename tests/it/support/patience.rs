@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `condition` holds.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        a_moment().await;
-    }
+    super::clock::eventually(what, async || condition().then_some(())).await;
 }
 
 /// What lies between two looks.

@@ -5,20 +5,20 @@
 //! of the file is of no concern here. A vault reference (`{vault://…}`) is no secret, and a credential
 //! that Kong lets expire (`ttl`, in seconds) expires here too.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::run::{Row, owner};
-use crate::app::SystemClock;
-use crate::domain::time::Clock;
+use crate::domain::time::Timestamp;
 
-/// What the configuration asks for.
+/// What the configuration asks for, `now`, from when on a `ttl` runs.
 ///
 /// # Errors
 /// What is wrong with its form, without the text of it: that has secrets in it.
-pub(super) fn rows(text: &str) -> Result<Vec<Row>, String> {
+pub(super) fn rows(text: &str, now: Timestamp) -> Result<Vec<Row>, String> {
     let file: File = serde_yaml::from_str(text)
         .map_err(|_| "it is no YAML or JSON of Kong's declarative configuration".to_owned())?;
     if !FORMATS.contains(&file.format_version.as_str()) {
@@ -28,13 +28,17 @@ pub(super) fn rows(text: &str) -> Result<Vec<Row>, String> {
         ));
     }
     let mut rows = Vec::new();
+    // How many keys of each consumer there are so far.
+    let mut keys = HashMap::<&str, usize>::new();
     for (at, consumer) in file.consumers.iter().enumerate() {
         let name = consumer.name().ok_or(format!(
             "consumer {} has neither username nor custom_id",
             at + 1
         ))?;
-        for (at, credential) in consumer.keyauth_credentials.iter().enumerate() {
-            rows.push(row(name, consumer.custom_id.as_deref(), at, credential)?);
+        for credential in &consumer.keyauth_credentials {
+            let number = keys.entry(name).and_modify(|it| *it += 1).or_insert(1);
+            let custom_id = consumer.custom_id.as_deref();
+            rows.push(row(name, custom_id, *number, credential, now)?);
         }
     }
     for (at, credential) in file.keyauth_credentials.iter().enumerate() {
@@ -50,7 +54,8 @@ pub(super) fn rows(text: &str) -> Result<Vec<Row>, String> {
             .or(wanted.map(String::as_str))
             .ok_or(format!("keyauth credential {} has no consumer", at + 1))?;
         let custom_id = consumer.and_then(|consumer| consumer.custom_id.as_deref());
-        rows.push(row(name, custom_id, at, credential)?);
+        let number = keys.entry(name).and_modify(|it| *it += 1).or_insert(1);
+        rows.push(row(name, custom_id, *number, credential, now)?);
     }
     Ok(rows)
 }
@@ -58,10 +63,11 @@ pub(super) fn rows(text: &str) -> Result<Vec<Row>, String> {
 fn row(
     consumer: &str,
     custom_id: Option<&str>,
-    at: usize,
+    number: usize,
     credential: &Credential,
+    now: Timestamp,
 ) -> Result<Row, String> {
-    let place = format!("consumer {consumer}, key {}", at + 1);
+    let place = format!("consumer {consumer}, key {number}");
     let secret = credential.key.as_deref().ok_or_else(|| {
         format!("{place} has no `key`: Kong makes one itself, and does not write it here")
     })?;
@@ -71,10 +77,10 @@ fn row(
         ));
     }
     let mut fields = Map::new();
-    let name = if at == 0 {
+    let name = if number == 1 {
         consumer.to_owned()
     } else {
-        format!("{consumer} {}", at + 1)
+        format!("{consumer} {number}")
     };
     fields.insert("name".to_owned(), json!(name));
     fields.insert("owner".to_owned(), owner(consumer, None));
@@ -91,7 +97,7 @@ fn row(
         fields.insert("metadata".to_owned(), json!({"kong_custom_id": custom_id}));
     }
     if let Some(ttl) = credential.ttl {
-        let end = SystemClock::new().now().after(Duration::from_secs(ttl));
+        let end = now.after(Duration::from_secs(ttl));
         fields.insert("expires_at".to_owned(), json!(end.to_string()));
     }
     Ok(Row { place, fields })
@@ -145,7 +151,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<(String, Value)>, String> {
-        let rows = rows(text)?.into_iter();
+        let rows = rows(text, Timestamp::from_millis(1_000))?.into_iter();
         Ok(rows
             .map(|row| (row.place, Value::Object(row.fields)))
             .collect())
@@ -181,6 +187,8 @@ keyauth_credentials:
   key: 1234567890123456
 - consumer: 6d1d0f6d-8f0d-4d1c-9a0c-0d5a7b2f6a11
   key: by-id
+- consumer: billing
+  key: third-secret-of-billing
 "#;
 
     #[test]
@@ -212,6 +220,11 @@ keyauth_credentials:
                     json!({"name": "reports 2", "owner": {"name": "reports"}, "description": why,
                            "secret": "by-id", "metadata": of_reports}),
                 ),
+                (
+                    "consumer billing, key 3",
+                    json!({"name": "billing 3", "owner": owner, "secret": "third-secret-of-billing",
+                           "description": why, "metadata": metadata}),
+                ),
             ];
             let expected = expected.map(|(place, fields)| (place.to_owned(), fields));
             assert_eq!(rows, expected);
@@ -222,7 +235,7 @@ keyauth_credentials:
     fn what_has_an_end_at_kong_has_one_here() {
         let text = "_format_version: '3.0'\nconsumers:\n- username: a\n  keyauth_credentials:\n  - { key: x, ttl: 3600 }\n";
         let rows = read(text).unwrap();
-        assert!(rows[0].1["expires_at"].is_string());
+        assert_eq!(rows[0].1["expires_at"], "1970-01-01T01:00:01.000Z");
     }
 
     #[test]

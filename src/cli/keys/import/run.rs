@@ -11,11 +11,13 @@ use zeroize::Zeroizing;
 
 use super::{csv, kong};
 use crate::api::keys::ImportLine;
+use crate::app::SystemClock;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::owners::OwnerType;
 use crate::cli::render::{Cell, Table, Tone, visible};
+use crate::domain::time::Clock as _;
 
 /// Keys to be made of secrets there are.
 #[derive(Debug, Args)]
@@ -63,22 +65,9 @@ impl Import {
         output: &mut Output,
     ) -> Result<(), Failure> {
         let rows = self.rows()?;
-        let query = [("dry_run", self.dry_run.to_string())];
         let mut told: Vec<(&Row, ImportLine)> = Vec::with_capacity(rows.len());
-        for rows in rows.chunks(ROWS_AT_ONCE) {
-            let body = Zeroizing::new(rows.iter().fold(String::new(), |text, row| {
-                text + &Value::Object(row.fields.clone()).to_string() + "\n"
-            }));
-            let path = ["admin", "keys", "import"];
-            let lines = client.post_lines(&path, &query, &body).await?;
-            for line in lines {
-                let line: ImportLine = serde_json::from_value(line).map_err(Failure::Unreadable)?;
-                let at = usize::try_from(line.line).unwrap_or_default();
-                if let Some(row) = at.checked_sub(1).and_then(|at| rows.get(at)) {
-                    told.push((row, line));
-                }
-            }
-        }
+        // What was done is told whatever comes after it: nobody can ask the gate for it later.
+        let sent = self.send_all(client, &rows, &mut told).await;
         let refused = told.iter().filter(|(_, line)| line.outcome != DONE).count();
         if json {
             for (row, line) in &told {
@@ -88,7 +77,7 @@ impl Import {
                 }
                 output.line(&line.to_string())?;
             }
-        } else {
+        } else if sent.is_ok() || !told.is_empty() {
             report(&told, output)?;
             let verb = if self.dry_run {
                 "would be taken over"
@@ -100,6 +89,7 @@ impl Import {
                 told.len() - refused
             ))?;
         }
+        sent?;
         if refused == 0 && told.len() == rows.len() {
             Ok(())
         } else {
@@ -108,6 +98,37 @@ impl Import {
                 of: rows.len(),
             })
         }
+    }
+
+    /// Sends all rows, some at once, and takes down what became of each.
+    async fn send_all<'a>(
+        &self,
+        client: &Client,
+        rows: &'a [Row],
+        told: &mut Vec<(&'a Row, ImportLine)>,
+    ) -> Result<(), Failure> {
+        let query = [("dry_run", self.dry_run.to_string())];
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let body = Zeroizing::new(rows.iter().fold(String::new(), |text, row| {
+                text + &Value::Object(row.fields.clone()).to_string() + "\n"
+            }));
+            let path = ["admin", "keys", "import"];
+            let lines = client.post_lines(&path, &query, &body).await?;
+            for line in lines {
+                let line: ImportLine = serde_json::from_value(line).map_err(Failure::Unreadable)?;
+                if line.outcome == STOPPED {
+                    return Err(Failure::Stopped {
+                        code: line.code.unwrap_or_default(),
+                        detail: line.detail.unwrap_or_default(),
+                    });
+                }
+                let at = usize::try_from(line.line).unwrap_or_default();
+                if let Some(row) = at.checked_sub(1).and_then(|at| rows.get(at)) {
+                    told.push((row, line));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What the file asks for.
@@ -130,7 +151,7 @@ impl Import {
         })?;
         let mut rows = match form {
             Form::Csv => csv::rows(&text),
-            Form::Kong => kong::rows(&text),
+            Form::Kong => kong::rows(&text, SystemClock::new().now()),
             Form::Ndjson => ndjson(&text),
         }
         .map_err(wrong)?;
@@ -214,3 +235,4 @@ pub(super) fn owner(name: &str, kind: Option<&str>) -> Value {
 /// How many rows go into one call: it ends well within the time an answer may take.
 const ROWS_AT_ONCE: usize = 500;
 const DONE: &str = "done";
+const STOPPED: &str = "stopped";

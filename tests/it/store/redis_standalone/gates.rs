@@ -6,13 +6,14 @@ use portcullis::domain::change::{Gone, Revision, Write};
 use portcullis::domain::selector::Selector;
 use portcullis::domain::time::Clock;
 use portcullis::store::redis::RedisStore;
-use portcullis::store::{Feed, KeyStore, News, RuleStore, Store, StoreError};
+use portcullis::store::{AuditStore, Feed, KeyStore, News, RuleStore, Store, StoreError};
 use tokio::time::Instant;
 
 use super::{Gate, chain, choice, is_revoked, making, open, revoking};
 use crate::store::things::{
     HandClock, change, key, key_id, keys, policy, product, receipt, revoked, rotation_rule,
 };
+use crate::support::patience::{PATIENCE, a_moment};
 use crate::support::redis::RedisServer;
 
 /// A change by one gate is at another in the order it was made, whoever made it.
@@ -309,4 +310,27 @@ fn state(server: &RedisServer) -> (Vec<String>, u64, usize) {
     let buckets: Vec<String> = server.ask(&["KEYS", "{pc}:k:*"]);
     let meta = server.ask(&["HGETALL", "{pc}:meta"]);
     (meta, server.ask(&["XLEN", "{pc}:feed"]), buckets.len())
+}
+
+/// An audit entry that cannot be read is set aside and counted like any record: it must not keep a new
+/// gate from following the store.
+#[tokio::test]
+async fn an_unreadable_audit_entry_keeps_no_gate_from_following() {
+    let server = RedisServer::start();
+    let a = Gate::at(&server).await;
+    let _: String = server.ask(&["XADD", "{pc}:audit", "0-1", "e", "garbage"]);
+    a.commits(making(1)).await;
+    let b = Gate::at(&server).await;
+    let set_aside = async {
+        while b.store.contact().quarantined == 0 {
+            a_moment().await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, set_aside).await;
+    waited.expect("the entry is never met");
+    a.commits(making(2)).await;
+    b.reaches(2).await;
+    assert!(b.store.contact().is_up);
+    assert_eq!(b.store.contact().quarantined, 1);
+    assert_eq!(b.store.verify_audit().await.unwrap().fault, None);
 }
