@@ -14,6 +14,7 @@ mod services;
 mod signals;
 mod start;
 mod tasks;
+mod work;
 
 pub use clock::SystemClock;
 pub use echo::Echo;
