@@ -15,6 +15,7 @@ mod services;
 mod signals;
 mod start;
 mod tasks;
+mod work;
 mod workers;
 
 pub use clock::SystemClock;

@@ -18,12 +18,13 @@ use crate::app::open_store::open_store;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
+use crate::app::work::{spawn_answers, spawn_flush, spawn_follower};
 use crate::app::workers;
 use crate::config::{Config, Deadlines};
 use crate::control::audit::{Checkpoints, Erasures};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
-use crate::control::keys::{KeyService, confirm_all};
+use crate::control::keys::KeyService;
 use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
 use crate::control::rules::RuleBook;
@@ -406,56 +407,6 @@ fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartE
         .map_err(|error| StartError::Routes(chain(&error)))
 }
 
-fn spawn_follower(tasks: &Tasks, sync: Arc<Sync>) {
-    tasks.spawn("sync", move || {
-        let sync = Arc::clone(&sync);
-        async move { sync.follow().await }
-    });
-}
-
-/// What the data plane leaves at the desk, but for quotas.
-fn spawn_answers(tasks: &Tasks, keys: &Arc<KeyService>, clock: &Arc<dyn Clock>, desk: &Arc<Desk>) {
-    let (of_holders, clock) = (Arc::clone(keys), Arc::clone(clock));
-    let tray = Arc::clone(desk);
-    tasks.spawn("holders", move || {
-        admin::holder::serve(
-            Arc::clone(&of_holders),
-            Arc::clone(&clock),
-            Arc::clone(&tray),
-        )
-    });
-    let (keys, desk) = (Arc::clone(keys), Arc::clone(desk));
-    tasks.spawn("first-uses", move || {
-        confirm_all(Arc::clone(&keys), Arc::clone(&desk))
-    });
-}
-
-fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
-    let (flush, clock) = (Arc::clone(flush), Arc::clone(clock));
-    tasks.spawn("flush", move || {
-        let (flush, clock) = (Arc::clone(&flush), Arc::clone(&clock));
-        async move { flush_all(&flush, &*clock).await }
-    });
-}
-
-async fn flush_all(flush: &Flush, clock: &dyn Clock) {
-    let mut interval = tokio::time::interval(FLUSH_INTERVAL);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut is_away = false;
-    loop {
-        interval.tick().await;
-        match flush.flush(clock.now()).await {
-            Ok(()) => is_away = false,
-            Err(error) if !is_away => {
-                let error = chain(&error);
-                tracing::warn!(error, "the store does not take usage counts, keeping them");
-                is_away = true;
-            }
-            Err(_) => {}
-        }
-    }
-}
-
 fn spawn_admin(
     tasks: &Tasks,
     socket: StdListener,
@@ -472,6 +423,3 @@ fn spawn_admin(
     tasks.spawn_ending("admin", server);
     Ok(())
 }
-
-/// How often counts go to the store.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,73 @@
+//! What the control plane does for as long as the gate runs, and begins again where it broke off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin;
+use crate::app::error::chain;
+use crate::app::tasks::Tasks;
+use crate::control::flush::Flush;
+use crate::control::keys::{KeyService, confirm_all};
+use crate::control::sync::Sync;
+use crate::domain::time::Clock;
+use crate::state::desk::Desk;
+
+/// Keeps the cache in step with the store.
+pub(super) fn spawn_follower(tasks: &Tasks, sync: Arc<Sync>) {
+    tasks.spawn("sync", move || {
+        let sync = Arc::clone(&sync);
+        async move { sync.follow().await }
+    });
+}
+
+/// What the data plane leaves at the desk, but for quotas.
+pub(super) fn spawn_answers(
+    tasks: &Tasks,
+    keys: &Arc<KeyService>,
+    clock: &Arc<dyn Clock>,
+    desk: &Arc<Desk>,
+) {
+    let (of_holders, clock) = (Arc::clone(keys), Arc::clone(clock));
+    let tray = Arc::clone(desk);
+    tasks.spawn("holders", move || {
+        admin::holder::serve(
+            Arc::clone(&of_holders),
+            Arc::clone(&clock),
+            Arc::clone(&tray),
+        )
+    });
+    let (keys, desk) = (Arc::clone(keys), Arc::clone(desk));
+    tasks.spawn("first-uses", move || {
+        confirm_all(Arc::clone(&keys), Arc::clone(&desk))
+    });
+}
+
+/// Brings counts to the store.
+pub(super) fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
+    let (flush, clock) = (Arc::clone(flush), Arc::clone(clock));
+    tasks.spawn("flush", move || {
+        let (flush, clock) = (Arc::clone(&flush), Arc::clone(&clock));
+        async move { flush_all(&flush, &*clock).await }
+    });
+}
+
+async fn flush_all(flush: &Flush, clock: &dyn Clock) {
+    let mut interval = tokio::time::interval(FLUSH_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_away = false;
+    loop {
+        interval.tick().await;
+        match flush.flush(clock.now()).await {
+            Ok(()) => is_away = false,
+            Err(error) if !is_away => {
+                let error = chain(&error);
+                tracing::warn!(error, "the store does not take usage counts, keeping them");
+                is_away = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// How often counts go to the store.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
