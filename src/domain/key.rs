@@ -289,6 +289,8 @@ impl Key {
             VersionState::Revoked
         } else if version.retires_at.is_some_and(|end| end <= now) {
             VersionState::Retired
+        } else if matches!(self.standing, Standing::Revoked { .. }) {
+            VersionState::Revoked
         } else if version.activated_at.is_none() {
             VersionState::Pending
         } else if self
@@ -442,6 +444,16 @@ mod tests {
             key.admits(&hash(1), at(1_600)),
             Err(RefusalCode::KeySuspended)
         );
+    }
+
+    #[test]
+    fn no_version_of_a_revoked_key_is_called_current() {
+        let mut key = key();
+        key.standing = Standing::Revoked { at: at(1_500) };
+        let state = |key: &Key| key.version_state(&key.versions[0], at(2_000));
+        assert_eq!(state(&key), VersionState::Revoked);
+        key.versions[0].retires_at = Some(at(1_200));
+        assert_eq!(state(&key), VersionState::Retired, "it ended before");
     }
 
     #[test]
