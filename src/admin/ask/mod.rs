@@ -21,6 +21,7 @@ use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 use crate::domain;
 use crate::domain::lifecycle::FieldFault;
 use crate::domain::query::Position;
+use crate::domain::time::{Moment, NotAMoment};
 
 /// A JSON body.
 pub(crate) struct Ask<T> {
@@ -308,6 +309,11 @@ impl Params {
         }
         Err(Problem::faults(Code::BadRequest, self.faults))
     }
+}
+
+/// The day or the time that a parameter names.
+pub(crate) fn moment(params: &mut Params, name: &str) -> Option<Moment> {
+    params.read(name, &NotAMoment.to_string(), |text| text.parse().ok())
 }
 
 /// Which page of a list is asked for.
