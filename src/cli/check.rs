@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::Output;
-use super::render::visible;
+use super::render::{count, visible};
 use crate::config::{self, Config, StoreChoice};
 
 /// Which configuration.
@@ -57,16 +57,11 @@ fn summary(config: &Config) -> String {
         StoreChoice::Redis(_) => "Redis store",
     };
     [
-        count(config.listeners.len(), "listener"),
-        count(config.routes.len(), "route"),
-        count(config.upstreams.len(), "upstream"),
-        count(config.products.len(), "product"),
+        count(config.listeners.len() as u64, "listener"),
+        count(config.routes.len() as u64, "route"),
+        count(config.upstreams.len() as u64, "upstream"),
+        count(config.products.len() as u64, "product"),
         store.to_owned(),
     ]
     .join(", ")
-}
-
-fn count(number: usize, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{ending}")
 }

@@ -10,6 +10,7 @@ mod rotation;
 mod rules;
 mod tail;
 mod terminal;
+mod thinking;
 
 use serde_json::{Value, json};
 
