@@ -289,8 +289,6 @@ impl Key {
             VersionState::Revoked
         } else if version.retires_at.is_some_and(|end| end <= now) {
             VersionState::Retired
-        } else if matches!(self.standing, Standing::Revoked { .. }) {
-            VersionState::Revoked
         } else if version.activated_at.is_none() {
             VersionState::Pending
         } else if self
@@ -300,6 +298,15 @@ impl Key {
             VersionState::Current
         } else {
             VersionState::Previous
+        }
+    }
+
+    /// The same as it is told: of a revoked key no version is alive.
+    #[must_use]
+    pub fn told_state(&self, version: &KeyVersion, now: Timestamp) -> VersionState {
+        match (self.standing, self.version_state(version, now)) {
+            (Standing::Revoked { .. }, state) if state.is_live() => VersionState::Revoked,
+            (_, state) => state,
         }
     }
 
@@ -450,7 +457,7 @@ mod tests {
     fn no_version_of_a_revoked_key_is_called_current() {
         let mut key = key();
         key.standing = Standing::Revoked { at: at(1_500) };
-        let state = |key: &Key| key.version_state(&key.versions[0], at(2_000));
+        let state = |key: &Key| key.told_state(&key.versions[0], at(2_000));
         assert_eq!(state(&key), VersionState::Revoked);
         key.versions[0].retires_at = Some(at(1_200));
         assert_eq!(state(&key), VersionState::Retired, "it ended before");
