@@ -8,6 +8,7 @@ mod echo;
 mod error;
 mod gate;
 mod open_store;
+mod ports;
 mod quotas;
 mod rehearsal;
 mod services;

@@ -14,6 +14,7 @@ use crate::app::audit::{AuditKeeping, Requests};
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
 use crate::app::open_store::open_store;
+use crate::app::ports;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
@@ -90,6 +91,7 @@ pub fn start_log(filter: Option<&str>) {
 /// # Errors
 /// [`StartError`] says what is in the way; nothing is left running.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    ports::ensure_free(&config)?;
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
     let node = data_dir
         .node_name(config.node.as_deref())
@@ -123,11 +125,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| StartError::Listen {
             address: error.address,
+            field: "listeners".to_owned(),
             source: error.source,
         })?;
     let doors = doors(&config, &sockets, cores)?;
     let listen = |source| StartError::Listen {
         address: config.admin.address,
+        field: ports::ADMIN_FIELD.to_owned(),
         source,
     };
     let admin_socket = StdListener::bind(config.admin.address).map_err(listen)?;
@@ -380,6 +384,7 @@ fn doors(config: &Config, sockets: &[Socket], cores: usize) -> Result<Vec<Vec<Do
             let address = socket.local_addr();
             let listen = |source| StartError::Listen {
                 address: listener.address,
+                field: "listeners".to_owned(),
                 source,
             };
             address.map_err(listen)?;

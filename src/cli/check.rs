@@ -19,7 +19,10 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        let config = load(&self.config, output)?;
+        let config = load(&self.config)?;
+        for warning in &config.warnings {
+            output.note(&format!("warning: {}", visible(warning)))?;
+        }
         output.line(&format!(
             "{}: OK ({})",
             visible(&self.config.to_string_lossy()),
@@ -28,17 +31,12 @@ impl Check {
     }
 }
 
-/// Reads a configuration; its warnings go to standard error.
+/// Reads a configuration.
 ///
 /// # Errors
 /// [`Failure::Faults`] with every fault and its place.
-pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> {
-    let config =
-        config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))?;
-    for warning in &config.warnings {
-        output.note(&format!("warning: {}", visible(warning)))?;
-    }
-    Ok(config)
+pub(super) fn load(file: &Path) -> Result<Config, Failure> {
+    config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))
 }
 
 /// Reads a variable that a configuration names. One that is no text counts as not set.

@@ -1,11 +1,13 @@
 //! The command line, as its user and the admin API see it.
 
 mod canned;
+mod changes;
 mod connection;
 mod gate;
 mod keys;
 mod local;
 mod others;
+mod ports;
 mod rotation;
 mod rules;
 mod tail;
