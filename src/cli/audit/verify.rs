@@ -27,7 +27,7 @@ pub(super) fn file(path: &Path, output: &mut Output) -> Result<Verdict, Failure>
     let mut progress = Progress::of(length);
     let mut lines = BufReader::with_capacity(1 << 20, file).lines();
     let (mut links, mut checkpoints) = (Vec::new(), Vec::new());
-    let (mut read, mut number) = (0, 0);
+    let (mut read, mut number, mut requests) = (0, 0, 0_u64);
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         for line in lines.by_ref().take(PIECE) {
@@ -43,7 +43,7 @@ pub(super) fn file(path: &Path, output: &mut Output) -> Result<Verdict, Failure>
             match line {
                 Ok(Line::Entry(link)) => links.push(link),
                 Ok(Line::Checkpoint(checkpoint)) => checkpoints.push(*checkpoint),
-                Ok(Line::Request) => {}
+                Ok(Line::Request) => requests += 1,
                 Err(why) => {
                     let path = path.display();
                     return Err(Failure::Usage(format!("line {number} of {path}: {why}")));
@@ -61,6 +61,15 @@ pub(super) fn file(path: &Path, output: &mut Output) -> Result<Verdict, Failure>
     });
     let mut walk = Walk::new(start, &checkpoints);
     links.into_iter().for_each(|link| walk.pass(link));
+    if requests > 0 {
+        output.note(&format!(
+            "{} outside the chain: whether any of that was altered is not known.",
+            match requests {
+                1 => "1 line of a request stands".to_owned(),
+                many => format!("{many} lines of requests stand"),
+            }
+        ))?;
+    }
     Ok(Verdict::from(&walk.end()))
 }
 

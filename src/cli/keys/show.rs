@@ -206,6 +206,11 @@ pub(super) fn revoked(
     sheet.list("refused by", &revocation.applied_on);
     sheet.list("durable on", &revocation.durable_on);
     output.sheet(&sheet)?;
+    if output.is_seen() {
+        let refused = "refused by: the gates that refuse it already";
+        let durable = "durable on: where the revocation outlives a crash";
+        output.note(&format!("({refused}; {durable})"))?;
+    }
     for node in &revocation.pending {
         let stops_by = match node.stops_by {
             Some(time) => format!("it stops serving by itself by {}", to_the_second(time)),
