@@ -112,13 +112,8 @@ impl Problem {
     pub(crate) fn faults(code: Code, errors: Vec<FieldFault>) -> Self {
         let detail = match errors.as_slice() {
             [] => "the request cannot be done".to_owned(),
-            [only] => format!("{}: {}", only.pointer, only.detail),
-            [first, rest @ ..] => format!(
-                "{}: {} (and {} more)",
-                first.pointer,
-                first.detail,
-                rest.len()
-            ),
+            [only] => placed(only),
+            [first, rest @ ..] => format!("{} (and {} more)", placed(first), rest.len()),
         };
         Self {
             errors,
@@ -209,6 +204,14 @@ impl Problem {
                 HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
             );
         }
+    }
+}
+
+/// A fault and where it is; of the body as a whole there is no more to say.
+fn placed(fault: &FieldFault) -> String {
+    match fault.pointer.as_str() {
+        "" => fault.detail.clone(),
+        pointer => format!("{pointer}: {}", fault.detail),
     }
 }
 

@@ -24,10 +24,12 @@ pub enum StartError {
     #[error("cannot read the keys from the store")]
     Load(#[source] StoreError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address} (`{field}`)")]
     Listen {
         /// Which.
         address: SocketAddr,
+        /// What the configuration calls it.
+        field: String,
         /// Why.
         #[source]
         source: std::io::Error,

@@ -9,6 +9,7 @@ mod error;
 mod gate;
 mod leases;
 mod open_store;
+mod ports;
 mod quotas;
 mod rehearsal;
 mod services;

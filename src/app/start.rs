@@ -15,6 +15,7 @@ use crate::app::error::{StartError, chain};
 use crate::app::gate::{Description, Since};
 use crate::app::leases;
 use crate::app::open_store::open_store;
+use crate::app::ports;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
@@ -96,6 +97,7 @@ pub fn start_log(filter: Option<&str>) {
 /// # Errors
 /// [`StartError`] says what is in the way; nothing is left running.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    ports::ensure_free(&config)?;
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
     let node = data_dir
         .node_name(config.node.as_deref())
@@ -134,11 +136,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| StartError::Listen {
             address: error.address,
+            field: "listeners".to_owned(),
             source: error.source,
         })?;
     let doors = workers::doors(&config, &sockets, cores)?;
     let listen = |source| StartError::Listen {
         address: config.admin.address,
+        field: ports::ADMIN_FIELD.to_owned(),
         source,
     };
     let admin_socket = StdListener::bind(config.admin.address).map_err(listen)?;

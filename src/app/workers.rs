@@ -34,6 +34,7 @@ pub(super) fn doors(
             let address = socket.local_addr();
             let listen = |source| StartError::Listen {
                 address: listener.address,
+                field: "listeners".to_owned(),
                 source,
             };
             address.map_err(listen)?;

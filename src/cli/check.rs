@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::Output;
-use super::render::visible;
+use super::render::{count, visible};
 use crate::config::{self, Config, StoreChoice};
 
 /// Which configuration.
@@ -19,7 +19,10 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        let config = load(&self.config, output)?;
+        let config = load(&self.config)?;
+        for warning in &config.warnings {
+            output.note(&format!("warning: {}", visible(warning)))?;
+        }
         output.line(&format!(
             "{}: OK ({})",
             visible(&self.config.to_string_lossy()),
@@ -28,17 +31,12 @@ impl Check {
     }
 }
 
-/// Reads a configuration; its warnings go to standard error.
+/// Reads a configuration.
 ///
 /// # Errors
 /// [`Failure::Faults`] with every fault and its place.
-pub(super) fn load(file: &Path, output: &mut Output) -> Result<Config, Failure> {
-    let config =
-        config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))?;
-    for warning in &config.warnings {
-        output.note(&format!("warning: {}", visible(warning)))?;
-    }
-    Ok(config)
+pub(super) fn load(file: &Path) -> Result<Config, Failure> {
+    config::load(file, &variable).map_err(|faults| Failure::Faults(faults.to_string()))
 }
 
 /// Reads a variable that a configuration names. One that is no text counts as not set.
@@ -57,16 +55,11 @@ fn summary(config: &Config) -> String {
         StoreChoice::Redis(_) => "Redis store",
     };
     [
-        count(config.listeners.len(), "listener"),
-        count(config.routes.len(), "route"),
-        count(config.upstreams.len(), "upstream"),
-        count(config.products.len(), "product"),
+        count(config.listeners.len() as u64, "listener"),
+        count(config.routes.len() as u64, "route"),
+        count(config.upstreams.len() as u64, "upstream"),
+        count(config.products.len() as u64, "product"),
         store.to_owned(),
     ]
     .join(", ")
-}
-
-fn count(number: usize, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{ending}")
 }

@@ -55,17 +55,25 @@ pub(crate) struct Client {
 }
 
 /// What the admin API answered to a call that it did.
-pub(crate) struct Answer(Value);
+pub(crate) struct Answer {
+    value: Value,
+    tag: Option<String>,
+}
 
 impl Answer {
     /// As it came, with whatever this version of the command does not know.
     pub(crate) fn as_json(&self) -> &Value {
-        &self.0
+        &self.value
+    }
+
+    /// What it was tagged with, to be changed only if it still is (`--if-match`).
+    pub(crate) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
     }
 
     /// As what it means.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        T::deserialize(&self.0).map_err(Failure::Unreadable)
+        T::deserialize(&self.value).map_err(Failure::Unreadable)
     }
 }
 
@@ -99,7 +107,10 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_keepalive(KEEPALIVE);
+            .tcp_keepalive(KEEPALIVE)
+            // Whoever is asked a question may think for longer than the gate keeps a connection, and a call
+            // that changes something is not sent twice: so none goes over a connection that was kept.
+            .pool_max_idle_per_host(0);
         if base.scheme() == "http" {
             // The system's certificates need not be there, nor be read, where none is checked.
             builder = builder.tls_certs_only([]);
@@ -137,14 +148,21 @@ impl Client {
         self.call(request).await
     }
 
-    /// Asks for something to be changed.
+    /// Asks for something to be changed; with `if_match`, only if it still has that tag.
     pub(crate) async fn patch(
         &self,
         path: &[&str],
         body: &impl Serialize,
+        if_match: Option<&str>,
     ) -> Result<Answer, Failure> {
-        self.call(self.request(Method::PATCH, path, &[]).json(body))
-            .await
+        let mut request = self.request(Method::PATCH, path, &[]).json(body);
+        if let Some(tag) = if_match {
+            let tag = format!("\"{}\"", tag.trim_matches('"'));
+            let value = HeaderValue::from_str(&tag)
+                .map_err(|_| Failure::Usage("a tag is visible ASCII characters".to_owned()))?;
+            request = request.header(header::IF_MATCH, value);
+        }
+        self.call(request).await
     }
 
     /// Sends JSON line by line, and reads an answer that comes so too.
@@ -202,7 +220,7 @@ impl Client {
             list.next_cursor = page.next_cursor.filter(|next| *next != cursor);
         }
         serde_json::to_value(list)
-            .map(Answer)
+            .map(|value| Answer { value, tag: None })
             .map_err(Failure::Unreadable)
     }
 
@@ -278,14 +296,19 @@ impl Client {
             return Err(self.refusal(response).await);
         }
         if response.status() == StatusCode::NO_CONTENT {
-            return Ok(Answer(Value::Null));
+            return Ok(Answer {
+                value: Value::Null,
+                tag: None,
+            });
         }
+        let tag = response.headers().get(header::ETAG);
+        let tag = tag.and_then(|tag| Some(tag.to_str().ok()?.trim_matches('"').to_owned()));
         let body = response
             .bytes()
             .await
             .map_err(|error| self.no_answer(error))?;
         serde_json::from_slice(&body)
-            .map(Answer)
+            .map(|value| Answer { value, tag })
             .map_err(Failure::Unreadable)
     }
 

@@ -73,10 +73,11 @@ struct Group<C: Subcommand> {
 /// One command that calls the admin API.
 #[derive(Debug, Args)]
 struct Single<C: Args> {
-    #[command(flatten)]
-    connection: Connection,
+    // Before the connection, whose heading would otherwise stand above these options too.
     #[command(flatten)]
     command: C,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// A command that is done by calling the admin API.
@@ -158,6 +159,11 @@ mod tests {
             "portcullis keys list --json --admin-url http://127.0.0.1:1 --token-file f",
             "portcullis keys --json list",
             "portcullis keys show key_0000000000",
+            "portcullis keys show shop",
+            "portcullis keys update shop --name s --description d --scope a:b --product p --rate 5/second:9 \
+             --quota 9/day --concurrency 4 --allow-ip ::1 --allow-path /v1 --allow-method GET --expires-in 30d \
+             --label a=b --metadata {} --risk low --protected=false --self-rotation --rotation-days 30 \
+             --newest-only --rotation-grace 1h --clear labels --if-match 60303ae22b99",
             "portcullis keys suspend key_0000000000",
             "portcullis keys resume key_0000000000 --reason back",
             "portcullis keys revoke key_0000000000 --reason left --wait --yes",
@@ -201,7 +207,9 @@ mod tests {
             "portcullis audit verify",
             "portcullis audit verify audit.ndjson --json",
             "portcullis audit archive --before 2026-01-01 --out 2025.ndjson",
-            "portcullis usage key_0000000000 --from 2026-01-01T00:00:00Z --step 1d --by version,route",
+            "portcullis usage key_0000000000 --from 2026-01-01T00:00:00Z --to 2h --step 1d --by version,route",
+            "portcullis usage shop --from 2026-01-01",
+            "portcullis audit list --from 2h --owner Anna --key shop",
             "portcullis tail --key key_0000000000 --owner usr_0000000000 --status 5xx --json",
             "portcullis completions bash",
         ] {
@@ -229,9 +237,12 @@ mod tests {
             "portcullis keys list --sort colour",
             "portcullis keys list --status gone",
             "portcullis keys show usr_0000000000",
-            "portcullis keys show ../tokens",
             "portcullis keys revoke",
             "portcullis keys rotate",
+            "portcullis keys update shop --clear name",
+            "portcullis keys update shop --metadata []",
+            "portcullis keys update shop --protected false",
+            "portcullis usage shop --from yesterday",
             "portcullis keys rotate key_0000000000 --grace 73h",
             "portcullis keys rotate key_0000000000 --grace soon",
             "portcullis keys rotate key_0000000000 --grace 1h --revoke-earlier",
@@ -248,6 +259,19 @@ mod tests {
                 .map(|_| 0)
                 .unwrap_or_else(|error| error.exit_code());
             assert_eq!(code, 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_command_do_not_stand_among_those_of_the_admin_api() {
+        for name in ["usage", "tail"] {
+            let mut line = CommandLine::command();
+            let command = line.find_subcommand_mut(name).unwrap();
+            for argument in command.get_arguments() {
+                let heading = argument.get_help_heading();
+                let of_connection = argument.is_global_set();
+                assert_eq!(heading.is_some(), of_connection, "{name} {argument}");
+            }
         }
     }
 

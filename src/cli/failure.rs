@@ -67,6 +67,14 @@ pub enum Failure {
         /// Why, for people.
         detail: String,
     },
+    /// The same of a trial.
+    #[error("{refused} of {of} would be refused")]
+    SomeWouldBe {
+        /// How many would be.
+        refused: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// The person asked said no.
     #[error("nothing was done")]
     Declined,
@@ -136,6 +144,12 @@ impl Failure {
                         "  Is the gate running? PORTCULLIS_ADMIN_URL or --admin-url says where.\n",
                     );
                 }
+                if let Self::Strange { .. } = other {
+                    text.push_str(
+                        "  Is that the port of the gate, or another server? The admin API has its own, \
+                         by default 127.0.0.1:9900;\n  PORTCULLIS_ADMIN_URL or --admin-url says where.\n",
+                    );
+                }
                 text
             }
         }
@@ -150,7 +164,17 @@ fn render_problem(problem: &Problem) -> String {
         problem.status,
         visible(&problem.code)
     );
-    let _ = writeln!(text, ": {}", visible(&problem.detail));
+    // What is told of each place needs not be told before.
+    let is_repeated = problem
+        .errors
+        .iter()
+        .flatten()
+        .any(|fault| !fault.detail.is_empty() && problem.detail.contains(&fault.detail));
+    if is_repeated {
+        text.push('\n');
+    } else {
+        let _ = writeln!(text, ": {}", visible(&problem.detail));
+    }
     for fault in problem.errors.iter().flatten() {
         let place = if fault.pointer.is_empty() {
             "(whole body)"
@@ -160,8 +184,22 @@ fn render_problem(problem: &Problem) -> String {
         let _ = writeln!(text, "  {}: {}", visible(place), visible(&fault.detail));
     }
     let _ = writeln!(text, "  request {}", visible(&problem.request_id));
+    if OF_THE_GATE.contains(&problem.code.as_str()) {
+        text.push_str(
+            "  That is an answer of the gate, not of the admin API, which has a port of its own: by default \
+             127.0.0.1:9900;\n  PORTCULLIS_ADMIN_URL or --admin-url says where.\n",
+        );
+    }
     text
 }
+
+/// What only the data plane says, to whoever takes it for the admin API.
+const OF_THE_GATE: [&str; 4] = [
+    "no_route",
+    "missing_key",
+    "unknown_key",
+    "ambiguous_credential",
+];
 
 /// What lies at the bottom of a chain of causes: the words of the operating system, most often.
 fn deepest_cause(error: &Failure) -> Option<String> {
@@ -206,6 +244,31 @@ mod tests {
             Failure::Refused(Box::new(problem())).render(),
             "error: Invalid request (422 invalid): two fields are wrong\n  \
              /scopes/0: no scope: \\u{1b}[31m\n  (whole body): an owner is mandatory\n  request req_1\n"
+        );
+    }
+
+    #[test]
+    fn what_is_told_of_a_place_is_not_told_twice() {
+        let mut problem = problem();
+        problem.detail = "/scopes/0: no scope: \u{1b}[31m (and 1 more)".to_owned();
+        let text = Failure::Refused(Box::new(problem)).render();
+        assert!(
+            text.starts_with("error: Invalid request (422 invalid)\n  /scopes/0: "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn who_asks_the_gate_for_the_admin_api_is_told_so() {
+        let problem = Problem {
+            code: "missing_key".to_owned(),
+            errors: None,
+            ..problem()
+        };
+        let text = Failure::Refused(Box::new(problem)).render();
+        assert!(
+            text.contains("an answer of the gate, not of the admin API"),
+            "{text}"
         );
     }
 

@@ -14,6 +14,7 @@ mod command;
 mod completions;
 mod failure;
 mod keys;
+mod names;
 mod output;
 mod owners;
 mod paging;

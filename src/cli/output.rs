@@ -75,9 +75,36 @@ impl Output {
         writeln!(self.out, "{secret}").map_err(|source| Failure::Unprinted { id, source })
     }
 
+    /// Prints a secret that is never shown again, and says so: before it where somebody looks, otherwise after it,
+    /// for then it is not to be seen here.
+    pub(crate) fn reveal(
+        &mut self,
+        what: &str,
+        lost: &str,
+        secret: &str,
+        id: String,
+    ) -> Result<(), Failure> {
+        if self.is_seen() {
+            self.note(&format!("\n{what}. It is shown this once and {lost}:\n"))?;
+            return self.secret(secret, id);
+        }
+        self.secret(secret, id)?;
+        self.note(&format!(
+            "\n{what} went to standard output. It was written this once and {lost}."
+        ))
+    }
+
     /// Prints many of a kind.
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), Failure> {
-        self.text(&table.render(self.form))
+        let (text, left_out) = table.render(self.form);
+        self.text(&text)?;
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        self.note(&format!(
+            "No room for {}: a wider terminal, a pipe and --json have all.",
+            left_out.join(", ").to_lowercase()
+        ))
     }
 
     /// Prints one thing.
@@ -109,6 +136,29 @@ impl Output {
             return Err(Failure::Declined);
         }
         Ok(answer.trim().to_owned())
+    }
+
+    /// Asks for `yes` until something is answered that is an answer; `no`, or nothing at all, is no.
+    ///
+    /// # Errors
+    /// [`Failure::Declined`].
+    pub(crate) fn confirm(&mut self, question: &str) -> Result<(), Failure> {
+        loop {
+            let answer = self.ask(question)?.to_lowercase();
+            match answer.as_str() {
+                "yes" => return Ok(()),
+                answer if answer.is_empty() || answer.starts_with('n') => {
+                    return Err(Failure::Declined);
+                }
+                _ => self
+                    .note("Only the whole word `yes` does it; Enter alone leaves all as it is.")?,
+            }
+        }
+    }
+
+    /// Whether what is printed as the answer goes to a terminal.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.form == Form::Terminal
     }
 
     /// Writes over the line that stands on standard error, where [`Self::is_watched`].

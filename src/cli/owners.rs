@@ -1,16 +1,14 @@
 //! `owners …`: who holds keys, through the admin API.
 
-use std::convert::Infallible;
-use std::str::FromStr;
-
 use clap::{Subcommand, ValueEnum};
 
 use super::client::Client;
 use super::command::Conversation;
 use super::failure::Failure;
+use super::names::Named;
 use super::output::Output;
 use super::paging::Paging;
-use super::render::{Cell, Sheet, Table, Tone, to_the_second, visible};
+use super::render::{Cell, Sheet, Table, Tone, count, to_the_second, visible};
 use crate::api::owners::{CreateOwner, DisableKeys, Owner, OwnerDisabled, PatchOwner};
 use crate::api::page::Page;
 use crate::domain::id::OwnerId;
@@ -37,13 +35,15 @@ pub(crate) enum OwnersCommand {
     },
     /// Show an owner
     Show {
-        /// The owner
-        owner_id: OwnerId,
+        /// The owner, by name or id
+        #[arg(value_name = "NAME|ID")]
+        owner: OwnerArgument,
     },
     /// Revoke every key of an owner in one step, protected ones too, and end its admin tokens
     Disable {
-        /// The owner
-        owner_id: OwnerId,
+        /// The owner, by name or id
+        #[arg(value_name = "NAME|ID")]
+        owner: OwnerArgument,
         /// Why, for the audit log
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -53,13 +53,15 @@ pub(crate) enum OwnersCommand {
     },
     /// Let a disabled owner have keys again; its revoked ones stay revoked
     Enable {
-        /// The owner
-        owner_id: OwnerId,
+        /// The owner, by name or id
+        #[arg(value_name = "NAME|ID")]
+        owner: OwnerArgument,
     },
     /// Erase the person behind an owner that has no living key: the id stays, the name goes
     Erase {
-        /// The owner
-        owner_id: OwnerId,
+        /// The owner, by name or id
+        #[arg(value_name = "NAME|ID")]
+        owner: OwnerArgument,
         /// Why, for the audit log
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -85,44 +87,31 @@ impl Conversation for OwnersCommand {
                 };
                 client.post(&["admin", "users"], &body, None).await?
             }
-            Self::Show { owner_id } => {
-                client
-                    .get(&["admin", "users", &owner_id.to_string()], &[])
-                    .await?
+            Self::Show { owner } => {
+                let id = owner.resolve(client).await?.to_string();
+                client.get(&["admin", "users", &id], &[]).await?
             }
-            Self::Disable {
-                owner_id,
-                reason,
-                yes,
-            } => {
-                confirm(client, *owner_id, *yes, DISABLING, output).await?;
+            Self::Disable { owner, reason, yes } => {
+                let id = confirm(client, owner, *yes, DISABLING, output).await?;
                 let body = DisableKeys {
                     reason: reason.clone(),
                 };
-                let id = owner_id.to_string();
                 let path = ["admin", "users", &id, "keys", "disable"];
                 client.post(&path, &body, None).await?
             }
-            Self::Enable { owner_id } => {
+            Self::Enable { owner } => {
+                let id = owner.resolve(client).await?.to_string();
                 let body = PatchOwner {
                     disabled: Some(false),
                     ..PatchOwner::default()
                 };
-                client
-                    .patch(&["admin", "users", &owner_id.to_string()], &body)
-                    .await?
+                client.patch(&["admin", "users", &id], &body, None).await?
             }
-            Self::Erase {
-                owner_id,
-                reason,
-                yes,
-            } => {
-                confirm(client, *owner_id, *yes, ERASING, output).await?;
+            Self::Erase { owner, reason, yes } => {
+                let id = confirm(client, owner, *yes, ERASING, output).await?;
                 let reason = reason.clone().map(|reason| ("reason", reason));
                 let query: Vec<_> = reason.into_iter().collect();
-                client
-                    .delete(&["admin", "users", &owner_id.to_string()], &query)
-                    .await?
+                client.delete(&["admin", "users", &id], &query).await?
             }
         };
         if json {
@@ -138,8 +127,9 @@ impl Conversation for OwnersCommand {
                 let done: OwnerDisabled = answer.read()?;
                 output.sheet(&sheet(&done.owner))?;
                 output.note(&format!(
-                    "{} keys are revoked and {} admin tokens ended.",
-                    done.revoked, done.tokens_ended
+                    "{} revoked and {} ended.",
+                    count(done.revoked, "key"),
+                    count(done.tokens_ended, "admin token")
                 ))
             }
             Self::Create { .. } | Self::Show { .. } | Self::Enable { .. } | Self::Erase { .. } => {
@@ -149,35 +139,29 @@ impl Conversation for OwnersCommand {
     }
 }
 
-/// Asks whether it shall be done to an owner, naming it; where nobody can be asked, `--yes` is the answer.
+/// The id of the owner that is meant, after the question whether it shall be done to it; where nobody can be
+/// asked, `--yes` is the answer.
 async fn confirm(
     client: &Client,
-    id: OwnerId,
+    owner: &OwnerArgument,
     yes: bool,
     what: &str,
     output: &mut Output,
-) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    if !output.may_ask() {
+) -> Result<String, Failure> {
+    if !yes && !output.may_ask() {
         return Err(Failure::Usage(
             "this cannot be undone and there is no terminal to ask on; say --yes".to_owned(),
         ));
     }
-    let answer = client
-        .get(&["admin", "users", &id.to_string()], &[])
-        .await?;
+    let id = owner.resolve(client).await?.to_string();
+    if yes {
+        return Ok(id);
+    }
+    let answer = client.get(&["admin", "users", &id], &[]).await?;
     let owner: Owner = answer.read()?;
     output.note(&format!("{what} {} ({id}).", visible(&owner.name)))?;
-    if output
-        .ask("Type yes to do it:")?
-        .eq_ignore_ascii_case("yes")
-    {
-        Ok(())
-    } else {
-        Err(Failure::Declined)
-    }
+    output.confirm("Type yes to do it:")?;
+    Ok(id)
 }
 
 const DISABLING: &str = "This revokes for ever every key, and ends every admin token, of";
@@ -203,67 +187,14 @@ impl OwnerType {
 }
 
 /// An owner as it is typed: by id, or by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum OwnerArgument {
-    /// This one.
-    Id(OwnerId),
-    /// The one that is called so.
-    Name(String),
-}
-
-impl FromStr for OwnerArgument {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text.parse() {
-            Ok(id) => Self::Id(id),
-            Err(_) => Self::Name(text.to_owned()),
-        })
-    }
-}
-
-impl OwnerArgument {
-    /// The id of the owner that is meant; asks the admin API where that is not the id itself.
-    ///
-    /// # Errors
-    /// [`Failure::Usage`] if no owner, or more than one, is called so.
-    pub(crate) async fn resolve(&self, client: &Client) -> Result<OwnerId, Failure> {
-        let name = match self {
-            Self::Id(id) => return Ok(*id),
-            Self::Name(name) => name,
-        };
-        let query = vec![("name", name.clone()), ("limit", "1000".to_owned())];
-        let answer = client.list(&["admin", "users"], query, true).await?;
-        let mut page: Page<Owner> = answer.read()?;
-        let wanted = name.to_lowercase();
-        page.items
-            .retain(|owner| owner.name.to_lowercase() == wanted);
-        match page.items.as_slice() {
-            [owner] => Ok(*owner.id),
-            [] => Err(Failure::Usage(format!(
-                "no owner is called `{}`",
-                visible(name)
-            ))),
-            owners => {
-                let ids: Vec<String> = owners
-                    .iter()
-                    .map(|owner| format!("{} ({})", owner.id, visible(&owner.kind)))
-                    .collect();
-                Err(Failure::Usage(format!(
-                    "several owners are called `{}`; say which: {}",
-                    visible(name),
-                    ids.join(", ")
-                )))
-            }
-        }
-    }
-}
+pub(crate) type OwnerArgument = Named<OwnerId>;
 
 fn show_all(owners: &[Owner], output: &mut Output) -> Result<(), Failure> {
     if owners.is_empty() {
         return output.note("No owners.");
     }
-    let mut table = Table::new(&["ID", "NAME", "TYPE", "STANDING", "CREATED"]);
+    let mut table =
+        Table::new(&["ID", "NAME", "TYPE", "STANDING", "CREATED"]).sparing(&["CREATED"]);
     for owner in owners {
         let standing = match owner.disabled_at {
             Some(_) => Cell::toned("disabled", Tone::Bad),

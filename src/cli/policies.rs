@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::client::Client;
 use super::command::Conversation;
 use super::failure::Failure;
+use super::names::{Named, resolved};
 use super::output::Output;
 use super::paging::Paging;
 use super::render::{Cell, Table, Tone};
@@ -27,8 +28,9 @@ pub(crate) enum PoliciesCommand {
     Preview(Box<Tried>),
     /// Take a policy away
     Delete {
-        /// The policy
-        policy_id: PolicyId,
+        /// The policy, by name or id
+        #[arg(value_name = "NAME|ID")]
+        policy: Named<PolicyId>,
     },
 }
 
@@ -49,8 +51,8 @@ pub(crate) struct Tried {
     #[arg(long)]
     name: Option<String>,
     /// The policy in the place of which it would come
-    #[arg(long, value_name = "POLICY_ID")]
-    instead_of: Option<PolicyId>,
+    #[arg(long, value_name = "NAME|ID")]
+    instead_of: Option<Named<PolicyId>>,
     #[command(flatten)]
     terms: Terms,
 }
@@ -96,12 +98,12 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    fn into_policy(self, name: String) -> CreatePolicy {
-        CreatePolicy {
+    async fn into_policy(self, name: String, client: &Client) -> Result<CreatePolicy, Failure> {
+        Ok(CreatePolicy {
             name,
             description: self.description,
             enabled: None,
-            selector: self.keys.into_selector(),
+            selector: self.keys.into_selector(client).await?,
             max_age: self.max_age,
             require_expiry: self.require_expiry,
             require_description: self.require_description,
@@ -112,7 +114,7 @@ impl Terms {
             stale_after: self.stale_after,
             revoke_unused_after: self.revoke_unused_after,
             revoke_warning: self.revoke_warning,
-        }
+        })
     }
 }
 
@@ -132,7 +134,7 @@ impl Conversation for PoliciesCommand {
                 Paging::note_rest(page.next_cursor.as_deref(), output)
             }
             Self::Create(wanted) => {
-                let body = wanted.terms.into_policy(wanted.name);
+                let body = wanted.terms.into_policy(wanted.name, client).await?;
                 let answer = client.post(&path, &body, None).await?;
                 if json {
                     return output.json(answer.as_json());
@@ -146,14 +148,14 @@ impl Conversation for PoliciesCommand {
                     terms,
                 } = *tried;
                 let is_named = name.is_some();
-                let policy = terms.into_policy(name.unwrap_or_default());
+                let policy = terms.into_policy(name.unwrap_or_default(), client).await?;
                 if !is_named && policy != CreatePolicy::default() {
                     let detail = "what a policy would ask for is only tried with a --name for it";
                     return Err(Failure::Usage(detail.to_owned()));
                 }
                 let body = PreviewPolicy {
                     policy: is_named.then_some(policy),
-                    instead_of: instead_of.map(|id| id.to_string()),
+                    instead_of: resolved(instead_of.as_ref(), client).await?,
                 };
                 let path = ["admin", "policies", "preview"];
                 let answer = client.post(&path, &body, None).await?;
@@ -162,8 +164,8 @@ impl Conversation for PoliciesCommand {
                 }
                 show_preview(&answer.read()?, output)
             }
-            Self::Delete { policy_id } => {
-                let id = policy_id.to_string();
+            Self::Delete { policy } => {
+                let id = policy.resolve(client).await?.to_string();
                 let answer = client.delete(&["admin", "policies", &id], &[]).await?;
                 if json {
                     return output.json(answer.as_json());

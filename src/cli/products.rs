@@ -107,7 +107,7 @@ impl Conversation for ProductsCommand {
             } => {
                 let body = patch(rename, bundle, &clear);
                 client
-                    .patch(&["admin", "products", &product], &body)
+                    .patch(&["admin", "products", &product], &body, None)
                     .await?
             }
             Self::Delete { product, reason } => {

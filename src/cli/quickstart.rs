@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -15,8 +16,8 @@ use super::serve;
 use crate::api::keys::{CreateKey, KeyCreated};
 use crate::api::owners::CreateOwner;
 use crate::api::page::Page;
-use crate::app::{self, Echo, Running};
-use crate::config::{AccessLog, Config, endpoint};
+use crate::app::{self, Echo, Running, StartError, SystemClock};
+use crate::config::{self, AccessLog, Config, endpoint};
 
 /// What to stand in front of, and where.
 #[derive(Debug, Args)]
@@ -59,7 +60,12 @@ impl Quickstart {
         };
         let given = check::variable("PORTCULLIS_ADMIN_TOKEN").filter(|token| !token.is_empty());
         let mut signals = serve::listen()?;
-        let running = serve::start(self.config(&upstream, given.clone())?).await?;
+        let config = self.config(&upstream, given.clone())?;
+        if let Some(warning) = given.as_deref().and_then(config::short_token) {
+            output.note(&format!("warning: PORTCULLIS_ADMIN_TOKEN: {warning}"))?;
+        }
+        let started = app::start(config, Arc::new(SystemClock::new())).await;
+        let running = started.map_err(|error| Failure::Gate(named(error)))?;
         let token = match (&running.first_token, given) {
             (Some(made), _) => Some(Zeroizing::new(made.reveal().to_owned())),
             (None, given) => given.map(Zeroizing::new),
@@ -166,4 +172,15 @@ impl Quickstart {
             .read()
             .map(Some)
     }
+}
+
+/// Why it does not start, with the flag that helps: there is no file to name a field of.
+fn named(error: StartError) -> anyhow::Error {
+    let flag = match &error {
+        StartError::Listen { field, .. } if field.starts_with("listeners") => "--listen",
+        StartError::Listen { .. } => "--admin-listen",
+        _ => return error.into(),
+    };
+    let why = format!("another program may have that port; {flag} ADDRESS takes another one");
+    anyhow::Error::from(error).context(why)
 }

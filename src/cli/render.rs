@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
+use comfy_table::{
+    Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Width, presets,
+};
 
 use super::output::Form;
 use crate::api::Time;
@@ -110,6 +112,8 @@ impl Cell {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     header: Vec<&'static str>,
+    /// What is left out first where there is not room for all.
+    spare: &'static [&'static str],
     rows: Vec<Vec<Cell>>,
 }
 
@@ -118,8 +122,15 @@ impl Table {
     pub(crate) fn new(header: &[&'static str]) -> Self {
         Self {
             header: header.to_vec(),
+            spare: &[],
             rows: Vec::new(),
         }
+    }
+
+    /// The same, of which these columns are left out, one after the other, where a terminal is too narrow.
+    pub(crate) fn sparing(mut self, columns: &'static [&'static str]) -> Self {
+        self.spare = columns;
+        self
     }
 
     /// Adds a row; as many cells as the header has.
@@ -127,16 +138,64 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The table's text, ending its last line.
-    pub(crate) fn render(&self, form: Form) -> String {
+    /// The table's text, ending its last line, and the columns for which there was no room.
+    pub(crate) fn render(&self, form: Form) -> (String, Vec<&'static str>) {
         match form {
-            Form::Terminal => self.drawn(),
-            Form::Plain => self.aligned(),
+            Form::Terminal => self.drawn(comfy_table::Table::new().width()),
+            Form::Plain => (self.aligned(), Vec::new()),
+        }
+    }
+
+    /// As it is drawn on a terminal so many characters wide.
+    fn drawn(&self, width: Option<u16>) -> (String, Vec<&'static str>) {
+        let mut fitting = self.clone();
+        let mut left_out = Vec::new();
+        for column in self.spare {
+            if width.is_none_or(|width| fitting.least_width() <= usize::from(width)) {
+                break;
+            }
+            fitting.leave_out(column);
+            left_out.push(*column);
+        }
+        (fitting.lined(width), left_out)
+    }
+
+    /// How wide the table is at least, so that what it holds can be read.
+    fn least_width(&self) -> usize {
+        let columns = 0..self.header.len();
+        columns.map(|column| self.least(column) + 3).sum::<usize>() + 1
+    }
+
+    /// How wide a column is at least: ids and the like are whole, and so is each word of a text, unless it
+    /// is very long.
+    fn least(&self, column: usize) -> usize {
+        let header = self.header.get(column).copied().unwrap_or_default();
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        let least = cells.map(|cell| match cell.shape {
+            Shape::Solid | Shape::Number => cell.text.chars().count(),
+            Shape::Text => {
+                let words = cell
+                    .text
+                    .split_whitespace()
+                    .map(|word| word.chars().count());
+                words.max().unwrap_or_default().min(USEFUL_WIDTH)
+            }
+        });
+        least.max().unwrap_or_default().max(header.chars().count())
+    }
+
+    fn leave_out(&mut self, column: &str) {
+        let Some(at) = self.header.iter().position(|name| *name == column) else {
+            return;
+        };
+        self.header.remove(at);
+        for row in self.rows.iter_mut().filter(|row| at < row.len()) {
+            row.remove(at);
         }
     }
 
     /// With lines between columns, colours, and cells that wrap at the terminal's edge.
-    fn drawn(&self) -> String {
+    fn lined(&self, width: Option<u16>) -> String {
         let mut table = self.filled(|cell| {
             let drawn = comfy_table::Cell::new(&cell.text);
             match cell.tone {
@@ -156,7 +215,13 @@ impl Table {
             let mut cells = self.rows.iter().filter_map(|row| row.get(index));
             if cells.all(|cell| cell.shape != Shape::Text) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
+            } else {
+                let least = u16::try_from(self.least(index) + 2).unwrap_or(u16::MAX);
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
             }
+        }
+        if let Some(width) = width {
+            table.set_width(width);
         }
         format!("{table}\n")
     }
@@ -281,6 +346,15 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{whole}.{tenth} {unit}")
 }
 
+/// Below this width a text is no longer read with ease.
+const USEFUL_WIDTH: usize = 16;
+
+/// `1 key`, `2 keys`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
 /// The tone of a key's status.
 pub(crate) fn status_tone(status: &str) -> Tone {
     match status {
@@ -305,14 +379,14 @@ mod tests {
     #[test]
     fn a_piped_table_is_aligned_columns_and_nothing_else() {
         assert_eq!(
-            two_rows().render(Form::Plain),
+            two_rows().render(Form::Plain).0,
             "NAME     REQUESTS\nbilling         7\n日本         1200\n"
         );
     }
 
     #[test]
     fn a_table_on_a_terminal_has_lines_and_colour() {
-        let text = two_rows().render(Form::Terminal);
+        let (text, _) = two_rows().render(Form::Terminal);
         assert!(text.contains('│') && text.contains("\u{1b}["), "{text}");
     }
 
@@ -321,7 +395,44 @@ mod tests {
         let mut table = Table::new(&["ID", "NAME"]);
         let name = "many words ".repeat(30);
         table.row(vec![Cell::solid("key_3fXk29QmZa"), Cell::text(name)]);
-        assert!(table.render(Form::Terminal).contains("key_3fXk29QmZa"));
+        for width in [20, 80] {
+            assert!(table.drawn(Some(width)).0.contains("key_3fXk29QmZa"));
+        }
+    }
+
+    /// No line is longer than the terminal is wide, no word is cut, and what is left out is told.
+    #[test]
+    fn a_narrow_table_leaves_columns_out_and_breaks_no_word() {
+        let mut table = Table::new(&["ID", "NAME", "OWNER", "FINGERPRINT", "LAST USED"])
+            .sparing(&["FINGERPRINT", "OWNER"]);
+        for name in ["billing worker of the night", "shop"] {
+            table.row(vec![
+                Cell::solid("key_3fXk29QmZa"),
+                Cell::text(name),
+                Cell::text("Billing department"),
+                Cell::solid("60303ae22b99"),
+                Cell::solid("2026-01-31T12:00:00Z"),
+            ]);
+        }
+        for (width, left_out) in [
+            (120, &[][..]),
+            (80, &[]),
+            (78, &["FINGERPRINT"]),
+            (56, &["FINGERPRINT", "OWNER"]),
+        ] {
+            let (text, left) = table.drawn(Some(width));
+            assert_eq!(left, left_out, "{width}: {text}");
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            for line in plain.lines() {
+                assert!(
+                    line.chars().count() <= usize::from(width),
+                    "{width}: {plain}"
+                );
+            }
+            for word in ["billing", "worker", "night", "shop", "key_3fXk29QmZa"] {
+                assert!(plain.contains(word), "{width}, {word}: {plain}");
+            }
+        }
     }
 
     #[test]
@@ -329,7 +440,7 @@ mod tests {
         let mut table = Table::new(&["NAME"]);
         let name = "n".repeat(500);
         table.row(vec![Cell::text(&name)]);
-        assert_eq!(table.render(Form::Plain), format!("NAME\n{name}\n"));
+        assert_eq!(table.render(Form::Plain).0, format!("NAME\n{name}\n"));
     }
 
     #[test]

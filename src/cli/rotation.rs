@@ -5,7 +5,10 @@ use clap::{Args, Subcommand};
 use super::client::Client;
 use super::command::Conversation;
 use super::failure::Failure;
+use super::keys::KeyArgument;
+use super::names::resolved;
 use super::output::Output;
+use super::owners::OwnerArgument;
 use super::render::{Cell, Table, Tone};
 use crate::api::rotation::{DisableRotation, EnableRotation, RotationRules, Selector};
 
@@ -39,12 +42,12 @@ pub(crate) enum RotationCommand {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct Keys {
-    /// One key, by its id
-    #[arg(long, value_name = "KEY_ID")]
-    key: Option<String>,
-    /// The keys of an owner, by its id
-    #[arg(long, value_name = "USER_ID")]
-    owner: Option<String>,
+    /// One key
+    #[arg(long, value_name = "NAME|ID")]
+    key: Option<KeyArgument>,
+    /// The keys of an owner
+    #[arg(long, value_name = "NAME|ID")]
+    owner: Option<OwnerArgument>,
     /// The keys that are given a product
     #[arg(long, value_name = "NAME")]
     product: Option<String>,
@@ -58,15 +61,18 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// As the admin API is asked; `None` for all.
-    pub(crate) fn into_selector(self) -> Option<Selector> {
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a name that nothing, or more than one thing, has.
+    pub(crate) async fn into_selector(self, client: &Client) -> Result<Option<Selector>, Failure> {
         let selector = Selector {
-            key_id: self.key,
-            owner: self.owner,
+            key_id: resolved(self.key.as_ref(), client).await?,
+            owner: resolved(self.owner.as_ref(), client).await?,
             product: self.product,
             label: self.label,
             risk: self.risk,
         };
-        (selector != Selector::default()).then_some(selector)
+        Ok((selector != Selector::default()).then_some(selector))
     }
 }
 
@@ -103,14 +109,14 @@ impl Conversation for RotationCommand {
                     interval_days,
                     keep_previous: Some(!newest_only),
                     grace,
-                    selector: keys.into_selector(),
+                    selector: keys.into_selector(client).await?,
                 };
                 let path = ["admin", "keys", "rotation", "enable"];
                 client.post(&path, &body, None).await?
             }
             Self::Disable { keys } => {
                 let body = DisableRotation {
-                    selector: keys.into_selector(),
+                    selector: keys.into_selector(client).await?,
                 };
                 let path = ["admin", "keys", "rotation", "disable"];
                 client.post(&path, &body, None).await?

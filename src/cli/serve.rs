@@ -22,7 +22,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        let config = check::load(&self.config, output)?;
+        // Its warnings are for the log, where they are told once.
+        let config = check::load(&self.config)?;
         app::start_log(check::variable(LOG_VARIABLE).as_deref());
         control_runtime()?.block_on(async {
             let mut signals = listen()?;

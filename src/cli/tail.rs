@@ -8,18 +8,19 @@ use clap::builder::styling::{AnsiColor, Style};
 use super::client::Client;
 use super::command::Conversation;
 use super::failure::Failure;
+use super::keys::KeyArgument;
+use super::names::resolved;
 use super::output::Output;
 use super::owners::OwnerArgument;
 use super::render::visible;
 use crate::api::live::{Dropped, EVENT_DROPPED, EVENT_REQUEST, Finished};
-use crate::domain::id::KeyId;
 
 /// Which requests to watch.
 #[derive(Debug, Args)]
 pub(crate) struct Tail {
     /// Only requests of this key
-    #[arg(long, value_name = "KEY_ID")]
-    key: Option<KeyId>,
+    #[arg(long, value_name = "NAME|ID")]
+    key: Option<KeyArgument>,
     /// Only requests of keys of this owner
     #[arg(long, value_name = "NAME|ID")]
     owner: Option<OwnerArgument>,
@@ -30,18 +31,13 @@ pub(crate) struct Tail {
 
 impl Conversation for Tail {
     async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
-        let owner = match &self.owner {
-            Some(owner) => Some(owner.resolve(client).await?.to_string()),
-            None => None,
-        };
-        let query: Vec<(&str, String)> = [
-            ("key_id", self.key.map(|key| key.to_string())),
-            ("owner", owner),
-            ("status", self.status),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| (name, value)))
-        .collect();
+        let owner = resolved(self.owner.as_ref(), client).await?;
+        let key = resolved(self.key.as_ref(), client).await?;
+        let query: Vec<(&str, String)> =
+            [("key_id", key), ("owner", owner), ("status", self.status)]
+                .into_iter()
+                .filter_map(|(name, value)| value.map(|value| (name, value)))
+                .collect();
         let mut response = client.stream(&["admin", "live"], &query).await?;
         let mut events = Events::default();
         while let Some(bytes) = response

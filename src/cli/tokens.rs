@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::client::{Client, TOKEN_VARIABLE};
 use super::command::Conversation;
 use super::failure::Failure;
+use super::names::{Named, resolved};
 use super::output::Output;
 use super::owners::OwnerArgument;
 use super::paging::Paging;
@@ -27,8 +28,9 @@ pub(crate) enum TokensCommand {
     },
     /// End a token for ever
     Revoke {
-        /// The token
-        token_id: TokenId,
+        /// The token, by name or id
+        #[arg(value_name = "NAME|ID")]
+        token: Named<TokenId>,
     },
 }
 
@@ -78,8 +80,8 @@ impl Conversation for TokensCommand {
                 show_all(&page.items, output)?;
                 Paging::note_rest(page.next_cursor.as_deref(), output)
             }
-            Self::Revoke { token_id } => {
-                let id = token_id.to_string();
+            Self::Revoke { token } => {
+                let id = token.resolve(client).await?.to_string();
                 let answer = client.delete(&["admin", "tokens", &id], &[]).await?;
                 if json {
                     return output.json(answer.as_json());
@@ -96,10 +98,7 @@ impl Create {
         let expires_at = self
             .expires_at
             .or_else(|| self.expires_in.map(Span::ahead_of_now));
-        let owner_id = match &self.owner {
-            Some(owner) => Some(owner.resolve(client).await?.to_string()),
-            None => None,
-        };
+        let owner_id = resolved(self.owner.as_ref(), client).await?;
         let body = CreateToken {
             name: self.name,
             role: role
@@ -114,8 +113,11 @@ impl Create {
             return output.secret(&answer.as_json().to_string(), created.token.id.to_string());
         }
         output.note_sheet(&sheet(&created.token))?;
-        output.note("\nThe token. It is shown this once and cannot be read again:\n")?;
-        output.secret(&created.secret, created.token.id.to_string())?;
+        let id = created.token.id.to_string();
+        output.reveal("The token", "cannot be read again", &created.secret, id)?;
+        if !output.is_seen() {
+            return Ok(());
+        }
         output.note(&format!(
             "\nKeep it in an environment variable or a file, not in a command line:\n  \
              read -rs {TOKEN_VARIABLE} && export {TOKEN_VARIABLE}    # then paste it"
@@ -136,7 +138,8 @@ fn show_all(tokens: &[Token], output: &mut Output) -> Result<(), Failure> {
         "CREATED",
         "EXPIRES",
         "REVOKED",
-    ]);
+    ])
+    .sparing(&["CREATED", "FINGERPRINT", "OWNER", "EXPIRES"]);
     for token in tokens {
         table.row(vec![
             Cell::solid(token.id.to_string()),

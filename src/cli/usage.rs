@@ -7,22 +7,24 @@ use clap::{Args, ValueEnum};
 use super::client::Client;
 use super::command::Conversation;
 use super::failure::Failure;
+use super::keys::KeyArgument;
 use super::output::Output;
 use super::render::{Cell, Sheet, Table, bytes, to_the_second};
+use super::values::When;
 use crate::api::usage::{Bucket, Usage as Answered};
-use crate::domain::id::KeyId;
 
 /// Whose usage, of when, how finely.
 #[derive(Debug, Args)]
 pub(crate) struct Usage {
-    /// The key
-    key_id: KeyId,
-    /// From when; default: 24 hours ago
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Until when; default: now
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
+    /// The key, by name or id
+    #[arg(value_name = "NAME|ID")]
+    key: KeyArgument,
+    /// From when: a day, a time or how long ago (2026-01-31, 2026-01-31T12:00:00Z, 2h); default: 24 hours ago
+    #[arg(long, value_name = "WHEN")]
+    from: Option<When>,
+    /// Until when: a day, which belongs to it, a time or how long ago; default: now
+    #[arg(long, value_name = "WHEN")]
+    to: Option<When>,
     /// The width of a line: 1m, 1h or 1d
     #[arg(long, value_parser = ["1m", "1h", "1d"])]
     step: Option<String>,
@@ -41,7 +43,7 @@ enum By {
 
 impl Conversation for Usage {
     async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
-        let id = self.key_id.to_string();
+        let id = self.key.resolve(client).await?.to_string();
         let answer = client
             .get(&["admin", "keys", &id, "usage"], &self.query())
             .await?;
@@ -67,8 +69,8 @@ impl Usage {
             .map(|word| word.get_name().to_owned())
             .collect();
         [
-            ("from", self.from.clone()),
-            ("to", self.to.clone()),
+            ("from", self.from.clone().map(When::into_text)),
+            ("to", self.to.clone().map(When::into_text)),
             ("step", self.step.clone()),
             ("by", (!by.is_empty()).then(|| by.join(","))),
         ]
@@ -103,7 +105,7 @@ fn table(buckets: &[Bucket]) -> Table {
     header.extend(by_version.then_some("VERSION"));
     header.extend(by_route.then_some("ROUTE"));
     header.extend(["REQUESTS", "STATUS", "REFUSED", "COST", "IN", "OUT"]);
-    let mut table = Table::new(&header);
+    let mut table = Table::new(&header).sparing(&["COST", "IN", "OUT"]);
     for bucket in buckets {
         let mut row = vec![Cell::time(Some(bucket.start), "-")];
         if by_version {

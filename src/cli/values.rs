@@ -7,7 +7,7 @@ use crate::api::keys::{NewQuota, NewRateLimit};
 use crate::app::SystemClock;
 use crate::domain::limit::{NotARate, Period, Rate};
 use crate::domain::span;
-use crate::domain::time::{Clock, Timestamp};
+use crate::domain::time::{Clock, Moment, Timestamp};
 
 /// A rate limit as it is typed: `100/minute`, or `100/minute:20` for a burst of 20.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,34 @@ impl Span {
     }
 }
 
+/// A point in time as it is typed for a filter: a day, a time, or how long ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct When(String);
+
+/// A text is none of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a day like 2026-01-31, a time like 2026-01-31T12:00:00Z, or how long ago, like 2h or 7d")]
+pub(crate) struct NotATime;
+
+impl FromStr for When {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        if let Ok(Span(span)) = text.parse() {
+            return Ok(Self(SystemClock::new().now().before(span).to_string()));
+        }
+        let _: Moment = text.parse().map_err(|_| NotATime)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl When {
+    /// As the admin API reads it: a day, which belongs to what is asked for whole, or a time.
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
 /// A number of digits alone: Rust would read a sign too.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| !text.starts_with('+'))
@@ -221,6 +249,21 @@ mod tests {
         assert_eq!("query=a=b".parse(), label("query", "a=b"));
         assert_eq!("team".parse::<Label>(), Err(NotALabel));
         assert_eq!("=x".parse::<Label>(), Err(NotALabel));
+    }
+
+    #[test]
+    fn a_filter_takes_a_day_a_time_or_how_long_ago() {
+        for text in ["2026-01-31", "2026-01-31T12:00:00Z"] {
+            assert_eq!(text.parse(), Ok(When(text.to_owned())));
+        }
+        let now = SystemClock::new().now();
+        let When(ago) = "2h".parse().unwrap();
+        let ago: Timestamp = ago.parse().unwrap();
+        let span = now.since(ago).as_secs();
+        assert!((7_100..=7_200).contains(&span), "{span}");
+        for text in ["", "tomorrow", "2026", "2", "-2h"] {
+            assert_eq!(text.parse::<When>(), Err(NotATime), "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) static ADMIN: Nested = Nested {
     many: Many::One,
     table: &TABLE,
     absent: Absent::Means("each of its defaults"),
-    says: "The listener of the admin API, the dashboard and the metrics.",
+    says: "The listener of the admin API and the metrics.",
 };
 
 static TABLE: Table = Table {
@@ -65,6 +65,13 @@ static HOSTS: List<String> = List {
     says: "Names a `Host` field may have here, besides addresses and `localhost`.",
 };
 
+/// What to say of an admin token that is too short.
+#[must_use]
+pub fn short_token(token: &str) -> Option<String> {
+    let is_short = token.len() < TOKEN_SHORT;
+    is_short.then(|| format!("has fewer than {TOKEN_SHORT} characters and may be guessed"))
+}
+
 pub(super) fn read(root: &Section, walk: &mut Walk, bound: &mut Vec<Bound>) -> Admin {
     let section = root.section(walk, &ADMIN);
     let typed = section.read(walk, &ADDRESS);
@@ -90,14 +97,9 @@ pub(super) fn read(root: &Section, walk: &mut Walk, bound: &mut Vec<Bound>) -> A
         ));
     }
     let token = section.read(walk, &TOKEN).map(|token| token.value);
-    if token
-        .as_ref()
-        .is_some_and(|token| token.len() < TOKEN_SHORT)
-    {
-        walk.warnings.push(format!(
-            "{}: has fewer than {TOKEN_SHORT} characters and may be guessed",
-            section.path_of(TOKEN.name)
-        ));
+    if let Some(warning) = token.as_ref().and_then(|token| short_token(token)) {
+        let path = section.path_of(TOKEN.name);
+        walk.warnings.push(format!("{path}: {warning}"));
     }
     Admin {
         address,

@@ -74,7 +74,8 @@ fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, walk: &mut Walk) -> Op
         }
         Err(why) => {
             walk.hide_unparsed(text, why.at);
-            walk.fault("", why.at, why.message);
+            let hint = unquoted_variable(text, why.at.line);
+            walk.fault("", why.at, why.message + hint);
             return None;
         }
     };
@@ -87,6 +88,23 @@ fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, walk: &mut Walk) -> Op
         node_key,
         ..resolve(&section, walk)
     })
+}
+
+/// What to say besides where a variable stands unquoted in or just above the line that is no YAML: between
+/// braces its own braces are read as more of them.
+fn unquoted_variable(text: &str, line: usize) -> &'static str {
+    let near = text.lines().take(line).skip(line.saturating_sub(2));
+    let is_unquoted = |line: &str| {
+        let mut before = line
+            .match_indices("${")
+            .map(|(at, _)| line.get(..at).unwrap_or_default());
+        before.any(|before| before.contains('{') && before.matches(['"', '\'']).count() % 2 == 0)
+    };
+    if near.into_iter().any(is_unquoted) {
+        "; a variable that stands between braces is quoted, like \"${NAME}\"; what else is wrong is told once this can be read"
+    } else {
+        ""
+    }
 }
 
 fn not_utf8(bytes: &[u8], name: &str) -> Faults {
@@ -172,6 +190,16 @@ mod tests {
         );
         assert!(config.upstreams[0].endpoints[0].tls);
         assert_eq!(config.admin.address.to_string(), "127.0.0.1:9900");
+    }
+
+    #[test]
+    fn a_variable_between_braces_is_told_to_be_quoted() {
+        let told = |text: &str| load_text(text, "f", &|_| None).unwrap_err().to_string();
+        let fault = told("access_log: { to: ${X} }\n");
+        assert!(fault.contains("is quoted, like \"${NAME}\""), "{fault}");
+        for text in ["access_log: { to: \"${X}\" \n", "access_log: { to: [ }\n"] {
+            assert!(!told(text).contains("is quoted"), "{text}");
+        }
     }
 
     #[test]

@@ -92,6 +92,7 @@ JSON Schema of it, for editors. Every field with its default stands in
   as if it were left out.
 - **The environment**: `${NAME}` anywhere in a value is read from the environment, and a variable that is not
   there is a fault; `${NAME:-default}` takes the default where it is missing or empty; `$${` is `${` itself.
+  Between braces it is quoted: `{ to: \"${LOG}\" }`, because YAML would read its own braces as more of them.
   It happens after the file was parsed, so a value can never become more than a value, and nothing from the
   environment is ever shown in a message.
 - **`PORTCULLIS_NODE_KEY`**, which no field names, is the key a gate signs the audit log with: 32 bytes, as 64 hex

@@ -111,7 +111,19 @@ impl<'n> Section<'n> {
 
     fn check_missing(&self, walk: &mut Walk, table: &Table) {
         for field in table.fields {
-            if field.absent() == Absent::Fault && self.entry(field.name()).is_none() {
+            // A field that is only misspelt is not missing: that it has another name was said.
+            let names = || table.fields.iter().map(|field| field.name());
+            let is_misspelt = || {
+                let mut unknown = self
+                    .entries
+                    .iter()
+                    .filter(|entry| names().all(|name| name != entry.name.as_str()));
+                unknown.any(|entry| nearest(&entry.name, names()) == Some(field.name()))
+            };
+            if field.absent() == Absent::Fault
+                && self.entry(field.name()).is_none()
+                && !is_misspelt()
+            {
                 let at = self
                     .entries
                     .iter()

@@ -301,6 +301,15 @@ impl Key {
         }
     }
 
+    /// The same as it is told: of a revoked key no version is alive.
+    #[must_use]
+    pub fn told_state(&self, version: &KeyVersion, now: Timestamp) -> VersionState {
+        match (self.standing, self.version_state(version, now)) {
+            (Standing::Revoked { .. }, state) if state.is_live() => VersionState::Revoked,
+            (_, state) => state,
+        }
+    }
+
     /// Whether the secret with this hash opens the gate at `now`: the version it is, or why not.
     ///
     /// # Errors
@@ -442,6 +451,16 @@ mod tests {
             key.admits(&hash(1), at(1_600)),
             Err(RefusalCode::KeySuspended)
         );
+    }
+
+    #[test]
+    fn no_version_of_a_revoked_key_is_called_current() {
+        let mut key = key();
+        key.standing = Standing::Revoked { at: at(1_500) };
+        let state = |key: &Key| key.told_state(&key.versions[0], at(2_000));
+        assert_eq!(state(&key), VersionState::Revoked);
+        key.versions[0].retires_at = Some(at(1_200));
+        assert_eq!(state(&key), VersionState::Retired, "it ended before");
     }
 
     #[test]

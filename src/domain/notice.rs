@@ -68,7 +68,11 @@ pub fn due(key: &Key, facts: Facts<'_>, now: Timestamp) -> Vec<Due> {
         if end <= now {
             found.push(happened(Notice::Expired, end));
         } else {
-            found.extend(before(Notice::Expiring, end, EXPIRY_DAYS, now));
+            // What was long to live from the first is no news.
+            let life = end.since(key.created_at);
+            let days = EXPIRY_DAYS.iter().copied();
+            let days: Vec<u32> = days.filter(|days| life >= DAY * (days + 1)).collect();
+            found.extend(before(Notice::Expiring, end, &days, now));
         }
     }
     let retired = key.versions.iter().filter(|it| it.revoked_at.is_none());
@@ -164,7 +168,7 @@ fn days(span: Duration) -> u32 {
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// How many days before its end a key is warned of.
+/// How many days before its end a key is warned of, unless its whole life is hardly longer.
 pub const EXPIRY_DAYS: &[u32] = &[30, 14, 7, 1];
 /// How many days before it is due a rotation is reminded of.
 pub const REMINDER_DAYS: &[u32] = &[14, 7, 1];
@@ -277,23 +281,23 @@ mod tests {
     #[test]
     fn an_end_that_is_moved_is_warned_of_anew() {
         let mut key = key();
-        key.settings.expires_at = Some(at(20));
+        key.settings.expires_at = Some(at(40));
         let outlook = Outlook::default();
         let facts = Facts {
             schedule: None,
             delivery: Delivery::Nobody,
             outlook: &outlook,
         };
-        assert_eq!(due(&key, facts, at(1))[0].days_left, 19);
-        key.told.insert(Notice::Expiring, at(1));
-        assert_eq!(due(&key, facts, at(2)), []);
+        assert_eq!(due(&key, facts, at(11))[0].days_left, 29);
+        key.told.insert(Notice::Expiring, at(11));
+        assert_eq!(due(&key, facts, at(12)), []);
         let mut settings = key.settings.clone();
-        settings.expires_at = Some(at(4));
-        let key = change(key, settings, at(2)).unwrap();
-        let [again] = due(&key, facts, at(2))[..] else {
+        settings.expires_at = Some(at(20));
+        let key = change(key, settings, at(12)).unwrap();
+        let [again] = due(&key, facts, at(12))[..] else {
             panic!("one warning");
         };
-        assert_eq!((again.days_left, again.at), (2, at(4)));
+        assert_eq!((again.days_left, again.at), (8, at(20)));
     }
 
     #[test]
@@ -332,5 +336,25 @@ mod tests {
                 (166, Notice::Revoking, 14),
             ]
         );
+    }
+
+    /// A key for 30 days is not warned of in its first minute, but a week before its end.
+    #[test]
+    fn a_key_is_not_warned_of_for_as_long_as_it_was_made_to_live() {
+        let mut key = key();
+        for (life, silent_until, told_at) in [(30, 15, 16), (31, 0, 1), (2, 0, 1), (400, 369, 370)]
+        {
+            key.settings.expires_at = Some(at(life));
+            let told = |now| {
+                let facts = Facts {
+                    schedule: None,
+                    delivery: Delivery::Nobody,
+                    outlook: &Outlook::default(),
+                };
+                let found = due(&key, facts, at(now));
+                found.iter().any(|due| due.notice == Notice::Expiring)
+            };
+            assert_eq!((told(silent_until), told(told_at)), (false, true), "{life}");
+        }
     }
 }

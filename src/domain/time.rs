@@ -80,6 +80,69 @@ impl FromStr for Timestamp {
     }
 }
 
+/// A day or a point in time, as people write either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A day in UTC, like `2026-01-31`: when it begins, and when the next one does.
+    Day(Timestamp, Timestamp),
+    /// A point in time.
+    Time(Timestamp),
+}
+
+/// A text is neither a day nor a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a day like 2026-01-31 or a time like 2026-01-31T12:00:00Z")]
+pub struct NotAMoment;
+
+impl Moment {
+    /// Its first millisecond.
+    #[must_use]
+    pub const fn begins(self) -> Timestamp {
+        match self {
+            Self::Day(start, _) | Self::Time(start) => start,
+        }
+    }
+
+    /// The first millisecond that does not belong to it.
+    #[must_use]
+    pub const fn ends(self) -> Timestamp {
+        match self {
+            Self::Day(_, next) => next,
+            Self::Time(time) => Timestamp(time.0.saturating_add(1)),
+        }
+    }
+
+    /// Up to where a span goes that this is the end of: a day belongs to it, a time does not.
+    #[must_use]
+    pub const fn as_end(self) -> Timestamp {
+        match self {
+            Self::Day(_, next) => next,
+            Self::Time(time) => time,
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = NotAMoment;
+
+    fn from_str(text: &str) -> Result<Self, NotAMoment> {
+        if let Ok(time) = text.parse() {
+            return Ok(Self::Time(time));
+        }
+        let start_of = |date: jiff::civil::Date| {
+            let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+            let ms = u64::try_from(midnight.as_millisecond()).ok()?;
+            Some(Timestamp(ms))
+        };
+        let day = |text: &str| {
+            // `2026-01-01`, and nothing that a civil date may have behind it.
+            let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+            Some(Self::Day(start_of(date)?, start_of(date.tomorrow().ok()?)?))
+        };
+        day(text).ok_or(NotAMoment)
+    }
+}
+
 /// Both clocks, read once: a request is judged by one reading throughout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
@@ -127,6 +190,51 @@ mod tests {
         assert_eq!(time.to_string(), "2026-01-01T00:00:00.007Z");
         assert_eq!(time.to_string().parse(), Ok(time));
         assert_eq!(Timestamp::NEVER.to_string().get(..4), Some("9999"));
+    }
+
+    /// S3-08: both ends of a day belong to it.
+    #[test]
+    fn a_day_is_whole_and_a_time_is_a_millisecond() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        for (text, from, until, end) in [
+            (
+                "2026-01-01",
+                "2026-01-01T00:00:00Z",
+                "2026-01-02T00:00:00Z",
+                "2026-01-02T00:00:00Z",
+            ),
+            (
+                "2028-02-29",
+                "2028-02-29T00:00:00Z",
+                "2028-03-01T00:00:00Z",
+                "2028-03-01T00:00:00Z",
+            ),
+            (
+                "2026-01-01T10:00:00.5+02:00",
+                "2026-01-01T08:00:00.500Z",
+                "2026-01-01T08:00:00.501Z",
+                "2026-01-01T08:00:00.500Z",
+            ),
+        ] {
+            let moment: Moment = text.parse().unwrap();
+            assert_eq!(
+                (moment.begins(), moment.ends()),
+                (at(from), at(until)),
+                "{text}"
+            );
+            assert_eq!(moment.as_end(), at(end), "{text}");
+        }
+        for text in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2026-02-29",
+            "1969-01-01",
+            "2026-01-01T10:00",
+            "x",
+        ] {
+            assert_eq!(text.parse::<Moment>(), Err(NotAMoment), "{text}");
+        }
     }
 
     #[test]

@@ -201,7 +201,15 @@ async fn serve_http1(worker: Rc<Worker>, stream: Stream, peer: Rc<Peer>, opening
     });
     let ended_well = outcome.await;
     let code = match wire.unanswered() {
-        Some(fault) => Some(refusal(fault)),
+        Some(fault) => {
+            if fault == Fault::VersionNotSupported && opening.first.is_empty() {
+                tracing::debug!(
+                    client = %peer.address(),
+                    "a client speaks another version than HTTP/1.1; HTTP/2 by prior knowledge is served where the listener has `h2c: true`"
+                );
+            }
+            Some(refusal(fault))
+        }
         None if is_late => Some(RefusalCode::RequestTimeout.into()),
         None => None,
     };

@@ -3,6 +3,8 @@
 //! Nothing is ignored. A field or parameter that is not known, or given twice, is refused by its name: a
 //! misspelt filter that lists everything, or a misspelt `expires_at`, is worse than an error.
 
+mod told;
+
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,7 +14,6 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 use sha2::{Digest, Sha256};
 
 use crate::admin::cursor::{self, QueryTag};
@@ -21,6 +22,7 @@ use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 use crate::domain;
 use crate::domain::lifecycle::FieldFault;
 use crate::domain::query::Position;
+use crate::domain::time::{Moment, NotAMoment};
 
 /// A JSON body.
 pub(crate) struct Ask<T> {
@@ -132,40 +134,25 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             Err(error) => FieldFault::new("", "syntax", error.to_string()),
         },
         Err(error) if error.inner().is_data() => {
-            let pointer = pointer(error.path());
-            let fault = FieldFault::new(pointer, "type", said(error.inner()));
-            return Err(Problem::faults(Code::Invalid, vec![fault]));
+            let first = told::one(error.path(), error.inner());
+            let faults = match serde_json::from_slice(bytes) {
+                Ok(value) => told::all::<T>(first, value),
+                // It is no JSON either, further on.
+                Err(_) => vec![first],
+            };
+            return Err(Problem::faults(Code::Invalid, faults));
         }
-        Err(error) => FieldFault::new(pointer(error.path()), "syntax", error.inner().to_string()),
+        Err(error) => {
+            let pointer = told::pointer(error.path());
+            FieldFault::new(pointer, "syntax", error.inner().to_string())
+        }
     };
     Err(Problem::faults(Code::BadRequest, vec![fault]))
 }
 
 /// Reads JSON that is in memory into `T`, or names the field that is not what was expected.
 pub(crate) fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldFault> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let pointer = pointer(error.path());
-        FieldFault::new(pointer, "type", said(error.inner()))
-    })
-}
-
-/// A path as a JSON pointer (RFC 6901 §3).
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => String::new(),
-        })
-        .collect()
-}
-
-/// What `error` says, without the place: the pointer says it better.
-fn said(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+    serde_path_to_error::deserialize(value).map_err(|error| told::one(error.path(), error.inner()))
 }
 
 /// An id in the path, and the number of something below it. What is neither names nothing.
@@ -308,6 +295,11 @@ impl Params {
         }
         Err(Problem::faults(Code::BadRequest, self.faults))
     }
+}
+
+/// The day or the time that a parameter names.
+pub(crate) fn moment(params: &mut Params, name: &str) -> Option<Moment> {
+    params.read(name, &NotAMoment.to_string(), |text| text.parse().ok())
 }
 
 /// Which page of a list is asked for.

@@ -50,7 +50,7 @@ fn a_fault_is_told_where_it_is() {
         ),
         (r#"{"name": "a", "colour": 2}"#, 422, "/colour"),
         (r#"{"name": "a", "items": null}"#, 422, "/items"),
-        (r#"{}"#, 422, ""),
+        (r#"{}"#, 422, "/name"),
         (r#"[]"#, 422, ""),
         (r#"{"name": "a","#, 400, ""),
         (r#"{"name": "a"} {}"#, 400, ""),
@@ -58,4 +58,34 @@ fn a_fault_is_told_where_it_is() {
     ] {
         assert_eq!(told(json), (status, pointer.to_owned()), "{json}");
     }
+}
+
+/// All of it at once, in words that name no type of ours and repeat nothing that was given.
+#[test]
+fn every_field_that_is_wrong_is_told_in_the_words_of_the_api() {
+    let asked = br#"{"name": 7, "items": ["canary"], "colour": 1}"#;
+    let (_, _, faults) = parse::<Outer>(asked).unwrap_err().into_parts();
+    let told: Vec<(&str, &str)> = faults
+        .iter()
+        .map(|fault| (fault.pointer.as_str(), fault.detail.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/name", "a text is expected here, not this number"),
+            (
+                "/colour",
+                "there is no such field here; there are `name` or `items`"
+            ),
+            ("/items/0", "an object is expected here, not a text"),
+        ]
+    );
+    let (_, _, faults) = parse::<Outer>(br#"{"items": [{"count": -1}]}"#)
+        .unwrap_err()
+        .into_parts();
+    assert_eq!(
+        faults[0].detail,
+        "a whole number from 0 to 4294967295 is expected here, not this number"
+    );
+    assert_eq!(faults[1].pointer, "/name");
 }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::admin::ask::{PageAsk, Params};
+use crate::admin::ask::{PageAsk, Params, moment};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
@@ -20,7 +20,7 @@ use crate::api::audit::{Entry, NEXT_CURSOR};
 use crate::api::page::Page;
 use crate::domain::audit::export::{csv_head, csv_line};
 use crate::domain::audit::query::{AuditQuery, Kind};
-use crate::domain::time::Timestamp;
+use crate::domain::time::Moment;
 
 /// Lists audit entries.
 pub(crate) async fn call(
@@ -129,8 +129,8 @@ fn query(params: &mut Params) -> AuditQuery {
         }),
         actor: params.text("actor"),
         owner: params.read("owner", "an owner's id", |text| text.parse().ok()),
-        from: params.read("start_date", DATE, |text| Some(day_or_time(text)?.0)),
-        until: params.read("end_date", DATE, |text| Some(day_or_time(text)?.1)),
+        from: moment(params, "start_date").map(Moment::begins),
+        until: moment(params, "end_date").map(Moment::ends),
         is_refused: params.read("outcome", "`done` or `refused`", |text| match text {
             "done" => Some(false),
             "refused" => Some(true),
@@ -141,53 +141,4 @@ fn query(params: &mut Params) -> AuditQuery {
     }
 }
 
-/// When a day or a millisecond begins, and when the next one does.
-fn day_or_time(text: &str) -> Option<(Timestamp, Timestamp)> {
-    let start_of = |date: jiff::civil::Date| {
-        let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-        let ms = u64::try_from(midnight.as_millisecond()).ok()?;
-        Some(Timestamp::from_millis(ms))
-    };
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Some((time, Timestamp::from_millis(time.as_millis() + 1)));
-    }
-    // `2026-01-01`, and nothing that a civil date may have behind it.
-    let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
-    Some((start_of(date)?, start_of(date.tomorrow().ok()?)?))
-}
-
 const FORMAT: &str = "`json`, `ndjson` or `csv`";
-const DATE: &str = "a day like 2026-01-31 or a time like 2026-01-31T12:00:00Z";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// S3-08: both ends belong to it.
-    #[test]
-    fn a_day_is_whole_and_a_time_is_a_millisecond() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        for (text, from, until) in [
-            ("2026-01-01", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
-            ("2028-02-29", "2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z"),
-            (
-                "2026-01-01T10:00:00.5+02:00",
-                "2026-01-01T08:00:00.500Z",
-                "2026-01-01T08:00:00.501Z",
-            ),
-        ] {
-            assert_eq!(day_or_time(text), Some((at(from), at(until))), "{text}");
-        }
-        for text in [
-            "",
-            "2026",
-            "2026-13-01",
-            "2026-02-29",
-            "1969-01-01",
-            "2026-01-01T10:00",
-            "x",
-        ] {
-            assert_eq!(day_or_time(text), None, "{text}");
-        }
-    }
-}

@@ -1,6 +1,7 @@
 //! `GET /admin/keys/{key_id}/usage?from=&to=&step=&by=`: what a key was used for.
 //!
-//! The last 24 hours by hour unless asked otherwise. `by` names what is told apart, of `version`,
+//! The last 24 hours by hour unless asked otherwise. `from` and `to` are days in UTC, which belong to it whole,
+//! or times. `by` names what is told apart, of `version`,
 //! `route` and `status`; versions are unless asked otherwise, and the classes of status always.
 
 use std::sync::Arc;
@@ -9,14 +10,14 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
-use crate::admin::ask::{Id, Params};
+use crate::admin::ask::{Id, Params, moment};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::usage::{Bucket, Counts, Usage};
 use crate::control::usage::{UsageQuery, UsageView};
 use crate::domain::id::KeyId;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Moment, Timestamp};
 use crate::domain::usage::Step;
 
 /// Tells what a key was used for.
@@ -35,10 +36,10 @@ pub(crate) async fn call(
 fn query(params: &mut Params, now: Timestamp) -> UsageQuery {
     let step = params.read("step", "`1m`, `1h` or `1d`", Step::from_word);
     let step = step.unwrap_or(Step::Hour);
-    let to = params.read("to", TIME, |text| text.parse().ok());
+    let to = moment(params, "to").map(Moment::as_end);
     // The bucket that runs now is part of the answer.
     let to = to.unwrap_or(now.after(Duration::from_millis(1)));
-    let from = params.read("from", TIME, |text| text.parse().ok());
+    let from = moment(params, "from").map(Moment::begins);
     let from = from
         .unwrap_or(to.before(Duration::from_secs(24 * 3_600)))
         .floor(step.millis());
@@ -88,6 +89,5 @@ fn wire(id: KeyId, query: UsageQuery, view: UsageView) -> Usage {
     }
 }
 
-const TIME: &str = "a time like 2026-01-31T12:00:00.000Z";
 /// How many steps an answer may span.
 const BUCKETS_MAX: u128 = 2_000;

@@ -296,7 +296,7 @@ impl Key {
                 .versions
                 .iter()
                 .rev()
-                .map(|version| Version::new(version, key.version_state(version, now), last_used))
+                .map(|version| Version::new(version, key.told_state(version, now), last_used))
                 .collect(),
         }
     }

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::told;
 use crate::api::audit::{Entry, Verdict};
 use crate::api::page::Page;
 use crate::cli::client::{Client, Connection};
 use crate::cli::command::{Conversation, call};
 use crate::cli::failure::Failure;
+use crate::cli::keys::KeyArgument;
+use crate::cli::names::resolved;
 use crate::cli::output::Output;
+use crate::cli::owners::OwnerArgument;
 use crate::cli::paging::Paging;
 use crate::cli::render::{Cell, Table, Tone, visible};
+use crate::cli::values::When;
 use crate::domain::audit::form::unhex;
-use crate::domain::id::{KeyId, OwnerId};
 
 /// The audit log.
 #[derive(Debug, Args)]
@@ -72,8 +76,8 @@ struct Filter {
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// Only about this key
-    #[arg(long, value_name = "KEY_ID")]
-    key: Option<KeyId>,
+    #[arg(long, value_name = "NAME|ID")]
+    key: Option<KeyArgument>,
     /// Only about versions of this number
     #[arg(long, value_name = "NUMBER")]
     key_version: Option<u16>,
@@ -81,14 +85,14 @@ struct Filter {
     #[arg(long, value_name = "ID")]
     actor: Option<String>,
     /// Only about this owner and its keys
-    #[arg(long, value_name = "ID")]
-    owner: Option<OwnerId>,
-    /// From this day or time on
-    #[arg(long, value_name = "DATE")]
-    from: Option<String>,
-    /// Up to this day or time, which belongs to it
-    #[arg(long, value_name = "DATE")]
-    to: Option<String>,
+    #[arg(long, value_name = "NAME|ID")]
+    owner: Option<OwnerArgument>,
+    /// From when: a day, a time or how long ago (2026-01-31, 2026-01-31T12:00:00Z, 2h)
+    #[arg(long, value_name = "WHEN")]
+    from: Option<When>,
+    /// Up to a day or time, which belongs to it, or until how long ago
+    #[arg(long, value_name = "WHEN")]
+    to: Option<When>,
     /// Only what was done, or what was refused
     #[arg(long, value_name = "OUTCOME", value_parser = ["done", "refused"])]
     outcome: Option<String>,
@@ -108,25 +112,26 @@ pub(super) enum ExportFormat {
 }
 
 impl Filter {
-    fn query(self) -> Vec<(&'static str, String)> {
-        [
+    async fn query(self, client: &Client) -> Result<Vec<(&'static str, String)>, Failure> {
+        let given = [
             ("type", self.kind),
-            ("key_id", self.key.map(|key| key.to_string())),
+            ("key_id", resolved(self.key.as_ref(), client).await?),
             (
                 "key_version",
                 self.key_version.map(|version| version.to_string()),
             ),
             ("actor", self.actor),
-            ("owner", self.owner.map(|owner| owner.to_string())),
-            ("start_date", self.from),
-            ("end_date", self.to),
+            ("owner", resolved(self.owner.as_ref(), client).await?),
+            ("start_date", self.from.map(When::into_text)),
+            ("end_date", self.to.map(When::into_text)),
             ("outcome", self.outcome),
             ("code", self.code),
             ("request_id", self.request_id),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| (name, value)))
-        .collect()
+        ];
+        let given = given.into_iter();
+        Ok(given
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect())
     }
 }
 
@@ -158,7 +163,7 @@ impl Conversation for AuditCommand {
     async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List { filter, paging } => {
-                let mut query = filter.query();
+                let mut query = filter.query(client).await?;
                 paging.add_to(&mut query);
                 let answer = client.list(PATH, query, paging.all).await?;
                 if json {
@@ -173,7 +178,8 @@ impl Conversation for AuditCommand {
                 format,
                 out,
             } => {
-                super::export::export(client, filter.query(), format, out.as_deref(), output).await
+                let query = filter.query(client).await?;
+                super::export::export(client, query, format, out.as_deref(), output).await
             }
             Self::Verify { .. } => {
                 let answer = client.get(&["admin", "audit-logs", "verify"], &[]).await?;
@@ -236,7 +242,8 @@ fn show_all(entries: &[Entry], output: &mut Output) -> Result<(), Failure> {
     if entries.is_empty() {
         return output.note("No entries.");
     }
-    let mut table = Table::new(&["TIME", "TYPE", "OUTCOME", "BY", "ABOUT", "WHY"]);
+    let header = ["TIME", "TYPE", "OUTCOME", "BY", "ABOUT", "WHY"];
+    let mut table = Table::new(&header).sparing(&["BY", "OUTCOME"]);
     for entry in entries {
         let text = |place| entry.text(place).unwrap_or_default();
         let outcome = match entry.text("/code") {
@@ -246,20 +253,15 @@ fn show_all(entries: &[Entry], output: &mut Output) -> Result<(), Failure> {
         let by = entry
             .text("/actor/name")
             .or_else(|| entry.text("/actor/id"));
-        let about = entry.text("/key_id").or_else(|| entry.text("/owner_id"));
-        let version = entry.number("key_version");
-        let about = match (about, version) {
-            (Some(about), Some(version)) => format!("{about} v{version}"),
-            (about, _) => about.unwrap_or_default().to_owned(),
-        };
-        let why = entry.text("/reason").or_else(|| entry.text("/path"));
+        let (about, why) = told::about_and_why(entry);
         table.row(vec![
-            Cell::solid(text("/timestamp")),
+            // Parted, so that a narrow terminal has the day above the time.
+            Cell::text(text("/timestamp").replacen('T', " ", 1)),
             Cell::solid(text("/type")),
             outcome,
             Cell::text(by.or_else(|| entry.text("/address")).unwrap_or_default()),
-            Cell::solid(about),
-            Cell::text(why.unwrap_or_default()),
+            Cell::text(about),
+            Cell::text(why),
         ]);
     }
     output.table(&table)

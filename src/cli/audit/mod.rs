@@ -3,6 +3,7 @@
 mod command;
 mod export;
 mod progress;
+mod told;
 mod verify;
 
 pub(super) use command::Audit;

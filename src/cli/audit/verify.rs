@@ -38,7 +38,7 @@ pub(super) fn file(
     let mut progress = Progress::of(length);
     let mut lines = BufReader::with_capacity(1 << 20, file).lines();
     let (mut links, mut checkpoints) = (Vec::new(), Vec::new());
-    let (mut read, mut number) = (0, 0);
+    let (mut read, mut number, mut requests) = (0, 0, 0_u64);
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         for line in lines.by_ref().take(PIECE) {
@@ -54,7 +54,7 @@ pub(super) fn file(
             match line {
                 Ok(Line::Entry(link)) => links.push(link),
                 Ok(Line::Checkpoint(checkpoint)) => checkpoints.push(*checkpoint),
-                Ok(Line::Request) => {}
+                Ok(Line::Request) => requests += 1,
                 Err(why) => {
                     let path = path.display();
                     return Err(Failure::Usage(format!("line {number} of {path}: {why}")));
@@ -72,6 +72,15 @@ pub(super) fn file(
     });
     let mut walk = Walk::new(start, &checkpoints);
     links.into_iter().for_each(|link| walk.pass(link));
+    if requests > 0 {
+        output.note(&format!(
+            "{} outside the chain: whether any of that was altered is not known.",
+            match requests {
+                1 => "1 line of a request stands".to_owned(),
+                many => format!("{many} lines of requests stand"),
+            }
+        ))?;
+    }
     Ok(Verdict::from(&walk.end().trusting(&trust)))
 }
 

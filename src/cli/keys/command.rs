@@ -10,11 +10,12 @@ use super::revoke::Revoke;
 use super::rotate::Rotate;
 use super::show;
 use super::test::Test;
+use super::update::Update;
+use super::{KeyArgument, ended};
 use crate::cli::client::Client;
 use crate::cli::command::Conversation;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::domain::id::KeyId;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -27,9 +28,12 @@ pub(crate) enum KeysCommand {
     List(List),
     /// Show a key and its versions
     Show {
-        /// The key
-        key_id: KeyId,
+        /// The key, by name or id
+        #[arg(value_name = "NAME|ID")]
+        key: KeyArgument,
     },
+    /// Change what a key is called, may do and is limited to; never its secret
+    Update(Box<Update>),
     /// Give a key a new secret, printed this once; the old one works for a grace
     Rotate(Rotate),
     /// Say what the gate would answer a request with a key, without making it
@@ -48,15 +52,17 @@ impl Conversation for KeysCommand {
             Self::Create(create) => create.run(client, json, output).await,
             Self::Import(import) => import.run(client, json, output).await,
             Self::List(list) => list.run(client, json, output).await,
-            Self::Show { key_id } => {
-                let answer = client
-                    .get(&["admin", "keys", &key_id.to_string()], &[])
-                    .await?;
+            Self::Show { key } => {
+                let id = key.resolve(client).await?.to_string();
+                let answer = client.get(&["admin", "keys", &id], &[]).await?;
                 if json {
                     return output.json(answer.as_json());
                 }
-                show::key(&answer.read()?, output)
+                let key = answer.read()?;
+                let end = ended::of(&key, client).await?;
+                show::key(&key, answer.tag(), end.as_ref(), output)
             }
+            Self::Update(update) => update.run(client, json, output).await,
             Self::Rotate(rotate) => rotate.run(client, json, output).await,
             Self::Test(test) => test.run(client, json, output).await,
             Self::Suspend(pause) => pause.run("suspend", client, json, output).await,

@@ -7,6 +7,7 @@ use crate::api::keys::Key;
 use crate::api::page::Page;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
+use crate::cli::names::resolved;
 use crate::cli::output::Output;
 use crate::cli::owners::OwnerArgument;
 use crate::cli::paging::Paging;
@@ -58,10 +59,7 @@ impl List {
         json: bool,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let owner = match &self.owner {
-            Some(owner) => Some(owner.resolve(client).await?.to_string()),
-            None => None,
-        };
+        let owner = resolved(self.owner.as_ref(), client).await?;
         let answer = client
             .list(&["admin", "keys"], self.query(owner), self.paging.all)
             .await?;

@@ -2,18 +2,18 @@
 
 use clap::Args;
 
-use super::show;
+use super::{KeyArgument, show};
 use crate::api::keys::Reason;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::domain::id::KeyId;
 
 /// A key to be paused, or to go on.
 #[derive(Debug, Args)]
 pub(crate) struct Pause {
-    /// The key
-    key_id: KeyId,
+    /// The key, by name or id
+    #[arg(value_name = "NAME|ID")]
+    key: KeyArgument,
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -30,12 +30,9 @@ impl Pause {
         let body = Reason {
             reason: self.reason,
         };
+        let id = self.key.resolve(client).await?.to_string();
         let answer = client
-            .post(
-                &["admin", "keys", &self.key_id.to_string(), verb],
-                &body,
-                None,
-            )
+            .post(&["admin", "keys", &id, verb], &body, None)
             .await?;
         if json {
             return output.json(answer.as_json());

@@ -2,18 +2,18 @@
 
 use clap::Args;
 
-use super::show;
+use super::{KeyArgument, show};
 use crate::api::keys::{Key, Revoked};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::domain::id::KeyId;
 
 /// A key to be ended.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
-    /// The key
-    key_id: KeyId,
+    /// The key, by name or id
+    #[arg(value_name = "NAME|ID")]
+    key: KeyArgument,
     /// End this version alone, and leave the others; not the current one, which is ended by rotating
     #[arg(long = "version", value_name = "NUMBER")]
     number: Option<u16>,
@@ -35,7 +35,13 @@ impl Revoke {
         json: bool,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let id = self.key_id.to_string();
+        if !self.yes && !output.may_ask() {
+            return Err(Failure::Usage(
+                "revoking cannot be undone and there is no terminal to ask on; say --yes"
+                    .to_owned(),
+            ));
+        }
+        let id = self.key.resolve(client).await?.to_string();
         if !self.yes {
             confirm(&id, self.number, client, output).await?;
         }
@@ -54,24 +60,14 @@ impl Revoke {
     }
 }
 
-/// Asks whether a key or a version shall end, naming it; where nobody can be asked, `--yes` is the answer.
+/// Asks whether a key or a version shall end, naming it.
 async fn confirm(
     id: &str,
     number: Option<u16>,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    if !output.may_ask() {
-        return Err(Failure::Usage(
-            "revoking cannot be undone and there is no terminal to ask on; say --yes".to_owned(),
-        ));
-    }
     let key: Key = client.get(&["admin", "keys", id], &[]).await?.read()?;
     output.note(&show::revocation_warning(&key, number))?;
-    let answer = output.ask("Type yes to revoke it:")?;
-    if answer.eq_ignore_ascii_case("yes") {
-        Ok(())
-    } else {
-        Err(Failure::Declined)
-    }
+    output.confirm("Type yes to revoke it:")
 }

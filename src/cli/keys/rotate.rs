@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::show;
+use super::{KeyArgument, show};
 use crate::api::keys::{Key, KeyCreated, RotateKey};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::domain::id::KeyId;
 use crate::domain::lifecycle::Grace;
 use crate::domain::span::Span;
 use crate::domain::time::Timestamp;
@@ -17,8 +16,9 @@ use crate::domain::time::Timestamp;
 /// A key to be rotated.
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
-    /// The key
-    key_id: KeyId,
+    /// The key, by name or id
+    #[arg(value_name = "NAME|ID")]
+    key: KeyArgument,
     /// How long the old secret still works: 0s to 72h [default: 24h]
     #[arg(long, value_name = "SPAN", value_parser = grace)]
     grace: Option<Grace>,
@@ -46,14 +46,14 @@ impl Rotate {
         json: bool,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let id = self.key_id.to_string();
+        if !self.yes && !output.may_ask() {
+            return Err(Failure::Usage(
+                "rotating cannot be undone and there is no terminal to ask on; say --yes"
+                    .to_owned(),
+            ));
+        }
+        let id = self.key.resolve(client).await?.to_string();
         if !self.yes {
-            if !output.may_ask() {
-                return Err(Failure::Usage(
-                    "rotating cannot be undone and there is no terminal to ask on; say --yes"
-                        .to_owned(),
-                ));
-            }
             let key: Key = client.get(&["admin", "keys", &id], &[]).await?.read()?;
             self.ask(&key, output)?;
         }
@@ -95,12 +95,7 @@ impl Rotate {
         output.note(
             "\nThis cannot be undone: the old secret gets no longer life afterwards, and never comes back.",
         )?;
-        let answer = output.ask("Type yes to acknowledge that and rotate the key:")?;
-        if answer.eq_ignore_ascii_case("yes") {
-            Ok(())
-        } else {
-            Err(Failure::Declined)
-        }
+        output.confirm("Type yes to acknowledge that and rotate the key:")
     }
 }
 
@@ -245,10 +240,17 @@ mod tests {
     // S2-04 S2-10
     #[test]
     fn without_an_acknowledgement_nothing_is_done() {
-        for answers in ["\n\nno\n", "\n\n\n", "\n\ny\n"] {
+        for answers in ["\n\nno\n", "\n\n\n", "\n\ny\n", "\n\ny\nyep\nn\n"] {
             let (done, _, _) = dialog(&[], answers);
             assert!(matches!(done, Err(Failure::Declined)), "{answers:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_neither_yes_nor_no_is_asked_again() {
+        let (done, _, said) = dialog(&[], "\n\ny\nYes\n");
+        assert!(done.is_ok());
+        assert_eq!(said.matches("Type yes").count(), 2, "{said}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How keys are shown.
 
+use super::ended::End;
 use crate::api::Time;
 use crate::api::keys::{Key, KeyCreated, KeyTested, Quota, RateLimit, Revoked};
 use crate::cli::failure::Failure;
@@ -22,7 +23,8 @@ pub(super) fn keys(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
         "FINGERPRINT",
         "CREATED",
         "LAST USED",
-    ]);
+    ])
+    .sparing(&["FINGERPRINT", "ENV", "CREATED", "LAST USED", "OWNER"]);
     for key in keys {
         let status = match key.badges.as_slice() {
             [] => key.status.clone(),
@@ -42,9 +44,20 @@ pub(super) fn keys(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
     output.table(&table)
 }
 
-/// One key, with all its versions.
-pub(super) fn key(key: &Key, output: &mut Output) -> Result<(), Failure> {
-    output.sheet(&sheet(key))?;
+/// One key, with all its versions; its tag, and how it ended.
+pub(super) fn key(
+    key: &Key,
+    tag: Option<&str>,
+    end: Option<&End>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut sheet = sheet(key);
+    if let Some(end) = end {
+        sheet.fact("revoked", format!("{} by {}", end.at, end.by));
+        sheet.maybe("because", end.reason.as_ref());
+    }
+    sheet.maybe("tag", tag);
+    output.sheet(&sheet)?;
     let mut table = Table::new(&[
         "VERSION",
         "STATE",
@@ -52,7 +65,8 @@ pub(super) fn key(key: &Key, output: &mut Output) -> Result<(), Failure> {
         "CREATED",
         "RETIRES",
         "LAST USED",
-    ]);
+    ])
+    .sparing(&["CREATED", "LAST USED"]);
     for version in &key.versions {
         table.row(vec![
             Cell::number(version.number.into()),
@@ -71,9 +85,10 @@ pub(super) fn key(key: &Key, output: &mut Output) -> Result<(), Failure> {
 /// a variable without touching a screen, a file or a history.
 pub(super) fn created(key: &Key, secret: &str, output: &mut Output) -> Result<(), Failure> {
     output.note_sheet(&sheet(key))?;
-    output
-        .note("\nThe secret. It is shown this once and cannot be read again, only replaced:\n")?;
-    output.secret(secret, key.id.to_string())?;
+    output.reveal("The secret", LOST, secret, key.id.to_string())?;
+    if !output.is_seen() {
+        return Ok(());
+    }
     output.note(
         "\nKeep it in an environment variable, not in code and not in a command line:\n  \
          read -rs PORTCULLIS_API_KEY && export PORTCULLIS_API_KEY    # then paste it\n\
@@ -109,10 +124,7 @@ pub(super) fn rotated(
         sheet.fact("sink", format!("`{}` {end}", visible(&sink.name)));
     }
     output.note_sheet(&sheet)?;
-    output.note(
-        "\nThe new secret. It is shown this once and cannot be read again, only replaced:\n",
-    )?;
-    output.secret(secret, rotated.key.id.to_string())
+    output.reveal("The new secret", LOST, secret, rotated.key.id.to_string())
 }
 
 /// What whoever rotates a key should know first.
@@ -179,6 +191,8 @@ pub(super) fn tested(tested: &KeyTested, output: &mut Output) -> Result<(), Fail
     output.sheet(&sheet)
 }
 
+const LOST: &str = "cannot be read again, only replaced";
+
 /// In what standing a key is now.
 pub(super) fn standing(key: &Key, output: &mut Output) -> Result<(), Failure> {
     output.line(&format!("{} is {}", called(key), visible(&key.status)))
@@ -202,6 +216,11 @@ pub(super) fn revoked(
     sheet.list("refused by", &revocation.applied_on);
     sheet.list("durable on", &revocation.durable_on);
     output.sheet(&sheet)?;
+    if output.is_seen() {
+        let refused = "refused by: the gates that refuse it already";
+        let durable = "durable on: where the revocation outlives a crash";
+        output.note(&format!("({refused}; {durable})"))?;
+    }
     for node in &revocation.pending {
         let stops_by = match node.stops_by {
             Some(time) => format!("it stops serving by itself by {}", to_the_second(time)),

@@ -4,18 +4,18 @@ use std::net::IpAddr;
 
 use clap::Args;
 
-use super::show;
+use super::{KeyArgument, show};
 use crate::api::keys::{KeyTested, TestKey};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::domain::id::KeyId;
 
 /// A request to be thought through.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The key
-    key_id: KeyId,
+    /// The key, by name or id
+    #[arg(value_name = "NAME|ID")]
+    key: KeyArgument,
     /// The path it would ask for, perhaps with a query
     path: String,
     /// The method it would use
@@ -42,7 +42,8 @@ impl Test {
             path: self.path,
             address: self.address.map(|address| address.to_string()),
         };
-        let path = ["admin", "keys", &self.key_id.to_string(), "test"];
+        let id = self.key.resolve(client).await?.to_string();
+        let path = ["admin", "keys", &id, "test"];
         let answer = client.post(&path, &body, None).await?;
         let tested: KeyTested = answer.read()?;
         if json {

@@ -290,13 +290,13 @@ impl KeyService {
         let detail = if reason.is_some() {
             return Ok(());
         } else if self.rules.reason_required(action) {
-            "this gate asks for a reason"
-        } else if demands.ask_reason(action) {
-            "a policy asks for a reason"
+            "this gate asks for a reason".to_owned()
+        } else if let Some(policy) = demands.reason_asker(action) {
+            format!("the policy `{policy}` asks for a reason")
         } else {
             return Ok(());
         };
-        Err(ControlError::field("/reason", "missing", detail))
+        Err(ControlError::field("/reason", "missing", &detail))
     }
 
     pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {

@@ -11,6 +11,7 @@ mod leaving;
 mod listener;
 mod live;
 mod owners;
+mod page;
 mod policies;
 mod products;
 mod refused;

@@ -89,6 +89,11 @@ impl Admin {
         requests.into_iter().next().unwrap()
     }
 
+    /// The last request there was.
+    pub(super) fn last(&self) -> Request {
+        self.requests().into_iter().next_back().unwrap()
+    }
+
     /// Runs the command against this server, with the token in its environment.
     pub(super) fn run(&self, line: &[&str]) -> Run {
         let url = self.url();

@@ -15,10 +15,14 @@ fn created() -> String {
     )
 }
 
+fn nobody() -> String {
+    answer(200, &json!({"items": [], "next_cursor": null}))
+}
+
 /// S1-07, S0-14: the secret is shown once, alone, so that `"$(…)"` takes it without showing it.
 #[test]
 fn a_new_secret_is_the_only_thing_on_standard_output() {
-    let admin = Admin::answering([created()]);
+    let admin = Admin::answering([nobody(), created()]);
 
     let run = admin
         .run(&[
@@ -39,11 +43,11 @@ fn a_new_secret_is_the_only_thing_on_standard_output() {
         run.stderr
     );
     assert!(
-        run.stderr.contains("export PORTCULLIS_API_KEY"),
-        "{}",
+        run.stderr.contains("went to standard output"),
+        "where nothing is to be seen, it is not announced: {}",
         run.stderr
     );
-    let request = admin.request();
+    let request = admin.last();
     assert_eq!(request.line, "POST /admin/keys HTTP/1.1");
     assert_eq!(request.header("idempotency-key"), None);
     assert_eq!(
@@ -111,7 +115,7 @@ fn all_that_can_be_said_of_a_new_key_is_sent() {
 
 #[test]
 fn a_span_until_expiry_counts_from_now() {
-    let admin = Admin::answering([created()]);
+    let admin = Admin::answering([nobody(), created()]);
     let now_ms = || u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
 
     let before = now_ms();
@@ -129,7 +133,7 @@ fn a_span_until_expiry_counts_from_now() {
         .ends(0);
     let after = now_ms();
 
-    let body = admin.request().json();
+    let body = admin.last().json();
     let expires_at: Timestamp = body["expires_at"].as_str().unwrap().parse().unwrap();
     let span = 90 * 86_400_000;
     assert!(
@@ -140,7 +144,7 @@ fn a_span_until_expiry_counts_from_now() {
 
 #[test]
 fn json_is_the_answer_as_it_came_with_what_is_not_known_here() {
-    let admin = Admin::answering([created()]);
+    let admin = Admin::answering([nobody(), created()]);
 
     let run = admin
         .run(&["keys", "create", "--name", "k", "--owner", "o", "--json"])
@@ -155,7 +159,7 @@ fn json_is_the_answer_as_it_came_with_what_is_not_known_here() {
 #[test]
 fn a_secret_that_nobody_can_read_any_more_is_a_failure() {
     for json in [None, Some("--json")] {
-        let admin = Admin::answering([created()]);
+        let admin = Admin::answering([nobody(), created()]);
         let url = admin.url();
         let mut line = vec!["keys", "create", "--name", "k", "--owner", "o"];
         line.extend(json);
@@ -184,7 +188,7 @@ fn a_secret_that_nobody_can_read_any_more_is_a_failure() {
 #[test]
 fn a_repeated_creation_has_no_secret_to_give_and_fails() {
     let body = json!({"key": key("k"), "secret": null, "previous": null});
-    let admin = Admin::answering([answer(201, &body)]);
+    let admin = Admin::answering([nobody(), answer(201, &body)]);
 
     let run = admin
         .run(&[
@@ -479,7 +483,7 @@ fn a_refusal_is_told_with_every_place_it_points_at() {
             {"pointer": "/env", "code": "unknown", "detail": "`prod` is not `live` or `test`"},
         ]),
     );
-    let admin = Admin::answering([answer(422, &body)]);
+    let admin = Admin::answering([nobody(), answer(422, &body)]);
 
     let run = admin
         .run(&[

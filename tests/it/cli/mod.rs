@@ -1,15 +1,18 @@
 //! The command line, as its user and the admin API see it.
 
 mod canned;
+mod changes;
 mod connection;
 mod gate;
 mod keys;
 mod local;
 mod others;
+mod ports;
 mod rotation;
 mod rules;
 mod tail;
 mod terminal;
+mod thinking;
 
 use serde_json::{Value, json};
 

@@ -191,7 +191,12 @@ fn an_owner_is_seen_off_only_when_that_is_meant() {
     admin.run(&["owners", "erase", OWNER, "--yes"]).ends(0);
 
     assert!(off.stdout.contains("disabled"), "{}", off.stdout);
-    assert!(off.stderr.contains("3 keys are revoked"), "{}", off.stderr);
+    assert!(
+        off.stderr
+            .contains("3 keys revoked and 1 admin token ended"),
+        "{}",
+        off.stderr
+    );
     assert!(!back.stdout.contains("disabled"), "{}", back.stdout);
     let requests = admin.requests();
     let path = format!("/admin/users/{OWNER}");

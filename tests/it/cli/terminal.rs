@@ -9,13 +9,16 @@ use super::{KEY, key};
 
 const SECRET: &str = "pk_live_3fXk29QmZa_000000000000000000000000000000AbCdEf";
 
-/// Runs a command on a terminal of its own: waits for each text, then types what follows it. Prints what
-/// was to be seen and how the command ended, below zero for a signal.
+/// Runs a command on a terminal of its own: waits for each text, then types what follows it; where that is
+/// asked for, not before no connection of the command is open any more. Prints what was to be seen and how
+/// the command ended, below zero for a signal.
 const TERMINAL: &str = r"
-import json, os, pty, signal, sys
+import fcntl, json, os, pty, select, signal, struct, sys, termios
 signal.alarm(60)
 child, terminal = pty.fork()
 if child == 0:
+    size = struct.pack('HHHH', 50, int(os.environ.pop('WIDTH')), 0, 0)
+    fcntl.ioctl(0, termios.TIOCSWINSZ, size)
     os.execv(sys.argv[2], sys.argv[2:])
 seen, found = '', 0
 def more():
@@ -26,11 +29,19 @@ def more():
         piece = b''
     seen += piece.decode()
     return bool(piece)
-for wanted, typed in json.loads(sys.argv[1]):
+def connected():
+    files = f'/proc/{child}/fd'
+    sockets = {os.readlink(f'{files}/{name}') for name in os.listdir(files)}
+    lines = open(f'/proc/{child}/net/tcp').readlines()[1:]
+    lines = [line.split() for line in lines]
+    return any(line[3] == '01' and f'socket:[{line[9]}]' in sockets for line in lines)
+for wanted, typed, *parted in json.loads(sys.argv[1]):
     while wanted not in seen[found:]:
         if not more():
             sys.exit('never saw %r in %r' % (wanted, seen))
     found = seen.index(wanted, found) + len(wanted)
+    while parted and connected():
+        select.select([], [], [], 0.01)
     os.write(terminal, typed.encode())
 while more():
     pass
@@ -40,17 +51,33 @@ print(json.dumps({'seen': seen.replace('\r\n', '\n'), 'status': status}))
 
 /// What is to be seen when someone who reads these texts types these answers, and how it ends.
 fn typed(admin: &Admin, line: &[&str], steps: &Value) -> (String, i64) {
-    let url = admin.url();
+    typed_at(&admin.url(), line, steps)
+}
+
+/// What is to be seen on a terminal so many characters wide, without colours.
+fn seen_at(width: u16, admin: &Admin, line: &[&str]) -> String {
+    let (seen, status) = on_terminal(width, &admin.url(), line, &json!([]));
+    assert_eq!(status, 0, "{seen}");
+    anstream::adapter::strip_str(&seen).to_string()
+}
+
+/// The same with the admin API at this address.
+pub(super) fn typed_at(url: &str, line: &[&str], steps: &Value) -> (String, i64) {
+    on_terminal(100, url, line, steps)
+}
+
+fn on_terminal(width: u16, url: &str, line: &[&str], steps: &Value) -> (String, i64) {
     let output = Command::new("python3")
         .args(["-c", TERMINAL, &steps.to_string()])
         .arg(env!("CARGO_BIN_EXE_portcullis"))
         .args(line)
         .env_clear()
         .envs([
-            ("PORTCULLIS_ADMIN_URL", &*url),
+            ("PORTCULLIS_ADMIN_URL", url),
             ("PORTCULLIS_ADMIN_TOKEN", TOKEN),
         ])
         .env("PATH", "/usr/bin:/bin")
+        .env("WIDTH", width.to_string())
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -131,5 +158,49 @@ fn ctrl_c_at_any_question_changes_nothing() {
         assert!(!seen.contains(SECRET), "{seen}");
         let request = admin.request();
         assert_eq!(request.line, format!("GET /admin/keys/{KEY} HTTP/1.1"));
+    }
+}
+
+/// Lists are read on a terminal of 80 columns as on one of 120: nothing is wider, no word and no id is cut.
+#[test]
+fn lists_can_be_read_on_80_columns_and_on_120() {
+    let names = ["billing-worker", "nightly export of all orders"];
+    let keys: Vec<Value> = names.iter().map(|name| key(name)).collect();
+    let entry = json!({
+        "timestamp": "2026-01-31T12:00:00.123Z", "type": "key_revocation", "outcome": "done", "code": null,
+        "actor": {"type": "token", "id": "tok_0000000xyz", "name": "quickstart"}, "key_id": KEY,
+        "key_version": 12, "reason": "the laptop was left on the train",
+    });
+    let keys = json!({"items": keys, "next_cursor": null});
+    let entries = json!({"items": [entry], "next_cursor": null});
+    let of_keys = [
+        "billing", "nightly", "export", "orders", "Billing", KEY, "active",
+    ];
+    let of_entries = [
+        "2026-01-31",
+        "12:00:00.123Z",
+        "key_revocation",
+        "laptop",
+        "train",
+        KEY,
+    ];
+    for (line, page, words) in [
+        (["keys", "list"], &keys, &of_keys[..]),
+        (["audit", "list"], &entries, &of_entries),
+    ] {
+        for width in [80, 120] {
+            let admin = Admin::answering([answer(200, page)]);
+            let seen = seen_at(width, &admin, &line);
+            for text in seen.lines() {
+                assert!(
+                    text.chars().count() <= usize::from(width),
+                    "{width}: {seen}"
+                );
+            }
+            for word in words {
+                assert!(seen.contains(word), "{width}, {word}: {seen}");
+            }
+            assert_eq!(seen.contains("No room for"), width == 80, "{width}: {seen}");
+        }
     }
 }

@@ -78,7 +78,7 @@ impl Import {
                 output.line(&line.to_string())?;
             }
         } else if sent.is_ok() || !told.is_empty() {
-            report(&told, output)?;
+            report(&told, self.dry_run, output)?;
             let verb = if self.dry_run {
                 "would be taken over"
             } else {
@@ -93,9 +93,11 @@ impl Import {
         if refused == 0 && told.len() == rows.len() {
             Ok(())
         } else {
-            Err(Failure::SomeRefused {
-                refused: rows.len() - (told.len() - refused),
-                of: rows.len(),
+            let (refused, of) = (rows.len() - (told.len() - refused), rows.len());
+            Err(if self.dry_run {
+                Failure::SomeWouldBe { refused, of }
+            } else {
+                Failure::SomeRefused { refused, of }
             })
         }
     }
@@ -188,16 +190,18 @@ fn ndjson(text: &str) -> Result<Vec<Row>, String> {
         .collect()
 }
 
-fn report(told: &[(&Row, ImportLine)], output: &mut Output) -> Result<(), Failure> {
+fn report(told: &[(&Row, ImportLine)], dry_run: bool, output: &mut Output) -> Result<(), Failure> {
     if told.is_empty() {
         return output.note("Nothing to take over.");
     }
     let mut table = Table::new(&["WHERE", "NAME", "OUTCOME", "KEY", "FINGERPRINT", "WHY"]);
     for (row, line) in told {
         let name = row.fields.get("name").and_then(Value::as_str);
-        let outcome = match line.outcome.as_str() {
-            DONE => Cell::toned("done", Tone::Good),
-            _ => Cell::toned("refused", Tone::Bad),
+        let outcome = match (line.outcome.as_str(), dry_run) {
+            (DONE, false) => Cell::toned("done", Tone::Good),
+            (DONE, true) => Cell::toned("would be done", Tone::Good),
+            (_, false) => Cell::toned("refused", Tone::Bad),
+            (_, true) => Cell::toned("would be refused", Tone::Bad),
         };
         table.row(vec![
             Cell::text(&row.place),
