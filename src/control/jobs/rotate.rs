@@ -201,8 +201,8 @@ impl Jobs {
             fingerprint: secret.fingerprint(),
             made_at: now,
         };
-        let outcome = match sink.sink.put(key, &secret, note).await {
-            Ok(()) => sink.sink.held(key).await,
+        let outcome = match sink.put(key, &secret, note).await {
+            Ok(()) => sink.held(key).await,
             Err(error) => Err(error),
         };
         let failures = state
@@ -285,7 +285,7 @@ impl Jobs {
 
 /// Whether the sink holds the secret of this version. The fingerprint tells, whatever the hash was made with.
 async fn holds(sink: &NamedSink, key: &Key, version: &KeyVersion) -> Result<bool, SinkError> {
-    let held = sink.sink.held(key).await?;
+    let held = sink.held(key).await?;
     Ok(held.is_some_and(|secret| secret.fingerprint() == version.fingerprint))
 }
 

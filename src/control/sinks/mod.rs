@@ -50,4 +50,7 @@ pub enum SinkError {
     /// The file could not be written or read.
     #[error("file sink")]
     File(#[from] FileError),
+    /// It did not answer in time; what was asked of it may be done yet.
+    #[error("sink did not answer in time")]
+    Slow,
 }

@@ -1,10 +1,14 @@
 //! Which sink is for which keys.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{SecretSink, file};
+use tokio::time::timeout;
+
+use super::{Note, SecretSink, SinkError, file};
 use crate::config::{Sink, SinkKind};
 use crate::domain::key::Key;
+use crate::domain::secret::Secret;
 use crate::domain::selector::Selector;
 
 /// A sink and the keys it is for.
@@ -16,6 +20,30 @@ pub struct NamedSink {
     pub selector: Selector,
     /// The sink.
     pub sink: Arc<dyn SecretSink>,
+}
+
+impl NamedSink {
+    /// As [`SecretSink::put`], within a time.
+    ///
+    /// # Errors
+    /// As there, and [`SinkError::Slow`]: then nobody knows whether the sink has it.
+    pub async fn put(&self, key: &Key, secret: &Secret, note: Note) -> Result<(), SinkError> {
+        let put = self.sink.put(key, secret, note);
+        timeout(ANSWER_WITHIN, put)
+            .await
+            .map_err(|_| SinkError::Slow)?
+    }
+
+    /// As [`SecretSink::held`], within a time.
+    ///
+    /// # Errors
+    /// As there, and [`SinkError::Slow`].
+    pub async fn held(&self, key: &Key) -> Result<Option<Secret>, SinkError> {
+        let held = self.sink.held(key);
+        timeout(ANSWER_WITHIN, held)
+            .await
+            .map_err(|_| SinkError::Slow)?
+    }
 }
 
 impl std::fmt::Debug for NamedSink {
@@ -56,3 +84,6 @@ impl Sinks {
         covering.rev().max_by_key(|sink| sink.selector.narrowness())
     }
 }
+
+/// How long a sink may take. A walk over all keys waits for it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
