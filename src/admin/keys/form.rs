@@ -1,5 +1,7 @@
 //! From what was asked of a key to settings, with every fault at its place.
 
+use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -8,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::api::keys::{CreateKey, NewQuota, NewRateLimit, PatchKey, RotateKey};
 use crate::control::keys::OwnerChoice;
 use crate::domain::key::Risk;
-use crate::domain::lifecycle::{Earlier, FieldFault, Grace, RotationTerms};
+use crate::domain::lifecycle::{Earlier, FieldFault, Grace, RotationTerms, most};
 use crate::domain::limit::{Enforce, LimitMode, Period, QUOTA_MAX, Quota, Rate, RateLimit};
 use crate::domain::owner::OwnerKind;
 use crate::domain::patch::SettingsPatch;
@@ -92,31 +94,55 @@ pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
         let detail = "this version rotates no key by itself yet";
         fault(&mut faults, "/rotation", "unsupported", detail);
     }
+    // Counted before anything is looked at: what a list costs does not depend on what a caller sends.
+    let products = few(asked.products, "/products", most::PRODUCTS, &mut faults);
+    let scopes = few(asked.scopes, "/scopes", most::SCOPES, &mut faults);
+    let methods = few(
+        asked.allowed_methods,
+        "/allowed_methods",
+        most::METHODS,
+        &mut faults,
+    );
+    let paths = few(
+        asked.allowed_paths,
+        "/allowed_paths",
+        most::PATHS,
+        &mut faults,
+    );
+    let networks = few(
+        asked.allowed_ips,
+        "/allowed_ips",
+        most::NETWORKS,
+        &mut faults,
+    );
+    let limits = few(
+        asked.rate_limits,
+        "/rate_limits",
+        most::RATE_LIMITS,
+        &mut faults,
+    );
+    let quota_list = few(asked.quotas, "/quotas", most::QUOTAS, &mut faults);
+    let labels = few(asked.labels, "/labels", most::LABELS, &mut faults);
     let value = SettingsPatch {
         name: asked.name,
         description: asked.description,
-        products: asked.products.map(once_each),
-        scopes: each(asked.scopes, "/scopes", &mut faults, |text| {
+        products: products.map(once_each),
+        scopes: each(scopes, "/scopes", &mut faults, |text| {
             text.parse().map_err(|_| SCOPE.to_owned())
         })
         .map(once_each),
-        allowed_methods: each(
-            asked.allowed_methods,
-            "/allowed_methods",
-            &mut faults,
-            |token| Method::from_token(token).ok_or_else(|| METHOD.to_owned()),
-        )
+        allowed_methods: each(methods, "/allowed_methods", &mut faults, |token| {
+            Method::from_token(token).ok_or_else(|| METHOD.to_owned())
+        })
         .map(Methods::from_iter),
-        allowed_paths: asked.allowed_paths.map(once_each),
-        allowed_ips: each(asked.allowed_ips, "/allowed_ips", &mut faults, |text| {
+        allowed_paths: paths.map(once_each),
+        allowed_ips: each(networks, "/allowed_ips", &mut faults, |text| {
             network(text).ok_or_else(|| NETWORK.to_owned())
         })
         .map(once_each),
-        rate_limits: asked
-            .rate_limits
-            .map(|limits| rate_limits(&limits, &mut faults)),
+        rate_limits: limits.map(|limits| rate_limits(&limits, &mut faults)),
         concurrency: asked.concurrency,
-        quotas: asked.quotas.map(|asked| quotas(&asked, &mut faults)),
+        quotas: quota_list.map(|asked| quotas(&asked, &mut faults)),
         risk: asked.risk.and_then(|word| {
             let risk = Risk::from_word(&word);
             if risk.is_none() {
@@ -131,7 +157,7 @@ pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
         }),
         expires_at: asked.expires_at.map(|end| time(end, &mut faults)),
         metadata: asked.metadata,
-        labels: asked.labels,
+        labels,
         protected: asked.protected,
         self_rotation: asked.self_rotation,
     };
@@ -177,6 +203,41 @@ fn time(text: Option<String>, faults: &mut Vec<FieldFault>) -> Option<Timestamp>
         .parse()
         .map_err(|NotATime| fault(faults, "/expires_at", "form", TIME))
         .ok()
+}
+
+/// A collection of at most `most` things. Of one that has more nothing is kept or looked at, and the fault
+/// is its own.
+pub(in crate::admin) fn few<C: Many>(
+    items: Option<C>,
+    pointer: &str,
+    most: usize,
+    faults: &mut Vec<FieldFault>,
+) -> Option<C> {
+    let items = items?;
+    if items.count() <= most {
+        return Some(items);
+    }
+    let detail = format!("at most {most} of these");
+    faults.push(FieldFault::new(pointer, "too_many", detail));
+    None
+}
+
+/// What can be counted without being looked at.
+pub(in crate::admin) trait Many {
+    /// How many there are.
+    fn count(&self) -> usize;
+}
+
+impl<T> Many for Vec<T> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<K, V> Many for BTreeMap<K, V> {
+    fn count(&self) -> usize {
+        self.len()
+    }
 }
 
 /// Reads each item of a list; one that cannot be read is left out and told of.
@@ -280,14 +341,10 @@ fn network(text: &str) -> Option<IpNet> {
 }
 
 /// The items without repetitions, in their order.
-pub(in crate::admin) fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
-    let mut kept: Vec<T> = Vec::with_capacity(items.len());
-    for item in items {
-        if !kept.contains(&item) {
-            kept.push(item);
-        }
-    }
-    kept
+pub(in crate::admin) fn once_each<T: Clone + Eq + Hash>(mut items: Vec<T>) -> Vec<T> {
+    let mut seen = HashSet::with_capacity(items.len());
+    items.retain(|item| seen.insert(item.clone()));
+    items
 }
 
 fn fault(faults: &mut Vec<FieldFault>, pointer: &str, code: &'static str, detail: &str) {
@@ -358,6 +415,42 @@ mod tests {
                 "/expires_at",
             ]
         );
+    }
+
+    // S2-12
+    #[test]
+    fn a_list_that_is_too_long_is_counted_and_not_looked_at() {
+        let many = |count: usize| (0..count).map(|at| format!("bad {at}")).collect::<Vec<_>>();
+        let asked = PatchKey {
+            products: Some(many(most::PRODUCTS + 1)),
+            scopes: Some(many(most::SCOPES + 1)),
+            allowed_methods: Some(many(most::METHODS + 1)),
+            allowed_paths: Some(many(most::PATHS + 1)),
+            allowed_ips: Some(many(most::NETWORKS + 1)),
+            ..PatchKey::default()
+        };
+        let read = patch(asked);
+        let found: Vec<(&str, &str)> = read
+            .faults
+            .iter()
+            .map(|fault| (fault.pointer.as_str(), fault.code))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("/products", "too_many"),
+                ("/scopes", "too_many"),
+                ("/allowed_methods", "too_many"),
+                ("/allowed_paths", "too_many"),
+                ("/allowed_ips", "too_many"),
+            ]
+        );
+        assert_eq!(read.value.allowed_paths, None);
+        let asked = PatchKey {
+            allowed_paths: Some(many(most::PATHS)),
+            ..PatchKey::default()
+        };
+        assert_eq!(patch(asked).faults, []);
     }
 
     #[test]
