@@ -8,15 +8,18 @@ mod echo;
 mod error;
 mod gate;
 mod open_store;
+mod privacy;
 mod quotas;
 mod rehearsal;
 mod services;
 mod signals;
 mod start;
 mod tasks;
+mod time_kept;
 
 pub use clock::SystemClock;
 pub use echo::Echo;
 pub use error::StartError;
+pub use privacy::keep_memory_private;
 pub use signals::Signals;
 pub use start::{Running, start, start_log};

@@ -17,7 +17,8 @@ use crate::app::open_store::open_store;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
-use crate::config::{Config, Deadlines};
+use crate::app::time_kept::TimeKept;
+use crate::config::Config;
 use crate::control::audit::Checkpoints;
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
@@ -48,6 +49,7 @@ use crate::state::usage::UsageRecorder;
 use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
+use crate::store::signed_head::SignedHead;
 use crate::telemetry;
 
 /// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
@@ -63,6 +65,7 @@ pub struct Running {
     workers: Vec<JoinHandle<()>>,
     log: Option<JoinHandle<()>>,
     tasks: Tasks,
+    calls: JoinHandle<()>,
     flush: Arc<Flush>,
     quotas: Arc<Quotas>,
     requests: Requests,
@@ -70,6 +73,7 @@ pub struct Running {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     drain: Duration,
+    time_kept: Arc<TimeKept>,
     /// Held for its lock.
     _data_dir: DataDir,
 }
@@ -96,6 +100,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
     let node_key = Arc::new(NodeKey::open(&data_dir).map_err(StartError::DataDir)?);
+    let signed_head = Arc::new(SignedHead::open(&data_dir).map_err(StartError::DataDir)?);
+    let time_kept = TimeKept::open(&data_dir, &clock).map_err(StartError::DataDir)?;
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
@@ -190,7 +196,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&node),
         boot,
     ));
-    let applied = sync.applied();
+    let (applied, leaver_book) = (sync.applied(), sync.leavers());
     let tasks = Tasks::new();
     let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
     let configured = config.admin.token.as_ref().map(|token| token.as_str());
@@ -243,15 +249,21 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         clock: Arc::clone(&clock),
         writer: Arc::clone(&writer),
     };
+    let owners = footing.owners(&config, leaver_book);
+    let leavers = owners.leavers();
+    tasks.spawn("leavers", async move { leavers.run().await });
     let services = admin::Services {
         rotation: footing.rotation(),
         policies: footing.policies(&config),
         keys,
-        owners: footing.owners(&config),
+        owners,
         products: footing.products(&config),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
-        audit: footing.audit().with_requests(Arc::clone(&requests.log)),
+        audit: footing
+            .audit()
+            .with_requests(Arc::clone(&requests.log))
+            .with_signed(Arc::clone(&signed_head)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -261,15 +273,26 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             open_metrics: config.admin.open_metrics,
         },
     };
-    spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
+    let deadlines = config.deadlines.clone();
+    let router = admin::router(services);
+    let calls = admin_server::start(admin_socket, router, deadlines, tasks.stopping());
+    let calls = calls.map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
     tasks.spawn("jobs", async move { jobs.run().await });
     let audit = Arc::new(AuditKeeping {
-        checkpoints: Checkpoints::new(Arc::clone(&store), Arc::clone(&clock), node_key, node),
+        checkpoints: Checkpoints::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            node_key,
+            node,
+            signed_head,
+        ),
         writer,
     });
     audit.spawn(&tasks);
+    let time_kept = Arc::new(time_kept);
+    Arc::clone(&time_kept).spawn(&tasks);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -289,6 +312,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         workers,
         log,
         tasks,
+        calls,
         flush,
         quotas,
         requests,
@@ -296,6 +320,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         store,
         clock,
         drain: config.drain,
+        time_kept,
         _data_dir: data_dir,
     })
 }
@@ -333,8 +358,12 @@ impl Running {
             );
         }
         self.tasks.stop().await;
+        let calls = self.calls;
+        // It has said so if it panicked.
+        let _ = tokio::task::spawn_blocking(move || calls.join()).await;
         self.audit.last().await;
         self.store.close().await;
+        self.time_kept.keep();
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;
         }
@@ -432,23 +461,6 @@ fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
             }
         }
     });
-}
-
-fn spawn_admin(
-    tasks: &Tasks,
-    socket: StdListener,
-    services: admin::Services,
-    limits: &Deadlines,
-) -> std::io::Result<()> {
-    let socket = tokio::net::TcpListener::from_std(socket)?;
-    let server = admin_server::serve(
-        socket,
-        admin::router(services),
-        limits.clone(),
-        tasks.stopping(),
-    );
-    tasks.spawn_ending("admin", server);
-    Ok(())
 }
 
 /// How often counts go to the store.

@@ -39,19 +39,6 @@ impl Tasks {
         });
     }
 
-    /// Runs `task` to its own end, which it comes to when the gate stops: it is told by [`Self::stopping`],
-    /// and waited for.
-    pub(crate) fn spawn_ending(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.running.lock().spawn(async move {
-            let _ended = Ended(name);
-            task.await;
-        });
-    }
-
     /// Turns true when the gate stops.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stop.subscribe()

@@ -140,7 +140,12 @@ impl Conversation for OwnersCommand {
                 output.note(&format!(
                     "{} keys are revoked and {} admin tokens ended.",
                     done.revoked, done.tokens_ended
-                ))
+                ))?;
+                if done.under_way {
+                    output
+                        .note("There are more: all are refused already, and the gate goes on.")?;
+                }
+                Ok(())
             }
             Self::Create { .. } | Self::Show { .. } | Self::Enable { .. } | Self::Erase { .. } => {
                 output.sheet(&sheet(&answer.read()?))

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
+use crate::control::jobs::Leavers;
 use crate::control::writer::{Draft, Writer, draw};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
@@ -23,6 +24,8 @@ pub struct OwnerService {
     pub(in crate::control) writer: Arc<Writer>,
     /// Whether switching an owner off needs a reason.
     pub(in crate::control) asks_reason: bool,
+    /// Ends what those hold who leave.
+    pub(in crate::control) leavers: Arc<Leavers>,
 }
 
 impl OwnerService {
@@ -35,12 +38,31 @@ impl OwnerService {
         writer: Arc<Writer>,
         asks_reason: bool,
     ) -> Self {
+        let leavers = Leavers::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            Arc::default(),
+        );
         Self {
             store,
             clock,
             writer,
             asks_reason,
+            leavers: Arc::new(leavers),
         }
+    }
+
+    /// The same, but what leavers hold is ended by `leavers`.
+    #[must_use]
+    pub fn with_leavers(self, leavers: Arc<Leavers>) -> Self {
+        Self { leavers, ..self }
+    }
+
+    /// What ends what leavers hold; it must be run.
+    #[must_use]
+    pub fn leavers(&self) -> Arc<Leavers> {
+        Arc::clone(&self.leavers)
     }
 
     /// Makes an owner.

@@ -16,6 +16,7 @@ pub mod node_key;
 pub mod record;
 pub mod redis;
 pub mod requests;
+pub mod signed_head;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Signs how far the audit chain goes: at most a minute, or a thousand entries, after they were written.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -8,9 +9,11 @@ use parking_lot::Mutex;
 use crate::control::ControlError;
 use crate::control::writer::draw;
 use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::verify::Fault;
 use crate::domain::change::{Change, ChangeId, Write};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::node_key::NodeKey;
+use crate::store::signed_head::SignedHead;
 use crate::store::{AuditEnd, Store, StoreError};
 
 /// Signs the audit chain.
@@ -19,6 +22,12 @@ pub(crate) struct Checkpoints {
     clock: Arc<dyn Clock>,
     key: Arc<NodeKey>,
     node: Arc<str>,
+    signed: Arc<SignedHead>,
+    /// Whether what may be signed was found whole: once a run all of it is walked over, and after that
+    /// what was signed must still be there.
+    is_whole: Mutex<Option<bool>>,
+    /// Whether it was said that something is wrong.
+    is_told: AtomicBool,
     /// The first entry that was seen without a checkpoint behind it, and when.
     unsigned: Mutex<Option<(u64, Timestamp)>>,
 }
@@ -30,12 +39,16 @@ impl Checkpoints {
         clock: Arc<dyn Clock>,
         key: Arc<NodeKey>,
         node: Arc<str>,
+        signed: Arc<SignedHead>,
     ) -> Self {
         Self {
             store,
             clock,
             key,
             node,
+            signed,
+            is_whole: Mutex::new(None),
+            is_told: AtomicBool::new(false),
             unsigned: Mutex::new(None),
         }
     }
@@ -46,10 +59,53 @@ impl Checkpoints {
     /// What the store returns.
     pub(crate) async fn turn(&self) -> Result<(), ControlError> {
         let end = self.store.audit_end().await?;
-        if self.is_due(&end) {
+        if self.may_sign(&end).await? && self.is_due(&end) {
             self.sign(&end).await?;
         }
         Ok(())
+    }
+
+    /// Whether the chain goes on from what was signed. What is signed anew must not hide what was made
+    /// anew.
+    async fn may_sign(&self, end: &AuditEnd) -> Result<bool, ControlError> {
+        if let Some(fault) = self.signed.fault(&*self.store).await? {
+            self.tell(fault);
+            return Ok(false);
+        }
+        let known = *self.is_whole.lock();
+        let is_whole = match known {
+            Some(is_whole) => is_whole,
+            None => {
+                let fault = self.store.verify_audit().await?.fault;
+                fault.into_iter().for_each(|fault| self.tell(fault));
+                *self.is_whole.lock() = Some(fault.is_none());
+                fault.is_none()
+            }
+        };
+        if is_whole {
+            self.is_told.store(false, Ordering::Relaxed);
+            self.see(end.checkpoint.as_ref());
+        }
+        Ok(is_whole)
+    }
+
+    /// Says once what is wrong, until it is right again.
+    fn tell(&self, fault: Fault) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                audit.seq = fault.seq,
+                fault = fault.kind.as_str(),
+                "the audit log is not what was signed, signing nothing more; see `portcullis audit verify`"
+            );
+        }
+    }
+
+    fn see(&self, checkpoint: Option<&Checkpoint>) {
+        let seen = checkpoint.map_or(Ok(()), |checkpoint| self.signed.see(checkpoint));
+        if let Err(error) = seen {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "how far the audit log is signed cannot be kept");
+        }
     }
 
     /// Signs whatever is not signed, as the last thing that is done.
@@ -58,7 +114,7 @@ impl Checkpoints {
     /// What the store returns.
     pub(crate) async fn last(&self) -> Result<(), ControlError> {
         let end = self.store.audit_end().await?;
-        if end.head.seq > signed_up_to(&end) {
+        if end.head.seq > signed_up_to(&end) && self.may_sign(&end).await? {
             self.sign(&end).await?;
         }
         Ok(())
@@ -96,12 +152,16 @@ impl Checkpoints {
         let change = Change {
             id: ChangeId(draw()?),
             expect,
-            writes: vec![Write::Checkpoint(checkpoint)],
+            writes: vec![Write::Checkpoint(checkpoint.clone())],
             audit: Vec::new(),
         };
         match self.store.commit(change).await {
+            Ok(_) => {
+                self.see(Some(&checkpoint));
+                Ok(())
+            }
             // Another gate came first, with its own checkpoint or with more to sign.
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -17,6 +17,7 @@ use crate::domain::id::{AuditId, KeyId, OwnerId};
 use crate::domain::query::{Page, Position, SortValue};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::requests::RequestLog;
+use crate::store::signed_head::SignedHead;
 use crate::store::{Store, StoreError};
 
 /// Finds and verifies audit entries.
@@ -26,6 +27,8 @@ pub struct AuditService {
     writer: Arc<Writer>,
     /// Requests at this gate; `None` where none are kept.
     requests: Option<Arc<RequestLog>>,
+    /// How far the log was signed; `None` where that is not kept.
+    signed: Option<Arc<SignedHead>>,
 }
 
 /// An entry that was found.
@@ -44,7 +47,15 @@ impl AuditService {
             clock,
             writer,
             requests: None,
+            signed: None,
         }
+    }
+
+    /// The same, held to what was `signed`.
+    #[must_use]
+    pub fn with_signed(mut self, signed: Arc<SignedHead>) -> Self {
+        self.signed = Some(signed);
+        self
     }
 
     /// The same, with the requests that are in `log`.
@@ -160,12 +171,16 @@ impl AuditService {
         Ok(all.iter().map(Checkpoint::form).collect())
     }
 
-    /// Walks the chain.
+    /// Walks the chain, and looks whether what was signed is in it.
     ///
     /// # Errors
     /// What the store returns.
     pub async fn verify(&self) -> Result<Verdict, ControlError> {
-        Ok(self.store.verify_audit().await?)
+        let mut verdict = self.store.verify_audit().await?;
+        if let (None, Some(signed)) = (verdict.fault, &self.signed) {
+            verdict.fault = signed.fault(&*self.store).await?;
+        }
+        Ok(verdict)
     }
 }
 

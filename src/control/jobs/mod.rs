@@ -12,12 +12,16 @@
 //! | `tell` | notices, their events and audit entries · forgets old tombstones |
 //! | `rotate` | new secrets, handed to their sinks |
 //! | `lease` | one gate at a time |
+//! | `leavers` | ends what owners hold who were switched off; not by the walk, but as soon as they are |
 
 mod lease;
+mod leavers;
 mod rotate;
 mod tell;
 mod turns;
 mod walk;
 
 pub use lease::{Alone, Lease};
+pub use leavers::{LeaverBook, Leavers, Progress};
+pub(in crate::control) use leavers::{ended_entry, tokens_of};
 pub use turns::{Jobs, Turn};
