@@ -16,7 +16,8 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 
 use crate::admin::ask::{Ask, AskIfAny};
-use crate::admin::keys::rotate::{replaced, wanted};
+use crate::admin::keys::form;
+use crate::admin::keys::rotate::replaced;
 use crate::admin::problem::Problem;
 use crate::api;
 use crate::api::holder::{HeldKey, HeldLimit, Me, RotateMine, RotatedMine};
@@ -140,7 +141,7 @@ async fn rotate(
         request_id: question.request_id.to_str().ok().map(str::to_owned),
         ..Caller::holder(&key)
     };
-    let wanted = wanted(&RotateKey {
+    let wanted = form::rotation(&RotateKey {
         grace: body.grace,
         ..RotateKey::default()
     });
@@ -150,7 +151,8 @@ async fn rotate(
     };
     let terms = Terms {
         if_match: None,
-        reason: body.reason,
+        // Who may rotate a key by holding it needs no other reason, where one is asked for.
+        reason: body.reason.or_else(|| Some(BY_HOLDER.to_owned())),
     };
     let rotated = keys.rotate(&caller, id, &asked, terms).await?;
     let current = rotated.view.key.current();
@@ -221,5 +223,7 @@ async fn quotas(keys: &KeyService, entry: &KeyEntry) -> Vec<api::keys::Quota> {
     told.collect()
 }
 
+/// Why a holder rotates its key, where it does not say.
+const BY_HOLDER: &str = "by its holder";
 /// How many are answered at once.
 const AT_ONCE: usize = 16;

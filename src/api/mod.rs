@@ -15,6 +15,7 @@ pub mod keys;
 pub mod live;
 pub mod owners;
 pub mod page;
+mod patch;
 pub mod policies;
 pub mod problem;
 pub mod products;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::patch::patch;
 use super::{Text, Time};
 use crate::domain;
 use crate::domain::id::OwnerId;
@@ -67,24 +68,14 @@ pub struct CreateOwner {
     pub kind: String,
 }
 
-/// `PATCH /admin/users/{user_id}`: what is left out stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchOwner {
-    /// What people will call it.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub name: Option<String>,
-    /// `false` lets a disabled owner have keys again; its revoked ones stay revoked.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub disabled: Option<bool>,
+patch! {
+    /// `PATCH /admin/users/{user_id}`: what is left out stays.
+    PatchOwner {
+        /// What people will call it.
+        name: String,
+        /// `false` lets a disabled owner have keys again; its revoked ones stay revoked.
+        disabled: bool,
+    }
 }
 
 /// `POST /admin/users/{user_id}/keys/disable`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::given;
+use super::patch::patch;
 use super::problem::Fault;
 use super::rotation::Selector;
 use super::{Text, Time};
@@ -31,7 +31,7 @@ pub struct Policy {
     pub require_expiry: bool,
     /// Whether a key must say what it is for.
     pub require_description: bool,
-    /// Whether rotating, revoking and disabling need a reason.
+    /// Whether rotating, revoking and suspending a key, and disabling its owner, need a reason.
     pub require_reason: bool,
     /// Which types of owner a key may have; none named: any.
     pub owner_types: Vec<String>,
@@ -106,7 +106,7 @@ pub struct CreatePolicy {
     /// Whether a key must say what it is for.
     #[serde(default)]
     pub require_description: bool,
-    /// Whether rotating, revoking and disabling need a reason.
+    /// Whether rotating, revoking and suspending a key, and disabling its owner, need a reason.
     #[serde(default)]
     pub require_reason: bool,
     /// Which types of owner a key may have; none named: any.
@@ -129,48 +129,38 @@ pub struct CreatePolicy {
     pub revoke_warning: Option<String>,
 }
 
-macro_rules! patch {
-    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
-        /// `PATCH /admin/policies/{policy_id}`: what is left out stays; `null` takes a term away.
-        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct PatchPolicy {$(
-            $(#[$doc])*
-            #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-            pub $field: Option<$type>,
-        )*}
-    };
-}
-
 patch! {
-    /// What people will call it.
-    name: String,
-    /// Why there is one.
-    description: Option<String>,
-    /// Whether it is in force.
-    enabled: bool,
-    /// Which keys; `null`: every one.
-    selector: Option<Selector>,
-    /// The longest that a key may live.
-    max_age: Option<String>,
-    /// Whether a key must have an end.
-    require_expiry: bool,
-    /// Whether a key must say what it is for.
-    require_description: bool,
-    /// Whether rotating, revoking and disabling need a reason.
-    require_reason: bool,
-    /// Which types of owner a key may have.
-    owner_types: Vec<String>,
-    /// The scopes that a key may have.
-    allowed_scopes: Option<Vec<String>>,
-    /// After how long without use someone is told.
-    unused_alert_after: Option<String>,
-    /// After how long without use a key is called stale.
-    stale_after: Option<String>,
-    /// After how long without use a key is revoked.
-    revoke_unused_after: Option<String>,
-    /// How long before that it is warned of.
-    revoke_warning: Option<String>,
+    /// `PATCH /admin/policies/{policy_id}`: what is left out stays; `null` takes a term away.
+    PatchPolicy {
+        /// What people will call it.
+        name: String,
+        /// Why there is one.
+        description: Option<String>,
+        /// Whether it is in force.
+        enabled: bool,
+        /// Which keys; `null`: every one.
+        selector: Option<Selector>,
+        /// The longest that a key may live.
+        max_age: Option<String>,
+        /// Whether a key must have an end.
+        require_expiry: bool,
+        /// Whether a key must say what it is for.
+        require_description: bool,
+        /// Whether rotating, revoking and suspending a key, and disabling its owner, need a reason.
+        require_reason: bool,
+        /// Which types of owner a key may have.
+        owner_types: Vec<String>,
+        /// The scopes that a key may have.
+        allowed_scopes: Option<Vec<String>>,
+        /// After how long without use someone is told.
+        unused_alert_after: Option<String>,
+        /// After how long without use a key is called stale.
+        stale_after: Option<String>,
+        /// After how long without use a key is revoked.
+        revoke_unused_after: Option<String>,
+        /// How long before that it is warned of.
+        revoke_warning: Option<String>,
+    }
 }
 
 /// `POST /admin/policies/preview`.

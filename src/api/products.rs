@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{NewQuota, NewRateLimit, Quota, RateLimit};
+use super::patch::patch;
 use super::{Text, Time};
 use crate::domain;
 use crate::domain::id::ProductId;
@@ -84,50 +85,20 @@ pub struct CreateProduct {
     pub quotas: Vec<NewQuota>,
 }
 
-/// `PATCH /admin/products/{product}`: what is left out stays, what is given replaces the field whole.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchProduct {
-    /// What keys will name it by.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub name: Option<String>,
-    /// What it is for.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub description: Option<Option<String>>,
-    /// Scopes it is to grant.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub scopes: Option<Vec<String>>,
-    /// Routes it is to open.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub routes: Option<Vec<String>>,
-    /// Limits it is to set.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub rate_limits: Option<Vec<NewRateLimit>>,
-    /// Quotas it is to set.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub quotas: Option<Vec<NewQuota>>,
+patch! {
+    /// `PATCH /admin/products/{product}`: what is left out stays, what is given replaces the field whole.
+    PatchProduct {
+        /// What keys will name it by.
+        name: String,
+        /// What it is for.
+        description: Option<String>,
+        /// Scopes it is to grant.
+        scopes: Vec<String>,
+        /// Routes it is to open.
+        routes: Vec<String>,
+        /// Limits it is to set.
+        rate_limits: Vec<NewRateLimit>,
+        /// Quotas it is to set.
+        quotas: Vec<NewQuota>,
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::patch::patch;
 use super::{Text, Time};
 use crate::domain::id::{OwnerId, TokenId};
 use crate::domain::token::AdminToken;
@@ -73,29 +74,14 @@ pub struct CreateToken {
     pub expires_at: Option<String>,
 }
 
-/// `PATCH /admin/tokens/{token_id}`: what is left out stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchToken {
-    /// What people will call it.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub name: Option<String>,
-    /// `viewer`, `operator` or `admin`.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub role: Option<String>,
-    /// When it is to end by itself.
-    #[serde(
-        default,
-        deserialize_with = "super::keys::given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub expires_at: Option<Option<String>>,
+patch! {
+    /// `PATCH /admin/tokens/{token_id}`: what is left out stays.
+    PatchToken {
+        /// What people will call it.
+        name: String,
+        /// `viewer`, `operator` or `admin`.
+        role: String,
+        /// When it is to end by itself.
+        expires_at: Option<String>,
+    }
 }

@@ -25,7 +25,7 @@ use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, confirm_all};
 use crate::control::quotas::Quotas;
 use crate::control::rules::RuleBook;
-use crate::control::sinks::Sinks;
+use crate::control::sinks::{Handover, Sinks};
 use crate::control::sync::Sync;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
@@ -213,14 +213,19 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .map_err(|error| StartError::Token(chain(&error)))?;
 
     let rules = services::rules(&config);
-    let jobs = Arc::new(Jobs::new(
+    let sinks = Sinks::configured(&config.sinks);
+    let handover = Handover::new(Arc::clone(&store), Arc::clone(&clock), sinks.clone());
+    let handover = Arc::new(handover);
+    let jobs = Jobs::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         rules.clone(),
-        Sinks::configured(&config.sinks),
+        sinks,
         Arc::new(Alone),
-    ));
+    );
+    let jobs = jobs.handing_over(Arc::clone(&handover));
+    let jobs = Arc::new(jobs.forgetting_after(config.keys.tombstones_kept));
     let description = Description {
         plane: Arc::clone(&plane),
         store: Arc::clone(&store),
@@ -240,7 +245,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&writer),
         rules,
     );
-    let keys = Arc::new(keys.reading(Arc::clone(&cache)));
+    let keys = keys.reading(Arc::clone(&cache)).handing_over(handover);
+    let keys = Arc::new(keys);
     let holders = admin::holder::serve(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&desk));
     tasks.spawn("holders", holders);
     tasks.spawn("first-uses", confirm_all(Arc::clone(&keys), desk));

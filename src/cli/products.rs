@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::paging::Paging;
 use super::render::{Cell, Sheet, Table, to_the_second};
-use super::values::RateArgument;
+use super::values::{QuotaArgument, RateArgument};
 use crate::api::page::Page;
 use crate::api::products::{CreateProduct, PatchProduct, Product};
 
@@ -41,7 +41,7 @@ pub(crate) enum ProductsCommand {
         rename: Option<String>,
         #[command(flatten)]
         bundle: Bundle,
-        /// Fields to empty: description, scopes, routes, rate_limits; repeatable
+        /// Fields to empty: description, scopes, routes, rate_limits, quotas; repeatable
         #[arg(long, value_name = "FIELD", value_parser = EMPTIABLE)]
         clear: Vec<String>,
     },
@@ -70,6 +70,9 @@ pub(crate) struct Bundle {
     /// A rate limit it sets, with its burst if that differs: 100/minute:20; repeatable
     #[arg(long = "rate", value_name = "RATE[:BURST]")]
     rates: Vec<RateArgument>,
+    /// A quota it sets: 1000/day, 5000/month@15, 100/total:soft; repeatable
+    #[arg(long = "quota", value_name = "LIMIT/PERIOD[@DAY][:soft]")]
+    quotas: Vec<QuotaArgument>,
 }
 
 impl Conversation for ProductsCommand {
@@ -91,7 +94,7 @@ impl Conversation for ProductsCommand {
                     scopes: bundle.scopes,
                     routes: bundle.routes,
                     rate_limits: bundle.rates.into_iter().map(|rate| rate.0).collect(),
-                    quotas: Vec::new(),
+                    quotas: bundle.quotas.into_iter().map(|quota| quota.0).collect(),
                 };
                 client.post(&["admin", "products"], &body, None).await?
             }
@@ -151,7 +154,10 @@ fn patch(rename: Option<String>, bundle: Bundle, clear: &[String]) -> PatchProdu
             bundle.rates.into_iter().map(|rate| rate.0).collect(),
             is_cleared("rate_limits"),
         ),
-        quotas: None,
+        quotas: given(
+            bundle.quotas.into_iter().map(|quota| quota.0).collect(),
+            is_cleared("quotas"),
+        ),
     }
 }
 
@@ -197,4 +203,4 @@ fn limits(product: &Product) -> Vec<String> {
     rates.chain(quotas).collect()
 }
 
-const EMPTIABLE: [&str; 4] = ["description", "scopes", "routes", "rate_limits"];
+const EMPTIABLE: [&str; 5] = ["description", "scopes", "routes", "rate_limits", "quotas"];

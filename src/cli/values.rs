@@ -1,11 +1,11 @@
-//! What arguments mean beyond text: rates with a burst, labels, spans of time.
+//! What arguments mean beyond text: rates with a burst, quotas, labels, spans of time.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::api::keys::NewRateLimit;
+use crate::api::keys::{NewQuota, NewRateLimit};
 use crate::app::SystemClock;
-use crate::domain::limit::{NotARate, Rate};
+use crate::domain::limit::{NotARate, Period, Rate};
 use crate::domain::time::{Clock, Timestamp};
 
 /// A rate limit as it is typed: `100/minute`, or `100/minute:20` for a burst of 20.
@@ -33,7 +33,7 @@ impl FromStr for RateArgument {
         };
         let rate: Rate = rate.parse()?;
         let burst = burst
-            .map(|burst| match whole_number(burst) {
+            .map(|burst| match digits::<u32>(burst) {
                 Some(number) if number > 0 => Ok(number),
                 _ => Err(NotALimit::Burst(burst.to_owned())),
             })
@@ -43,6 +43,44 @@ impl FromStr for RateArgument {
             burst,
             mode: None,
             enforce: None,
+        }))
+    }
+}
+
+/// A quota as it is typed: `1000/day`, `5000/month@15` for a month that begins on the 15th, `:soft` behind
+/// it for one that refuses nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QuotaArgument(pub(crate) NewQuota);
+
+/// A text is no quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a quota is a number above 0 and `day`, `week`, `month` or `total`, like 1000/day, 5000/month@15 or 100/total:soft"
+)]
+pub(crate) struct NotAQuota;
+
+impl FromStr for QuotaArgument {
+    type Err = NotAQuota;
+
+    fn from_str(text: &str) -> Result<Self, NotAQuota> {
+        let (rest, hard) = match text.split_once(':') {
+            None => (text, None),
+            Some((rest, "soft")) => (rest, Some(false)),
+            Some((rest, "hard")) => (rest, Some(true)),
+            Some(_) => return Err(NotAQuota),
+        };
+        let (limit, per) = rest.split_once('/').ok_or(NotAQuota)?;
+        let (per, on_day) = match per.split_once('@') {
+            None => (per, None),
+            Some((per, day)) => (per, Some(digits(day).ok_or(NotAQuota)?)),
+        };
+        let period = Period::from_word(per).ok_or(NotAQuota)?;
+        let limit = digits(limit).filter(|limit| *limit > 0);
+        Ok(Self(NewQuota {
+            limit: limit.ok_or(NotAQuota)?,
+            per: period.as_str().to_owned(),
+            on_day,
+            hard,
         }))
     }
 }
@@ -93,7 +131,7 @@ impl FromStr for Span {
             Some('d') => 86_400,
             _ => return Err(NotASpan),
         };
-        let number = text.get(..text.len() - 1).and_then(whole_number);
+        let number = text.get(..text.len() - 1).and_then(digits::<u32>);
         match number {
             Some(number) if number > 0 => Ok(Self(Duration::from_secs(u64::from(number) * unit_s))),
             _ => Err(NotASpan),
@@ -108,7 +146,8 @@ impl Span {
     }
 }
 
-fn whole_number(text: &str) -> Option<u32> {
+/// A number of digits alone: Rust would read a sign too.
+fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
@@ -136,6 +175,43 @@ mod tests {
             "5/second:x",
         ] {
             assert!(text.parse::<RateArgument>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quota_may_carry_its_day_and_refuse_nobody() {
+        let read = |text: &str| text.parse().map(|QuotaArgument(quota)| quota);
+        let quota = |limit, per: &str, on_day, hard| {
+            Ok(NewQuota {
+                limit,
+                per: per.to_owned(),
+                on_day,
+                hard,
+            })
+        };
+        assert_eq!(read("1000/day"), quota(1_000, "day", None, None));
+        assert_eq!(read("5/month@15"), quota(5, "month", Some(15), None));
+        assert_eq!(
+            read("5/week@1:soft"),
+            quota(5, "week", Some(1), Some(false))
+        );
+        assert_eq!(read("9/total:hard"), quota(9, "total", None, Some(true)));
+        for text in [
+            "",
+            "5",
+            "/day",
+            "0/day",
+            "-1/day",
+            "+1/day",
+            "5/hour",
+            "5/month@",
+            "5/month@+1",
+            "5/month@300",
+            "5/day:",
+            "5/day:firm",
+            "1.5/day",
+        ] {
+            assert_eq!(read(text), Err(NotAQuota), "{text}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! `keys` and `seal`: how secrets are made, hashed, and kept where they must be read again.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -10,8 +12,9 @@ use crate::domain::token::TOKEN_PREFIX;
 use super::fault::quoted;
 use super::section::{Section, ValueOrSection};
 use super::table::{Absent, Either, Field, Kind, List, Many, Nested, Table};
+use super::units::DAY;
 use super::walk::Walk;
-use super::{Keys, Seal};
+use super::{Fleet, Keys, Seal};
 
 pub(super) static KEYS: Nested = Nested {
     name: "keys",
@@ -25,7 +28,7 @@ static TABLE: Table = Table {
     name: "keys",
     says: "How secrets are made (`<prefix>_<env>_<id>_<random><crc>`) and hashed.",
     exactly_one: false,
-    fields: &[&PREFIX, &ENVS, &PEPPER, &PREVIOUS_PEPPER],
+    fields: &[&PREFIX, &ENVS, &PEPPER, &PREVIOUS_PEPPER, &TOMBSTONES_KEPT],
 };
 
 static PREFIX: Field<String> = Field {
@@ -82,6 +85,13 @@ static PREVIOUS_PEPPER: Either<()> = Either {
     table: &PEPPER_TABLE,
     absent: Absent::Means("only `pepper` is tried"),
     says: "What secrets were hashed with before, while both are found in the store; `none` for plain SHA-256, as imported hashes are.",
+};
+
+static TOMBSTONES_KEPT: Field<Duration> = Field {
+    name: "tombstones_kept",
+    kind: Kind::duration(DAY, 3_650 * DAY),
+    absent: Absent::Default("400d"),
+    says: "How long a secret that has ended is still known, so that its use is refused by name and told of; longer than `fleet.max_staleness`.",
 };
 
 static PEPPER_TABLE: Table = Table {
@@ -159,7 +169,8 @@ fn decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     STANDARD.decode(text).ok().map(Zeroizing::new)
 }
 
-pub(super) fn read(root: &Section, walk: &mut Walk) -> Keys {
+/// `fleet` says for how long a gate may serve on what it holds.
+pub(super) fn read(root: &Section, walk: &mut Walk, fleet: &Fleet) -> Keys {
     let section = root.section(walk, &KEYS);
     let prefix = section.get(walk, &PREFIX);
     let envs = section.list(walk, &ENVS);
@@ -174,10 +185,21 @@ pub(super) fn read(root: &Section, walk: &mut Walk) -> Keys {
         }
     }
     let hasher = hasher(&section, walk);
+    let tombstones_kept = section.get(walk, &TOMBSTONES_KEPT);
+    // A gate that was cut off may admit a secret until it is stale. One that ended meanwhile must be known for
+    // longer, or that gate could come back to a store that has never heard of it.
+    if tombstones_kept <= fleet.max_staleness {
+        walk.fault(
+            section.path_of(TOMBSTONES_KEPT.name),
+            section.at_of(TOMBSTONES_KEPT.name),
+            "must be longer than `fleet.max_staleness`: a gate that is cut off may admit an ended secret for that long",
+        );
+    }
     Keys {
         prefix,
         envs: envs.into_iter().map(|env| env.value).collect(),
         hasher,
+        tombstones_kept,
     }
 }
 

@@ -177,6 +177,8 @@ pub struct Keys {
     pub envs: Vec<String>,
     /// How secrets are hashed.
     pub hasher: Hasher,
+    /// How long a secret that has ended is still known.
+    pub tombstones_kept: Duration,
 }
 
 /// What the audit log asks for.

@@ -1,12 +1,15 @@
 //! `products`: bundles of permissions and limits that keys are given by name.
 
+use crate::domain::lifecycle::is_text;
 use crate::domain::permission::Scope;
 use crate::domain::product::{Product, is_product_name};
+use crate::domain::route::Route;
 
 use super::fault::quoted;
 use super::limits::{QUOTAS, RATE_LIMITS, read_quotas, read_rates};
+use super::nearest::did_you_mean;
 use super::section::{Named, Section};
-use super::table::{Absent, Kind, List, Many, Nested, Table};
+use super::table::{Absent, Field, Kind, List, Many, Nested, Table};
 use super::walk::Walk;
 
 pub(super) static PRODUCTS: Nested = Nested {
@@ -21,7 +24,35 @@ static PRODUCT: Table = Table {
     name: "product",
     says: "A bundle of permissions and limits, under a name of 1 to 64 of `a-z 0-9 _ -`.",
     exactly_one: false,
-    fields: &[&SCOPES, &RATE_LIMITS, &QUOTAS],
+    fields: &[&DESCRIPTION, &SCOPES, &ROUTES, &RATE_LIMITS, &QUOTAS],
+};
+
+static DESCRIPTION: Field<String> = Field {
+    name: "description",
+    kind: Kind::Text {
+        what: "at most 1024 characters",
+        pattern: None,
+        secret: false,
+        parse: |text| {
+            is_text(text, 0, 1_024)
+                .then(|| text.to_owned())
+                .ok_or_else(|| "has more than 1024 characters, or control characters".to_owned())
+        },
+    },
+    absent: Absent::Means("none"),
+    says: "What it is for.",
+};
+
+static ROUTES: List<String> = List {
+    name: "routes",
+    kind: Kind::Text {
+        what: "a route's name",
+        pattern: None,
+        secret: false,
+        parse: |text| Ok(text.to_owned()),
+    },
+    absent: Absent::Means("all"),
+    says: "The routes it opens, by name. A key whose products all name routes reaches those alone.",
 };
 
 static SCOPES: List<Scope> = List {
@@ -42,14 +73,15 @@ pub(super) const SCOPE: Kind<Scope> = Kind::Text {
     },
 };
 
-pub(super) fn read(root: &Section, walk: &mut Walk) -> Vec<Product> {
+/// `routes` are those of the configuration.
+pub(super) fn read(root: &Section, walk: &mut Walk, routes: &[Route]) -> Vec<Product> {
     root.named(walk, &PRODUCTS)
         .iter()
-        .map(|named| product(named, walk))
+        .map(|named| product(named, walk, routes))
         .collect()
 }
 
-fn product(named: &Named, walk: &mut Walk) -> Product {
+fn product(named: &Named, walk: &mut Walk, routes: &[Route]) -> Product {
     let section = &named.section;
     if !is_product_name(&named.name) {
         walk.fault(
@@ -60,8 +92,8 @@ fn product(named: &Named, walk: &mut Walk) -> Product {
     }
     Product {
         name: named.name.clone(),
-        description: None,
-        routes: Vec::new(),
+        description: section.read(walk, &DESCRIPTION).map(|read| read.value),
+        routes: opened(section, walk, routes),
         scopes: section
             .list(walk, &SCOPES)
             .into_iter()
@@ -73,4 +105,25 @@ fn product(named: &Named, walk: &mut Walk) -> Product {
             .collect(),
         quotas: read_quotas(section, walk),
     }
+}
+
+/// The routes that a product opens, each once.
+fn opened(section: &Section, walk: &mut Walk, routes: &[Route]) -> Vec<String> {
+    let named = section.list(walk, &ROUTES);
+    // None named means all: an empty list would open what it seems to close.
+    section.check_not_empty(walk, ROUTES.name);
+    let mut opened: Vec<String> = Vec::with_capacity(named.len());
+    for name in named {
+        let names = || routes.iter().map(|route| route.name.as_str());
+        if !names().any(|known| known == name.value) {
+            let near = did_you_mean(&name.value, names());
+            let shown = &name.shown;
+            walk.fault_of(&name, format!("{shown} is the name of no route{near}"));
+        } else if opened.contains(&name.value) {
+            walk.fault_of(&name, "is given twice");
+        } else {
+            opened.push(name.value);
+        }
+    }
+    opened
 }

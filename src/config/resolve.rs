@@ -171,7 +171,8 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
     let mut bound = Vec::new();
     let listeners = listeners::read(root, walk, &mut bound);
     let admin = admin::read(root, walk, &mut bound);
-    let keys = keys::read(root, walk);
+    let fleet = fleet::read(root, walk);
+    let keys = keys::read(root, walk, &fleet);
     let (store, data_dir) = store::read(root, walk);
     let pools = upstreams::read(root, walk, &bound);
     let known = routes::Known {
@@ -186,6 +187,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
                 .push(format!("upstreams.{}: no route leads to it", upstream.name));
         }
     }
+    let products = products::read(root, walk, &routes);
     Config {
         workers: root.read(walk, &WORKERS).map(|read| read.value),
         listeners,
@@ -195,7 +197,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         data_dir,
         access_log: access_log(root, walk),
         audit: audit::read(root, walk),
-        fleet: fleet::read(root, walk),
+        fleet,
         trusted_proxies: root
             .list(walk, &TRUSTED_PROXIES)
             .into_iter()
@@ -207,7 +209,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         drain: root.get(walk, &DRAIN),
         upstreams: pools.upstreams,
         routes,
-        products: products::read(root, walk),
+        products,
         sinks: sinks::read(root, walk),
         seal: keys::read_seal(root, walk),
         keys,

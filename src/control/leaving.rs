@@ -10,8 +10,9 @@ use crate::control::writer::{Done, Draft};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::OwnerId;
-use crate::domain::key::KeyStatus;
+use crate::domain::key::{KeyStatus, Standing};
 use crate::domain::owner::Owner;
+use crate::domain::policy::Demands;
 use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{AdminToken, Role};
@@ -44,6 +45,10 @@ impl OwnerService {
             let detail = "this gate asks for a reason";
             return Err(ControlError::field("/reason", "missing", detail));
         }
+        if why.is_none() && self.policy_asks_reason(id).await? {
+            let detail = "a policy of one of its keys asks for a reason";
+            return Err(ControlError::field("/reason", "missing", detail));
+        }
         let shut_out = || self.shut_out(caller, id, &why).boxed();
         let done = self.writer.commit_urgent(ATTEMPTS, shut_out).await?;
         let progress = self.leavers.end_all(caller, why, id).await;
@@ -54,6 +59,35 @@ impl OwnerService {
                 progress,
             },
         })
+    }
+
+    /// Whether a policy wants to know why a living key of this owner ends.
+    async fn policy_asks_reason(&self, id: OwnerId) -> Result<bool, ControlError> {
+        let policies = self.store.rules().await?.policies;
+        if !policies.iter().any(|policy| policy.terms.require_reason) {
+            return Ok(false);
+        }
+        let query = KeyQuery {
+            owner: Some(id),
+            now: self.clock.now(),
+            ..KeyQuery::default()
+        };
+        let mut after = None;
+        loop {
+            let sort = KeySort::default();
+            let page = self.store.keys(&query, sort, PAGE, after).await?;
+            let mut living = page
+                .items
+                .iter()
+                .filter(|row| !matches!(row.key.standing, Standing::Revoked { .. }));
+            if living.any(|row| Demands::on(&policies, &row.key).ask_reason(Action::OwnerDisable)) {
+                return Ok(true);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
     }
 
     async fn shut_out(
@@ -218,3 +252,4 @@ fn change(
 
 /// How often shutting an owner out is tried against others who write: it must not depend on them.
 const ATTEMPTS: u32 = 256;
+const PAGE: usize = 1_000;

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use crate::control::ControlError;
 use crate::control::caller::Caller;
 use crate::control::writer::{Draft, Writer, draw};
-use crate::domain::audit::{Action, AuditEntry, FieldChange};
+use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::{Gone, Write};
-use crate::domain::id::RotationRuleId;
+use crate::domain::id::{KeyId, RotationRuleId};
 use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::rotation::{RotationPlan, RotationRule, Schedule, rule_of};
 use crate::domain::rules::RuleSet;
 use crate::domain::selector::Selector;
 use crate::domain::span::Span;
-use crate::domain::time::Clock;
+use crate::domain::time::{Clock, Timestamp};
 use crate::store::Store;
 
 /// Turns automatic rotation on and off.
@@ -65,22 +65,11 @@ impl RotationService {
                 let mut writes = Vec::new();
                 let mut entry = caller.did(Action::Config, now)?;
                 for (selector, plan) in wanted {
-                    let before = rules.rotation.iter().find(|it| it.selector == *selector);
-                    if before.is_some_and(|rule| rule.plan == *plan) {
-                        continue;
+                    let step = rule_step(&rules, selector, Some(*plan), "/selector", now)?;
+                    if let Some(step) = step {
+                        entry.changes.push(step.change);
+                        writes.push(step.write);
                     }
-                    let id = match before {
-                        Some(rule) => rule.id,
-                        None => unused_id(&rules)?,
-                    };
-                    let after = RotationRule {
-                        id,
-                        selector: selector.clone(),
-                        plan: *plan,
-                        created_at: before.map_or(now, |rule| rule.created_at),
-                    };
-                    tell(&mut entry, before, Some(&after));
-                    writes.push(Write::RotationRule(after));
                 }
                 Ok(Draft {
                     writes,
@@ -115,8 +104,9 @@ impl RotationService {
                 let is_meant =
                     |rule: &&RotationRule| selector.is_none_or(|it| rule.selector == *it);
                 for rule in rules.rotation.iter().filter(is_meant) {
-                    tell(&mut entry, Some(rule), None);
-                    writes.push(Write::Gone(Gone::RotationRule(rule.id)));
+                    let step = RuleStep::gone(rule);
+                    entry.changes.push(step.change);
+                    writes.push(step.write);
                 }
                 Ok(Draft {
                     writes,
@@ -189,6 +179,70 @@ impl RotationService {
     }
 }
 
+/// A step in the life of a rule, and what the audit log says of it.
+pub(in crate::control) struct RuleStep {
+    pub(in crate::control) write: Write,
+    pub(in crate::control) change: FieldChange,
+}
+
+impl RuleStep {
+    /// The rule is taken away.
+    pub(in crate::control) fn gone(rule: &RotationRule) -> Self {
+        Self {
+            write: Write::Gone(Gone::RotationRule(rule.id)),
+            change: change(Some(rule), None),
+        }
+    }
+}
+
+/// What has the keys of `selector` rotated by `plan`, by no rule of their own where there is none; `None`
+/// if it is so already.
+///
+/// # Errors
+/// [`ControlError::Invalid`] at `pointer` if there are as many rules as there may be.
+fn rule_step(
+    rules: &RuleSet,
+    selector: &Selector,
+    plan: Option<RotationPlan>,
+    pointer: &str,
+    now: Timestamp,
+) -> Result<Option<RuleStep>, ControlError> {
+    let before = rules.rotation.iter().find(|it| it.selector == *selector);
+    let Some(plan) = plan else {
+        return Ok(before.map(RuleStep::gone));
+    };
+    if before.is_some_and(|rule| rule.plan == plan) {
+        return Ok(None);
+    }
+    let id = match before {
+        Some(rule) => rule.id,
+        None if rules.rotation.len() >= RULES_MAX => {
+            return Err(ControlError::field(pointer, "too_many", TOO_MANY));
+        }
+        None => unused_id(rules)?,
+    };
+    let after = RotationRule {
+        id,
+        selector: selector.clone(),
+        plan,
+        created_at: before.map_or(now, |rule| rule.created_at),
+    };
+    Ok(Some(RuleStep {
+        change: change(before, Some(&after)),
+        write: Write::RotationRule(after),
+    }))
+}
+
+/// Like [`rule_step`], for the rule of one key.
+pub(in crate::control) fn own_rule_step(
+    rules: &RuleSet,
+    key: KeyId,
+    plan: Option<RotationPlan>,
+    now: Timestamp,
+) -> Result<Option<RuleStep>, ControlError> {
+    rule_step(rules, &Selector::Key(key), plan, "/rotation", now)
+}
+
 fn unused_id(rules: &RuleSet) -> Result<RotationRuleId, ControlError> {
     loop {
         let id = RotationRuleId::from_random(draw()?);
@@ -198,13 +252,13 @@ fn unused_id(rules: &RuleSet) -> Result<RotationRuleId, ControlError> {
     }
 }
 
-fn tell(entry: &mut AuditEntry, before: Option<&RotationRule>, after: Option<&RotationRule>) {
+fn change(before: Option<&RotationRule>, after: Option<&RotationRule>) -> FieldChange {
     let told = |rule: Option<&RotationRule>| rule.map_or(Value::Null, told);
-    entry.changes.push(FieldChange {
+    FieldChange {
         field: "rotation".to_owned(),
         from: told(before),
         to: told(after),
-    });
+    }
 }
 
 fn told(rule: &RotationRule) -> Value {
@@ -218,3 +272,6 @@ fn told(rule: &RotationRule) -> Value {
 }
 
 const PAGE: usize = 1_000;
+/// They are held whole in the memory of every gate, and each key is held against all of them.
+const RULES_MAX: usize = 1_000;
+const TOO_MANY: &str = "there are 1000 rules of rotation, which is the most there may be: one by label, product, owner or risk rules many keys";

@@ -13,6 +13,7 @@ use super::id::EventId;
 use super::key::{Key, KeyVersion};
 use super::secret::Fingerprint;
 use super::time::Timestamp;
+use super::word::words;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,57 +41,33 @@ pub struct EventPlace {
     pub index: u32,
 }
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $word:literal;)*) => {
-        /// What happened.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum EventKind { $($(#[$doc])* $kind,)* }
-
-        impl EventKind {
-            /// All there are.
-            pub const ALL: &[Self] = &[$(Self::$kind,)*];
-
-            /// The word for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$kind => $word,)* }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// A key was made, or imported.
-    KeyCreated = "key.created";
-    /// A new version of a key became its current one.
-    KeyRotated = "key.rotated";
-    /// A key, or one version of it, was ended.
-    KeyRevoked = "key.revoked";
-    /// A key was paused.
-    KeySuspended = "key.suspended";
-    /// A key was put in force again.
-    KeyResumed = "key.resumed";
-    /// A key will end by itself before long.
-    KeyExpiring = "key.expiring";
-    /// A key has ended by itself.
-    KeyExpired = "key.expired";
-    /// A key will be, or is, due for rotation, and someone has to do it.
-    KeyRotationDue = "key.rotation_due";
-    /// A key has not been used for some days, or will be revoked for it.
-    KeyUnused = "key.unused";
-    /// A key has not been used for so long that it may be forgotten.
-    KeyStale = "key.stale";
-    /// So much of a quota is spent.
-    QuotaReached = "quota.reached";
-    /// An owner and all its keys were switched off.
-    OwnerDisabled = "owner.disabled";
-}
-
-impl EventKind {
-    /// What a word stands for.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+words! {
+    /// What happened.
+    EventKind {
+        /// A key was made, or imported.
+        KeyCreated = "key.created";
+        /// A new version of a key became its current one.
+        KeyRotated = "key.rotated";
+        /// A key, or one version of it, was ended.
+        KeyRevoked = "key.revoked";
+        /// A key was paused.
+        KeySuspended = "key.suspended";
+        /// A key was put in force again.
+        KeyResumed = "key.resumed";
+        /// A key will end by itself before long.
+        KeyExpiring = "key.expiring";
+        /// A key has ended by itself.
+        KeyExpired = "key.expired";
+        /// A key will be, or is, due for rotation, and someone has to do it.
+        KeyRotationDue = "key.rotation_due";
+        /// A key has not been used for some days, or will be revoked for it.
+        KeyUnused = "key.unused";
+        /// A key has not been used for so long that it may be forgotten.
+        KeyStale = "key.stale";
+        /// So much of a quota is spent.
+        QuotaReached = "quota.reached";
+        /// An owner and all its keys were switched off.
+        OwnerDisabled = "owner.disabled";
     }
 }
 

@@ -37,3 +37,4 @@ pub mod time;
 pub mod token;
 pub mod upstream;
 pub mod usage;
+mod word;

@@ -10,48 +10,25 @@ use super::key::{Key, KeyStatus};
 use super::policy::Outlook;
 use super::rotation::{Delivery, Schedule};
 use super::time::Timestamp;
+use super::word::words;
 
-macro_rules! notices {
-    ($($(#[$doc:meta])* $notice:ident = $word:literal;)*) => {
-        /// A kind of notice.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Notice { $($(#[$doc])* $notice,)* }
-
-        impl Notice {
-            /// All there are.
-            pub const ALL: &[Self] = &[$(Self::$notice,)*];
-
-            /// The word for it, as records have it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$notice => $word,)* }
-            }
-        }
-    };
-}
-
-notices! {
-    /// The key will end by itself.
-    Expiring = "expiring";
-    /// It has ended by itself.
-    Expired = "expired";
-    /// The grace of one of its versions is over.
-    Retired = "retired";
-    /// It will be due for rotation, or is, and someone has to do it.
-    RotationDue = "rotation_due";
-    /// It has not been used for some days.
-    Unused = "unused";
-    /// It has not been used for so long that it may be forgotten.
-    Stale = "stale";
-    /// It will be revoked because nobody uses it.
-    Revoking = "revoking";
-}
-
-impl Notice {
-    /// What a word stands for.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|it| it.as_str() == word)
+words! {
+    /// A kind of notice; its word is what records have.
+    Notice {
+        /// The key will end by itself.
+        Expiring = "expiring";
+        /// It has ended by itself.
+        Expired = "expired";
+        /// The grace of one of its versions is over.
+        Retired = "retired";
+        /// It will be due for rotation, or is, and someone has to do it.
+        RotationDue = "rotation_due";
+        /// It has not been used for some days.
+        Unused = "unused";
+        /// It has not been used for so long that it may be forgotten.
+        Stale = "stale";
+        /// It will be revoked because nobody uses it.
+        Revoking = "revoking";
     }
 }
 

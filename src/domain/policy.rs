@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::audit::Action;
 use super::id::PolicyId;
 use super::key::{Key, KeyStatus};
 use super::lifecycle::FieldFault;
@@ -40,7 +41,7 @@ pub struct PolicyTerms {
     pub require_expiry: bool,
     /// Whether a key must say what it is for.
     pub require_description: bool,
-    /// Whether rotating, revoking and disabling need a reason.
+    /// Whether rotating, revoking and suspending a key, and disabling its owner, need a reason.
     pub require_reason: bool,
     /// Which kinds of owner a key may have; none named: any.
     pub owner_kinds: Vec<OwnerKind>,
@@ -62,8 +63,7 @@ pub struct Demands {
     max_age: Option<Duration>,
     require_expiry: bool,
     require_description: bool,
-    /// Whether rotating, revoking and disabling it need a reason.
-    pub require_reason: bool,
+    require_reason: bool,
     owner_kinds: Option<Vec<OwnerKind>>,
     allowed_scopes: Option<Vec<Scope>>,
     unused_alert_after: Option<Duration>,
@@ -140,6 +140,26 @@ impl Demands {
         self.stale_after = least(self.stale_after, more.stale_after);
         self.revoke_unused_after = least(self.revoke_unused_after, more.revoke_unused_after);
         self.revoke_warning = self.revoke_warning.max(more.revoke_warning);
+    }
+
+    /// Whether `action` is done to the key only for a reason that is given.
+    #[must_use]
+    pub fn ask_reason(&self, action: Action) -> bool {
+        let is_grave = matches!(
+            action,
+            Action::KeyRotation
+                | Action::KeyRevocation
+                | Action::KeySuspension
+                | Action::OwnerDisable
+        );
+        self.require_reason && is_grave
+    }
+
+    /// Whether the key has lived for as long as any may: then it is given no new secret by itself.
+    #[must_use]
+    pub fn has_outlived(&self, key: &Key, now: Timestamp) -> bool {
+        self.max_age
+            .is_some_and(|most| key.created_at.after(most) <= now)
     }
 
     /// What the policies say of a key of an owner of this kind, last used at `last_used`.

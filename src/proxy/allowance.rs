@@ -38,16 +38,20 @@ pub(crate) async fn spend(route: &RouteState, record: &mut Record) -> Result<(),
         link: &plane.quota_link,
         wait: plane.lease_wait,
     };
-    let outcome = desk.pay(&entry, cost.into(), now).await;
+    let mut has_waited = false;
+    let outcome = desk.pay(&entry, cost.into(), now, &mut has_waited).await;
+    if has_waited {
+        record.waited();
+    }
     match &outcome {
         Ok(Charge::Paid { nearest, over, .. }) => {
             record.shadowed(*over);
             if let Some(nearest) = nearest {
-                record.drawn(nearest);
+                record.drawn(nearest, false);
             }
             return Ok(());
         }
-        Ok(Charge::Refused { nearest, .. }) => record.drawn(nearest),
+        Ok(Charge::Refused { nearest, .. }) => record.drawn(nearest, true),
         Ok(Charge::Short) | Err(_) => {}
     }
     let limits = entry.grants.limits.iter().chain(&route.limits);
@@ -75,6 +79,7 @@ impl Way<'_> {
         entry: &'k KeyEntry,
         cost: u64,
         now: Timestamp,
+        has_waited: &mut bool,
     ) -> Result<Charge<'k>, Full> {
         let (slot, quotas) = (entry.slot(), &entry.grants.quotas);
         let mut until = None;
@@ -88,6 +93,7 @@ impl Way<'_> {
                     return Ok(paid_or_refused);
                 }
             }
+            *has_waited = true;
             let until = *until.get_or_insert_with(|| Instant::now() + self.wait);
             let answers = short(slot, quotas, cost, now)
                 .map(|(named, span)| self.ask(entry, named, span, cost))

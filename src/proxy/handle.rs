@@ -52,15 +52,26 @@ pub(crate) async fn handle(
             let body = Outgoing::download(download, idle.unwrap_or_default(), record);
             Response::from_parts(head, body)
         }
-        Err(stop) => {
-            let closes = unread::stays(body, &request, &record).await;
-            let mut reply = respond::local_reply(&stop.halt(is_grpc), record);
-            if closes {
-                unread::close(reply.headers_mut());
-            }
-            reply
-        }
+        // Boxed, as above.
+        Err(stop) => Box::pin(refuse(stop.halt(is_grpc), body, &request, record)).await,
     }
+}
+
+/// Answers a request that goes no further.
+async fn refuse(
+    halt: Halt,
+    body: Option<Incoming>,
+    request: &Request<()>,
+    mut record: Box<Record>,
+) -> Response<Outgoing> {
+    // Before anything is waited for: its client may be gone then.
+    record.refused(&halt.refusal);
+    let closes = unread::stays(body, request, &record).await;
+    let mut reply = respond::local_reply(&halt, record);
+    if closes {
+        unread::close(reply.headers_mut());
+    }
+    reply
 }
 
 /// Takes a request through the gate, or says why not.

@@ -41,29 +41,30 @@ impl LimitFields {
         }
     }
 
-    /// A quota, if it is nearer its end than what is told already.
-    pub(crate) fn tighten(
-        &mut self,
+    /// Whether a quota is nearer its end than what is told already.
+    pub(crate) const fn are_beyond(&self, nearest: &Nearest<'_>) -> bool {
+        self.level.is_none() || self.remaining > nearest.remaining
+    }
+
+    /// A quota.
+    pub(crate) fn of_quota(
         nearest: &Nearest<'_>,
         now: Timestamp,
         key: Option<&HeaderValue>,
         route: Option<&HeaderValue>,
-    ) {
-        if self.level.is_some() && self.remaining <= nearest.remaining {
-            return;
-        }
+    ) -> Self {
         // Credits do not come back by waiting: without `t`, as the draft has it.
         let renews_in_s = nearest
             .renews_at
             .map(|at| at.since(now).as_millis().div_ceil(1_000))
             .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
-        *self = Self {
+        Self {
             policy: policy(key, route),
             level: level(&nearest.quota.name, nearest.remaining, renews_in_s),
             most: nearest.quota.quota.limit,
             remaining: nearest.remaining,
             whole_in_s: renews_in_s.unwrap_or(0),
-        };
+        }
     }
 
     /// Sets the fields, if there is a limit at all.

@@ -50,6 +50,9 @@ pub(crate) async fn answer(
     mut record: Box<Record>,
 ) -> Response<Outgoing> {
     let outcome = serve(&mut request, &mut body, &mut record).await;
+    if let Err(stop) = &outcome {
+        record.refused(&stop.refusal);
+    }
     let closes = unread::stays(body, &request, &record).await;
     let mut reply = match outcome {
         Ok(answer) => respond::own(answer, record),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::domain::permission::Method;
-use crate::domain::refusal::RefusalCode;
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::{Reading, Timestamp};
 use crate::proxy::access_log;
 use crate::proxy::admit::{Permit, Spending};
@@ -34,6 +34,8 @@ pub(crate) struct Record {
     worker: Rc<Worker>,
     peer: Rc<Peer>,
     opened_at: Reading,
+    /// When it could go on to the upstream, by the monotonic clock: as it came, unless the store was waited for.
+    ready_at_ns: u64,
     /// What the request is called in logs, and at the upstream.
     pub(crate) request_id: HeaderValue,
     /// Who asks, trusted proxies looked through.
@@ -70,10 +72,12 @@ pub(crate) struct Record {
 impl Record {
     /// Opens the record of a request that just came.
     pub(crate) fn open(worker: &Rc<Worker>, peer: &Rc<Peer>, underway: Underway) -> Box<Self> {
+        let opened_at = worker.plane.clock.read();
         Box::new(Self {
             worker: Rc::clone(worker),
             peer: Rc::clone(peer),
-            opened_at: worker.plane.clock.read(),
+            opened_at,
+            ready_at_ns: opened_at.mono_ns,
             request_id: worker.next_request_id(),
             client: peer.address(),
             method: None,
@@ -146,13 +150,19 @@ impl Record {
             .is_some_and(|(entry, _)| !entry.grants.quotas.is_empty())
     }
 
-    /// Takes down a quota, if it is nearer its end than the limits are.
-    pub(crate) fn drawn(&mut self, nearest: &Nearest<'_>) {
-        let key = self.key.as_ref();
-        let key = key.and_then(|(entry, _)| entry.grants.policy.as_ref());
-        let route = self.route.as_ref().and_then(|route| route.policy.as_ref());
-        self.limits
-            .tighten(nearest, self.opened_at.wall, key, route);
+    /// Takes down a quota, if it is nearer its end than the limits are, or if it is what refuses.
+    pub(crate) fn drawn(&mut self, nearest: &Nearest<'_>, refuses: bool) {
+        if refuses || self.limits.are_beyond(nearest) {
+            let key = self.key.as_ref();
+            let key = key.and_then(|(entry, _)| entry.grants.policy.as_ref());
+            let route = self.route.as_ref().and_then(|route| route.policy.as_ref());
+            self.limits = LimitFields::of_quota(nearest, self.opened_at.wall, key, route);
+        }
+    }
+
+    /// The store was waited for: what the upstream takes begins now.
+    pub(crate) fn waited(&mut self) {
+        self.ready_at_ns = self.worker.plane.clock.mono_ns();
     }
 
     /// Sets what the client is told of its limits and its key.
@@ -181,8 +191,7 @@ impl Record {
     pub(crate) fn sent_to(&mut self, endpoint: &Arc<EndpointState>) {
         self.endpoint = Some(Arc::clone(endpoint));
         self.attempts = self.attempts.saturating_add(1);
-        // Nothing is waited for between the head and here, so the first time is as good as now.
-        self.sent_at_ns.get_or_insert(self.opened_at.mono_ns);
+        self.sent_at_ns.get_or_insert(self.ready_at_ns);
     }
 
     /// The head of the answer is here.
@@ -193,6 +202,11 @@ impl Record {
         let now_ns = self.worker.plane.clock.mono_ns();
         let took = |sent_at_ns| Duration::from_nanos(now_ns.saturating_sub(sent_at_ns));
         self.upstream_took = self.sent_at_ns.map(took);
+    }
+
+    /// Why it goes no further, whatever its client still hears of that.
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        self.reply(refusal.code.status(), Some(refusal.code));
     }
 
     /// What the client is answered.

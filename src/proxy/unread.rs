@@ -30,11 +30,10 @@ pub(crate) async fn stays(body: Option<Incoming>, request: &Request<()>, record:
         // Reading would ask for what this client waits to be asked for (RFC 9110 §10.1.1).
         Some(_) if request.headers().contains_key(EXPECT) => true,
         Some(rest) if rest.size_hint().lower() > MOST => true,
-        // Boxed, because few of those who are refused have sent a body.
         Some(rest) => {
             let deadlines = &record.worker().deadlines;
-            let reading = Box::pin(deadlines.within(WITHIN, read(rest)));
-            !reading.await.unwrap_or(false)
+            let ended = deadlines.within(WITHIN, read(rest)).await;
+            !ended.unwrap_or(false)
         }
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct NoteWriter {
     queue: Option<SyncSender<Vec<Note>>>,
     /// How many a core may write down each by itself in a second.
     share: u32,
+    /// How many kinds it tells apart beyond that.
+    kinds: usize,
 }
 
 /// Where they arrive.
@@ -85,18 +87,21 @@ impl NoteWriter {
         Self {
             queue: None,
             share: 0,
+            kinds: 0,
         }
     }
 
     /// What so many cores write down goes to whoever holds the [`NoteSink`].
     pub(crate) fn new(cores: usize) -> (Self, NoteSink) {
         let (queue, sink) = sync_channel(PAGES_MAX);
+        let kinds = (FOLDS_MAX / cores.max(1)).max(FOLDS_MIN);
         let cores = u32::try_from(cores.max(1)).unwrap_or(u32::MAX);
         let share = (SINGLE_MAX / cores).max(1);
         (
             Self {
                 queue: Some(queue),
                 share,
+                kinds,
             },
             sink,
         )
@@ -125,10 +130,7 @@ impl Notebook {
             return;
         }
         let mut pages = self.pages.borrow_mut();
-        let second = at.as_millis() / 1_000;
-        if second != pages.second {
-            pages.turn(second);
-        }
+        pages.turn_to(at.as_millis() / 1_000);
         pages.in_second = pages.in_second.saturating_add(1);
         if pages.in_second <= self.writer.share {
             pages.notes.push(Note {
@@ -140,7 +142,7 @@ impl Notebook {
                 until: None,
             });
         } else {
-            pages.fold(at, likeness);
+            pages.fold(at, likeness, self.writer.kinds);
         }
         if pages.notes.len() >= PAGE {
             self.hand_over(&mut pages.notes, counters);
@@ -150,10 +152,7 @@ impl Notebook {
     /// Hands over whatever there is.
     pub(crate) fn flush(&self, counters: &CoreCounters, now: Timestamp) {
         let mut pages = self.pages.borrow_mut();
-        let second = now.as_millis() / 1_000;
-        if second != pages.second {
-            pages.turn(second);
-        }
+        pages.turn_to(now.as_millis() / 1_000);
         if !pages.notes.is_empty() {
             self.hand_over(&mut pages.notes, counters);
         }
@@ -162,7 +161,7 @@ impl Notebook {
     /// Hands over everything, as the last thing that is done.
     pub(crate) fn close(&self, counters: &CoreCounters) {
         let mut pages = self.pages.borrow_mut();
-        pages.turn(0);
+        pages.turn_to(u64::MAX);
         if !pages.notes.is_empty() {
             self.hand_over(&mut pages.notes, counters);
         }
@@ -184,18 +183,22 @@ impl Notebook {
 }
 
 impl Pages {
-    /// Begins another second: what was folded in the one before is written down.
-    fn turn(&mut self, second: u64) {
+    /// Begins a later second: what was folded in the one before is written down. A request that came
+    /// earlier and took long belongs to the second it ends in.
+    fn turn_to(&mut self, second: u64) {
+        if second <= self.second {
+            return;
+        }
         self.notes.extend(self.folds.drain().map(|(_, note)| note));
         self.second = second;
         self.in_second = 0;
     }
 
-    fn fold(&mut self, at: Timestamp, mut likeness: Likeness) {
+    fn fold(&mut self, at: Timestamp, mut likeness: Likeness, kinds: usize) {
         // A table keyed by what a client chooses has a bound: beyond it, likeness is seen more coarsely.
-        if self.folds.len() >= FOLDS_MAX && !self.folds.contains_key(&likeness) {
+        if self.folds.len() >= kinds && !self.folds.contains_key(&likeness) {
             likeness.client = None;
-            if self.folds.len() >= 2 * FOLDS_MAX && !self.folds.contains_key(&likeness) {
+            if self.folds.len() >= 2 * kinds && !self.folds.contains_key(&likeness) {
                 likeness = Likeness {
                     key: None,
                     route: None,
@@ -224,8 +227,10 @@ impl Pages {
 
 /// How many a second are written down each by itself, on all cores together.
 const SINGLE_MAX: u32 = 1_000;
-/// How many kinds of requests a core tells apart in a second beyond its share.
+/// How many kinds of requests are told apart in a second beyond that, on all cores together.
 const FOLDS_MAX: usize = 512;
+/// The same of one core, however many there are.
+const FOLDS_MIN: usize = 16;
 /// How many notes go together.
 const PAGE: usize = 256;
 /// How many pages may wait: a few megabytes.
@@ -292,18 +297,36 @@ mod tests {
         assert_eq!(counters.notes_dropped.get(), 0);
     }
 
+    /// Streams and slow answers end among the requests of later seconds.
+    #[test]
+    fn requests_of_many_seconds_that_end_in_one_share_its_bound() {
+        let counters = Counters::new(1, 0);
+        let counters = counters.core(0).unwrap();
+        let (writer, sink) = NoteWriter::new(1);
+        let book = Notebook::new(writer);
+        for number in 0..4_000 {
+            let at = if number % 2 == 0 { 100_000 } else { number };
+            write(&book, &counters, at, likeness(200, 1));
+        }
+        book.close(&counters);
+        let notes = all(&sink);
+        assert_eq!(notes.len(), 1_000 + 1);
+        assert_eq!(notes.iter().map(|note| note.count).sum::<u64>(), 4_000);
+    }
+
     #[test]
     fn however_many_addresses_there_are_the_table_is_bounded_and_all_are_counted() {
         let counters = Counters::new(1, 0);
         let counters = counters.core(0).unwrap();
-        let (writer, sink) = NoteWriter::new(1_000);
+        let (writer, sink) = NoteWriter::new(32);
+        let share = writer.share as usize;
         let book = Notebook::new(writer);
         for client in 0..5_000 {
             write(&book, &counters, 1, likeness(401, client));
         }
         book.close(&counters);
         let notes = all(&sink);
-        assert!(notes.len() <= FOLDS_MAX + 3, "{}", notes.len());
+        assert!(notes.len() <= share + FOLDS_MAX / 32 + 1, "{}", notes.len());
         assert_eq!(notes.iter().map(|note| note.count).sum::<u64>(), 5_000);
     }
 

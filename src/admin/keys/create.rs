@@ -14,8 +14,7 @@ use http::{HeaderMap, StatusCode};
 use crate::admin::ask::{Ask, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::etag;
-use crate::admin::keys::form::{self, Read};
-use crate::admin::keys::{idempotency, wire};
+use crate::admin::keys::{form, idempotency, wire};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::keys::{CreateKey, KeyCreated};
@@ -27,20 +26,11 @@ pub(crate) async fn call(
     By(caller): By,
     headers: HeaderMap,
     _: NoQuery,
-    Ask { mut body, digest }: Ask<CreateKey>,
+    Ask { body, digest }: Ask<CreateKey>,
 ) -> Result<Response, Problem> {
-    let idempotency = idempotency::read(&caller, &headers, digest)?;
-    let env = body.env.take();
-    let Read {
-        value: (owner, settings),
-        faults,
-    } = form::create(body);
     let asked = NewKey {
-        owner,
-        env,
-        settings,
-        faults,
-        idempotency,
+        idempotency: idempotency::read(&caller, &headers, digest)?,
+        ..form::create(body)
     };
     let made = shared.keys.create(&caller, &asked).await?;
     Ok(answer(&shared, made))
@@ -53,6 +43,7 @@ fn answer(shared: &Shared, made: Created) -> Response {
         key: wire(&view, shared.clock.now()),
         secret: secret.map(|secret| secret.reveal().to_owned()),
         previous: None,
+        sink: None,
     };
     let mut response = (
         StatusCode::CREATED,

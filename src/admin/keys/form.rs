@@ -7,8 +7,9 @@ use std::num::NonZeroU32;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::api::keys::{CreateKey, NewQuota, NewRateLimit, PatchKey, RotateKey};
-use crate::control::keys::OwnerChoice;
+use crate::admin::rotation::form::plan;
+use crate::api::keys::{CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, RotateKey};
+use crate::control::keys::{KeyChange, NewKey, OwnerChoice, Rotation};
 use crate::domain::key::Risk;
 use crate::domain::lifecycle::{Earlier, FieldFault, Grace, RotationTerms, most};
 use crate::domain::limit::{Enforce, LimitMode, Period, QUOTA_MAX, Quota, Rate, RateLimit};
@@ -18,15 +19,8 @@ use crate::domain::permission::{Method, Methods};
 use crate::domain::span::{NotASpan, Span};
 use crate::domain::time::{NotATime, Timestamp};
 
-/// What could be understood, and what could not.
-#[derive(Debug)]
-pub(super) struct Read<T> {
-    pub(super) value: T,
-    pub(super) faults: Vec<FieldFault>,
-}
-
-/// What a new key is asked to be, apart from its environment.
-pub(super) fn create(asked: CreateKey) -> Read<(OwnerChoice, SettingsPatch)> {
+/// What a new key is asked to be.
+pub(super) fn create(asked: CreateKey) -> NewKey {
     let mut faults = Vec::new();
     let owner = match (asked.owner_id, asked.owner) {
         (Some(id), None) => match id.parse() {
@@ -57,10 +51,7 @@ pub(super) fn create(asked: CreateKey) -> Read<(OwnerChoice, SettingsPatch)> {
             OwnerChoice::Unclear
         }
     };
-    let Read {
-        value,
-        faults: more,
-    } = patch(PatchKey {
+    let change = patch(PatchKey {
         name: Some(asked.name),
         description: Some(asked.description),
         products: Some(asked.products),
@@ -79,21 +70,36 @@ pub(super) fn create(asked: CreateKey) -> Read<(OwnerChoice, SettingsPatch)> {
         self_rotation: Some(asked.self_rotation),
         rotation: Some(asked.rotation),
     });
-    faults.extend(more);
-    Read {
-        value: (owner, value),
+    faults.extend(change.faults);
+    NewKey {
+        owner,
+        env: asked.env,
+        settings: change.settings,
+        rotation: change.rotation.flatten(),
         faults,
+        idempotency: None,
     }
 }
 
 /// What a key is asked to become.
-pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
+pub(super) fn patch(asked: PatchKey) -> KeyChange {
     let mut faults = Vec::new();
-    // What the gate would not hold to is refused, not kept: a promise that nobody keeps is worse than none.
-    if asked.rotation.is_some_and(|rotation| rotation.is_some()) {
-        let detail = "this version rotates no key by itself yet";
-        fault(&mut faults, "/rotation", "unsupported", detail);
-    }
+    let rotation = asked.rotation.map(|wanted| {
+        let NewRotation {
+            interval_days,
+            keep_previous,
+            grace,
+        } = wanted?;
+        let grace = grace.as_deref();
+        let pointer = "/rotation";
+        Some(plan(
+            interval_days,
+            keep_previous,
+            grace,
+            pointer,
+            &mut faults,
+        ))
+    });
     // Counted before anything is looked at: what a list costs does not depend on what a caller sends.
     let products = few(asked.products, "/products", most::PRODUCTS, &mut faults);
     let scopes = few(asked.scopes, "/scopes", most::SCOPES, &mut faults);
@@ -123,7 +129,7 @@ pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
     );
     let quota_list = few(asked.quotas, "/quotas", most::QUOTAS, &mut faults);
     let labels = few(asked.labels, "/labels", most::LABELS, &mut faults);
-    let value = SettingsPatch {
+    let settings = SettingsPatch {
         name: asked.name,
         description: asked.description,
         products: products.map(once_each),
@@ -161,11 +167,15 @@ pub(super) fn patch(asked: PatchKey) -> Read<SettingsPatch> {
         protected: asked.protected,
         self_rotation: asked.self_rotation,
     };
-    Read { value, faults }
+    KeyChange {
+        settings,
+        rotation,
+        faults,
+    }
 }
 
 /// How a key is asked to be rotated.
-pub(super) fn rotation(asked: &RotateKey) -> Read<RotationTerms> {
+pub(in crate::admin) fn rotation(asked: &RotateKey) -> Rotation {
     let mut faults = Vec::new();
     let grace = asked.grace.as_ref().map(|text| match text.parse() {
         Ok(Span(length)) => Grace::new(length).unwrap_or_else(|| {
@@ -188,12 +198,13 @@ pub(super) fn rotation(asked: &RotateKey) -> Read<RotationTerms> {
     };
     let expires_at = asked.expires_at.clone();
     let expires_at = expires_at.map(|end| time(end, &mut faults));
-    Read {
-        value: RotationTerms {
+    Rotation {
+        terms: RotationTerms {
             earlier,
             expires_at,
         },
         faults,
+        ..Rotation::default()
     }
 }
 
@@ -294,7 +305,7 @@ pub(in crate::admin) fn rate_limits(
     limits
 }
 
-fn quotas(asked: &[NewQuota], faults: &mut Vec<FieldFault>) -> Vec<Quota> {
+pub(in crate::admin) fn quotas(asked: &[NewQuota], faults: &mut Vec<FieldFault>) -> Vec<Quota> {
     let mut quotas = Vec::with_capacity(asked.len());
     for (at, quota) in asked.iter().enumerate() {
         let place = |field| format!("/quotas/{at}/{field}");
@@ -445,7 +456,7 @@ mod tests {
                 ("/allowed_ips", "too_many"),
             ]
         );
-        assert_eq!(read.value.allowed_paths, None);
+        assert_eq!(read.settings.allowed_paths, None);
         let asked = PatchKey {
             allowed_paths: Some(many(most::PATHS)),
             ..PatchKey::default()
@@ -474,7 +485,7 @@ mod tests {
     #[test]
     fn a_grace_is_read_on_both_sides_of_its_bounds() {
         let read = |grace: Option<&str>, revoke_earlier| {
-            let Read { value, faults } = rotation(&RotateKey {
+            let Rotation { terms, faults, .. } = rotation(&RotateKey {
                 grace: grace.map(str::to_owned),
                 revoke_earlier,
                 ..RotateKey::default()
@@ -483,7 +494,7 @@ mod tests {
                 .first()
                 .map(|fault| (fault.pointer.clone(), fault.code));
             match found {
-                None => Ok(value.earlier),
+                None => Ok(terms.earlier),
                 Some(fault) => Err(fault),
             }
         };
@@ -511,6 +522,7 @@ mod tests {
     fn what_is_left_out_is_not_touched() {
         let read = patch(PatchKey::default());
         assert!(read.faults.is_empty());
-        assert_eq!(read.value, SettingsPatch::default());
+        assert_eq!(read.settings, SettingsPatch::default());
+        assert_eq!(read.rotation, None);
     }
 }

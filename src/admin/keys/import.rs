@@ -21,16 +21,15 @@ use zeroize::Zeroizing;
 
 use crate::admin::ask::{Params, read_value};
 use crate::admin::auth::By;
-use crate::admin::keys::form::{self, Read};
+use crate::admin::keys::form;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::keys::{CreateKey, ImportLine};
 use crate::api::problem::Fault;
 use crate::control::ControlError;
 use crate::control::caller::Caller;
-use crate::control::keys::{Import, Imported, Known, NewKey, OwnerChoice};
+use crate::control::keys::{Import, Imported, Known, NewKey};
 use crate::domain::lifecycle::FieldFault;
-use crate::domain::patch::SettingsPatch;
 use crate::domain::secret::Secret;
 
 /// Takes secrets over.
@@ -158,18 +157,23 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
 fn read(line: &[u8]) -> Import {
     match fields(line) {
         Ok((secret, asked)) => {
-            let mut asked: CreateKey = asked;
-            let env = asked.env.take();
-            let Read {
-                value: (owner, settings),
-                faults,
-            } = form::create(asked);
-            import(secret, (owner, settings), env, faults)
+            let mut key = form::create(asked);
+            let secret = match secret {
+                Ok(known) => Some(known),
+                Err(fault) => {
+                    key.faults.insert(0, fault);
+                    None
+                }
+            };
+            Import { secret, key }
         }
-        Err(fault) => {
-            let nothing = (OwnerChoice::Unclear, SettingsPatch::default());
-            import(Err(fault), nothing, None, Vec::new())
-        }
+        Err(fault) => Import {
+            secret: None,
+            key: NewKey {
+                faults: vec![fault],
+                ..NewKey::nothing()
+            },
+        },
     }
 }
 
@@ -201,29 +205,6 @@ fn fields(line: &[u8]) -> Result<(Secrets, CreateKey), FieldFault> {
         )),
     };
     Ok((secret, read_value(Value::Object(fields))?))
-}
-
-fn import(
-    secret: Secrets,
-    (owner, settings): (OwnerChoice, SettingsPatch),
-    env: Option<String>,
-    mut faults: Vec<FieldFault>,
-) -> Import {
-    let secret = match secret {
-        Ok(known) => Some(known),
-        Err(fault) => {
-            faults.insert(0, fault);
-            None
-        }
-    };
-    let key = NewKey {
-        owner,
-        env,
-        settings,
-        faults,
-        idempotency: None,
-    };
-    Import { secret, key }
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {

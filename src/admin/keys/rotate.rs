@@ -13,11 +13,10 @@ use http::HeaderMap;
 use crate::admin::ask::{Ask, AskIfAny, Id, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::etag;
-use crate::admin::keys::form::{self, Read};
-use crate::admin::keys::{idempotency, wire};
+use crate::admin::keys::{form, idempotency, wire};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
-use crate::api::keys::{KeyCreated, Previous, RotateKey};
+use crate::api::keys::{KeyCreated, Previous, RotateKey, SinkTold};
 use crate::control::keys::{Rotated, Rotation, Terms};
 use crate::domain::id::KeyId;
 use crate::domain::key::KeyVersion;
@@ -33,7 +32,7 @@ pub(crate) async fn call(
 ) -> Result<Response, Problem> {
     let asked = Rotation {
         idempotency: idempotency::read(&caller, &headers, digest)?,
-        ..wanted(&body)
+        ..form::rotation(&body)
     };
     let terms = Terms {
         if_match: etag::if_match(&headers)?,
@@ -41,16 +40,6 @@ pub(crate) async fn call(
     };
     let rotated = shared.keys.rotate(&caller, id, &asked, terms).await?;
     Ok(answer(&shared, rotated))
-}
-
-/// How a body asks a key to be rotated.
-pub(in crate::admin) fn wanted(body: &RotateKey) -> Rotation {
-    let Read { value, faults } = form::rotation(body);
-    Rotation {
-        terms: value,
-        faults,
-        ..Rotation::default()
-    }
 }
 
 /// A version that was replaced, in its wire form.
@@ -67,12 +56,17 @@ fn answer(shared: &Shared, rotated: Rotated) -> Response {
         view,
         secret,
         previous,
+        handed,
     } = rotated;
     let is_repetition = secret.is_none();
     let body = KeyCreated {
         key: wire(&view, shared.clock.now()),
         secret: secret.map(|secret| secret.reveal().to_owned()),
         previous: previous.as_ref().map(replaced),
+        sink: handed.map(|handed| SinkTold {
+            name: handed.sink.to_string(),
+            delivered: handed.is_there,
+        }),
     };
     let mut response = (etag::field(&view.tag()), Json(body)).into_response();
     if is_repetition {

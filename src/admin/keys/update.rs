@@ -11,8 +11,7 @@ use http::HeaderMap;
 use crate::admin::ask::{Ask, Id, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::etag;
-use crate::admin::keys::answer;
-use crate::admin::keys::form::{self, Read};
+use crate::admin::keys::{answer, form};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::keys::PatchKey;
@@ -32,10 +31,7 @@ pub(crate) async fn call(
         if_match: etag::if_match(&headers)?,
         reason: None,
     };
-    let Read { value, faults } = form::patch(body);
-    let view = shared
-        .keys
-        .change(&caller, id, &value, &faults, terms)
-        .await?;
+    let asked = form::patch(body);
+    let view = shared.keys.change(&caller, id, &asked, terms).await?;
     Ok(answer(&view, shared.clock.now()))
 }

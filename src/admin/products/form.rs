@@ -1,11 +1,9 @@
 //! From what was asked of a product to what it bundles, with every fault at its place.
 
-use crate::admin::keys::form::{each, few, once_each, rate_limits};
-use crate::api::keys::NewQuota;
+use crate::admin::keys::form::{each, few, once_each, quotas, rate_limits};
 use crate::api::products::{CreateProduct, PatchProduct};
 use crate::control::products::ProductPatch;
 use crate::domain::lifecycle::{FieldFault, most};
-use crate::domain::limit::{Period, Quota};
 
 /// What a new product is asked to be.
 pub(super) fn create(asked: CreateProduct) -> (ProductPatch, Vec<FieldFault>) {
@@ -44,39 +42,4 @@ pub(super) fn patch(asked: PatchProduct) -> (ProductPatch, Vec<FieldFault>) {
         quotas: quota_list.map(|asked| quotas(&asked, &mut faults)),
     };
     (patch, faults)
-}
-
-fn quotas(asked: &[NewQuota], faults: &mut Vec<FieldFault>) -> Vec<Quota> {
-    let mut quotas = Vec::with_capacity(asked.len());
-    for (at, quota) in asked.iter().enumerate() {
-        let Some(per) = Period::from_word(&quota.per) else {
-            let detail = "`day`, `week`, `month` or `total`";
-            faults.push(FieldFault::new(
-                format!("/quotas/{at}/per"),
-                "unknown_word",
-                detail,
-            ));
-            continue;
-        };
-        let last = match per {
-            Period::Week => 7,
-            Period::Month => 31,
-            Period::Day | Period::Total => 0,
-        };
-        if quota.on_day.is_some_and(|day| !(1..=last).contains(&day)) {
-            let detail = "a week begins on one of the days 1 to 7, Monday first, a month on one of 1 to 31, and no other period has one";
-            faults.push(FieldFault::new(
-                format!("/quotas/{at}/on_day"),
-                "out_of_range",
-                detail,
-            ));
-        }
-        quotas.push(Quota {
-            limit: quota.limit,
-            per,
-            on_day: quota.on_day,
-            hard: quota.hard.unwrap_or(true),
-        });
-    }
-    quotas
 }

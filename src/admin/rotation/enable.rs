@@ -4,7 +4,6 @@
 //! `interval_days` the interval follows the risk of a key: for every key, that makes three rules.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -12,16 +11,15 @@ use axum::extract::State;
 use crate::admin::ask::{Ask, AskIfAny, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
-use crate::admin::rotation::answer;
+use crate::admin::rotation::{answer, form};
 use crate::admin::router::Shared;
 use crate::admin::selector;
 use crate::api::rotation::{EnableRotation, RotationRules};
 use crate::control::ControlError;
 use crate::domain::key::Risk;
-use crate::domain::lifecycle::{FieldFault, Grace};
+use crate::domain::lifecycle::FieldFault;
 use crate::domain::rotation::{RotationPlan, interval_days};
 use crate::domain::selector::Selector;
-use crate::domain::span::Span;
 
 /// Makes the rule, or replaces the one of this selector.
 pub(crate) async fn call(
@@ -37,49 +35,28 @@ pub(crate) async fn call(
 fn read(asked: EnableRotation) -> Result<Vec<(Selector, RotationPlan)>, Vec<FieldFault>> {
     let mut faults = Vec::new();
     let selector = selector::read(asked.selector, "/selector", &mut faults);
-    let days = asked.interval_days;
-    if days.is_some_and(|days| !(1..=DAYS_MAX).contains(&days)) {
-        let detail = "an interval has 1 to 3650 days";
-        faults.push(FieldFault::new("/interval_days", "range", detail));
-    }
-    let grace = grace(asked.grace.as_deref(), &mut faults);
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    let plan = |interval_days| RotationPlan {
-        interval_days,
-        keep_previous: asked.keep_previous.unwrap_or(true),
-        grace,
-    };
-    Ok(match (days, selector) {
+    let keep_previous = asked.keep_previous.unwrap_or(true);
+    let mut plan = |days| form::plan(days, keep_previous, asked.grace.as_deref(), "", &mut faults);
+    let wanted = match (asked.interval_days, selector) {
         (Some(days), selector) => vec![(selector, plan(days))],
-        (None, Selector::All) => [Risk::High, Risk::Standard, Risk::Low]
-            .map(|risk| (Selector::Risk(risk), plan(interval_days(risk))))
-            .into(),
+        (None, Selector::All) => {
+            let plan = plan(interval_days(Risk::Standard));
+            let of_risk = |risk| RotationPlan {
+                interval_days: interval_days(risk),
+                ..plan
+            };
+            [Risk::High, Risk::Standard, Risk::Low]
+                .map(|risk| (Selector::Risk(risk), of_risk(risk)))
+                .into()
+        }
         (None, Selector::Risk(risk)) => {
             vec![(Selector::Risk(risk), plan(interval_days(risk)))]
         }
         (None, selector) => vec![(selector, plan(interval_days(Risk::Standard)))],
-    })
-}
-
-fn grace(text: Option<&str>, faults: &mut Vec<FieldFault>) -> Duration {
-    let Some(text) = text else {
-        return Duration::ZERO;
     };
-    match text.parse::<Span>() {
-        Ok(Span(span)) if Grace::new(span).is_some() => span,
-        Ok(_) => {
-            let detail = "a grace is at most 72h";
-            faults.push(FieldFault::new("/grace", "too_long", detail));
-            Duration::ZERO
-        }
-        Err(error) => {
-            faults.push(FieldFault::new("/grace", "form", error.to_string()));
-            Duration::ZERO
-        }
+    if faults.is_empty() {
+        Ok(wanted)
+    } else {
+        Err(faults)
     }
 }
-
-/// Ten years.
-const DAYS_MAX: u32 = 3_650;

@@ -2,6 +2,7 @@
 
 pub(crate) mod disable;
 pub(crate) mod enable;
+pub(in crate::admin) mod form;
 pub(crate) mod list;
 
 use axum::Json;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::api::owners::CreateOwner;
+use crate::api::patch::patch;
 
 /// `POST /admin/keys`. One of `owner_id` and `owner` is mandatory; all but the name has a default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -66,135 +67,50 @@ pub struct CreateKey {
     /// Whether its holder may rotate it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub self_rotation: bool,
-    /// Automatic rotation.
+    /// Automatic rotation, by a rule of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<NewRotation>,
 }
 
-/// `PATCH /admin/keys/{key_id}`: what is left out stays, what is given replaces the field whole, and
-/// `null` empties what may be empty.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchKey {
-    /// What people will call it.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub name: Option<String>,
-    /// Why it exists.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub description: Option<Option<String>>,
-    /// Products it is given, by name.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub products: Option<Vec<String>>,
-    /// What it is permitted.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub scopes: Option<Vec<String>>,
-    /// Methods it may use.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub allowed_methods: Option<Vec<String>>,
-    /// Paths it may reach.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub allowed_paths: Option<Vec<String>>,
-    /// Addresses or networks it may be used from.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub allowed_ips: Option<Vec<String>>,
-    /// Its own rate limits.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub rate_limits: Option<Vec<NewRateLimit>>,
-    /// The most of its requests in flight at once, per gate.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub concurrency: Option<Option<u32>>,
-    /// Its own quotas.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub quotas: Option<Vec<NewQuota>>,
-    /// `high`, `standard` or `low`.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub risk: Option<String>,
-    /// When it is to end by itself.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub expires_at: Option<Option<String>>,
-    /// Whatever is to be kept with it.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
-    /// What it is sorted by.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub labels: Option<BTreeMap<String, String>>,
-    /// Whether it must be unprotected before it can be revoked.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub protected: Option<bool>,
-    /// Whether its holder may rotate it.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub self_rotation: Option<bool>,
-    /// Automatic rotation.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub rotation: Option<Option<NewRotation>>,
+patch! {
+    /// `PATCH /admin/keys/{key_id}`: what is left out stays, what is given replaces the field whole, and
+    /// `null` empties what may be empty.
+    PatchKey {
+        /// What people will call it.
+        name: String,
+        /// Why it exists.
+        description: Option<String>,
+        /// Products it is given, by name.
+        products: Vec<String>,
+        /// What it is permitted.
+        scopes: Vec<String>,
+        /// Methods it may use.
+        allowed_methods: Vec<String>,
+        /// Paths it may reach.
+        allowed_paths: Vec<String>,
+        /// Addresses or networks it may be used from.
+        allowed_ips: Vec<String>,
+        /// Its own rate limits.
+        rate_limits: Vec<NewRateLimit>,
+        /// The most of its requests in flight at once, per gate.
+        concurrency: Option<u32>,
+        /// Its own quotas.
+        quotas: Vec<NewQuota>,
+        /// `high`, `standard` or `low`.
+        risk: String,
+        /// When it is to end by itself.
+        expires_at: Option<String>,
+        /// Whatever is to be kept with it.
+        metadata: serde_json::Map<String, serde_json::Value>,
+        /// What it is sorted by.
+        labels: BTreeMap<String, String>,
+        /// Whether it must be unprotected before it can be revoked.
+        protected: bool,
+        /// Whether its holder may rotate it.
+        self_rotation: bool,
+        /// Automatic rotation, by a rule of its own; `null` takes that away, and leaves the key to wider ones.
+        rotation: Option<NewRotation>,
+    }
 }
 
 /// A rate limit to be set.
@@ -259,7 +175,7 @@ pub struct RotateKey {
     /// Another end for the key, `null` for none; an expired key needs one.
     #[serde(
         default,
-        deserialize_with = "given",
+        deserialize_with = "crate::api::patch::given",
         skip_serializing_if = "Option::is_none"
     )]
     pub expires_at: Option<Option<String>>,
@@ -288,14 +204,6 @@ pub struct Reason {
     /// Why, for the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-}
-
-/// Reads a field that is there as a `T`, which may have a `null` of its own or not: so `null` is told from
-/// left out, and refused where it means nothing.
-pub(in crate::api) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 #[expect(

@@ -4,12 +4,11 @@ mod ask;
 mod tested;
 mod told;
 
-pub(in crate::api) use ask::given;
 pub use ask::{
     CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, Reason, RotateKey, TestKey,
 };
 pub use tested::{KeyTested, LimitLeft};
 pub use told::{
     ImportLine, Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked,
-    Rotation, Version,
+    Rotation, SinkTold, Version,
 };

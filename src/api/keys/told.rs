@@ -148,12 +148,24 @@ pub struct KeyCreated {
     pub secret: Option<String>,
     /// The version it replaced.
     pub previous: Option<Previous>,
+    /// What became of the secret at the key's sink; only there where the key has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<SinkTold>,
 }
 
 impl std::fmt::Debug for KeyCreated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "KeyCreated({}, …)", self.key.id)
     }
+}
+
+/// Where a new secret was handed over, besides in the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkTold {
+    /// What the configuration calls the sink.
+    pub name: String,
+    /// Whether it holds the new secret; if not, the gate goes on trying.
+    pub delivered: bool,
 }
 
 /// The version that a new one replaced.

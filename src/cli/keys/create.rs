@@ -9,7 +9,7 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::owners::{OwnerArgument, OwnerType};
-use crate::cli::values::{Label, RateArgument, Span};
+use crate::cli::values::{Label, QuotaArgument, RateArgument, Span};
 use crate::domain::time::Timestamp;
 
 /// A key to be made.
@@ -39,6 +39,9 @@ pub(crate) struct Create {
     /// A rate limit, with its burst if that differs: 100/minute:20; repeatable
     #[arg(long = "rate", value_name = "RATE[:BURST]")]
     rates: Vec<RateArgument>,
+    /// A quota: 1000/day, 5000/month@15, 100/total:soft; repeatable
+    #[arg(long = "quota", value_name = "LIMIT/PERIOD[@DAY][:soft]")]
+    quotas: Vec<QuotaArgument>,
     /// The most of its requests in flight at once, per gate
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
@@ -122,6 +125,7 @@ impl Create {
             allowed_paths: self.allowed_paths,
             allowed_ips: self.allowed_ips,
             rate_limits: self.rates.into_iter().map(|rate| rate.0).collect(),
+            quotas: self.quotas.into_iter().map(|quota| quota.0).collect(),
             concurrency: self.concurrency,
             expires_at: expires_at.map(|time| time.to_string()),
             risk: self.risk,

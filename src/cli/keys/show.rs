@@ -100,6 +100,14 @@ pub(super) fn rotated(
         let old = format!("version {} ({}), {end}", old.number, old.fingerprint);
         sheet.fact("old secret", old);
     }
+    if let Some(sink) = &rotated.sink {
+        let end = if sink.delivered {
+            "holds the new secret"
+        } else {
+            "does not hold the new secret yet, the gate goes on trying"
+        };
+        sheet.fact("sink", format!("`{}` {end}", visible(&sink.name)));
+    }
     output.note_sheet(&sheet)?;
     output.note(
         "\nThe new secret. It is shown this once and cannot be read again, only replaced:\n",

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use crate::domain::audit::request::RequestEntry;
 use crate::domain::id::AuditId;
@@ -28,16 +30,26 @@ pub(crate) fn keep_requests(
     lost: &RequestsLost,
 ) {
     let mut is_failing = false;
-    while let Ok(page) = sink.recv() {
-        let mut entries: Vec<_> = page
-            .into_iter()
-            .map(|note| entry(note, node, routes))
-            .collect();
-        // One transaction for whatever waits, so that a disk that is behind catches up.
-        while entries.len() < TOGETHER
-            && let Ok(page) = sink.try_recv()
-        {
-            entries.extend(page.into_iter().map(|note| entry(note, node, routes)));
+    loop {
+        let page = match sink.recv_timeout(TIDY_EVERY) {
+            Ok(page) => page,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(error) = log.tidy() {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "old requests cannot be let go of");
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let mut entries = entries(page, node, routes);
+        // One transaction for what comes in the next moment too, so that a busy gate writes each page of the
+        // file once, and a disk that is behind catches up.
+        for _ in 0..PAGES_TOGETHER {
+            match sink.recv_timeout(GATHER) {
+                Ok(page) => entries.extend(self::entries(page, node, routes)),
+                Err(_) => break,
+            }
         }
         match log.write(&entries) {
             Ok(()) => is_failing = false,
@@ -58,17 +70,24 @@ pub(crate) fn keep_requests(
     log.close();
 }
 
-fn entry(note: Note, node: &Arc<str>, routes: &[Arc<str>]) -> RequestEntry {
+fn entries(page: Vec<Note>, node: &Arc<str>, routes: &[Arc<str>]) -> Vec<RequestEntry> {
+    let mut random = vec![[0; 10]; page.len()];
+    // Without random bytes an id is all zeros: an id names, and an entry is not lost for one.
+    let _ = getrandom::fill(random.as_flattened_mut());
+    page.into_iter()
+        .zip(random)
+        .map(|(note, random)| entry(note, AuditId::from_random(random), node, routes))
+        .collect()
+}
+
+fn entry(note: Note, id: AuditId, node: &Arc<str>, routes: &[Arc<str>]) -> RequestEntry {
     let likeness = note.likeness;
     let (key, key_version, owner) = match likeness.key {
         Some((key, version, owner)) => (Some(key), Some(version), Some(owner)),
         None => (None, None, None),
     };
-    let mut random = [0; 10];
-    // Without random bytes the id is all zeros: an id names, and an entry is not lost for one.
-    let _ = getrandom::fill(&mut random);
     RequestEntry {
-        id: AuditId::from_random(random),
+        id,
         timestamp: note.at,
         code: likeness.code.map(|code| code.as_str().to_owned()),
         key,
@@ -90,5 +109,9 @@ fn entry(note: Note, node: &Arc<str>, routes: &[Arc<str>]) -> RequestEntry {
     }
 }
 
-/// How many entries go into one transaction.
-const TOGETHER: usize = 2_048;
+/// How many pages more go into one transaction.
+const PAGES_TOGETHER: usize = 16;
+/// How long the next of them is waited for.
+const GATHER: Duration = Duration::from_millis(150);
+/// How long nothing has come when what is too old is looked for; while there is much, it is anyway.
+const TIDY_EVERY: Duration = Duration::from_secs(600);

@@ -10,6 +10,7 @@
 //! | `turns` | a page of keys a turn |
 //! | `walk` | decides what is to be done about a key · revokes what nobody uses |
 //! | `tell` | notices, their events and audit entries · forgets old tombstones |
+//! | `rules` | rules of rotation whose key has ended: taken away |
 //! | `rotate` | new secrets, handed to their sinks |
 //! | `lease` | one gate at a time |
 //! | `leavers` | ends what owners hold who were switched off; not by the walk, but as soon as they are |
@@ -17,6 +18,7 @@
 mod lease;
 mod leavers;
 mod rotate;
+mod rules;
 mod tell;
 mod turns;
 mod walk;

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use super::turns::{JOB, Jobs, State};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
-use crate::control::sinks::{NamedSink, Note, SinkError};
+use crate::control::sinks::{NamedSink, Note, SinkError, again_after};
 use crate::control::writer::Draft;
 use crate::domain::audit::{Action, AuditEntry, RotationNote};
 use crate::domain::change::Write;
@@ -70,7 +70,7 @@ impl Jobs {
         let begun = match self.begun(&key, sink, state, now).await {
             Ok(begun) => begun,
             Err(error) => {
-                failed(&key, sink, &error, failures);
+                sink.tell_failure(&key, &error, failures);
                 let unknown = later(0, None, failures, now);
                 state.undelivered.insert(key.id, unknown);
                 return Ok(());
@@ -201,28 +201,14 @@ impl Jobs {
             fingerprint: secret.fingerprint(),
             made_at: now,
         };
-        let outcome = match sink.put(key, &secret, note).await {
-            Ok(()) => sink.held(key).await,
-            Err(error) => Err(error),
+        let Err(error) = sink.hand_over(key, &secret, note).await else {
+            return true;
         };
         let failures = state
             .undelivered
             .get(&key.id)
             .map_or(0, |held| held.failures);
-        match outcome {
-            Ok(Some(read)) if read.reveal() == secret.reveal() => {
-                tracing::info!(
-                    key.id = %key.id, key.version = number, sink = %sink.name,
-                    "sink `{}` took a new secret", sink.name
-                );
-                return true;
-            }
-            Ok(_) => tracing::warn!(
-                key.id = %key.id, sink = %sink.name,
-                "sink `{}` does not hold what it was given", sink.name
-            ),
-            Err(error) => failed(key, sink, &error, failures),
-        }
+        sink.tell_failure(key, &error, failures);
         let held = later(number, Some(secret), failures, now);
         state.undelivered.insert(key.id, held);
         false
@@ -285,7 +271,7 @@ impl Jobs {
 
 /// Whether the sink holds the secret of this version. The fingerprint tells, whatever the hash was made with.
 async fn holds(sink: &NamedSink, key: &Key, version: &KeyVersion) -> Result<bool, SinkError> {
-    let held = sink.held(key).await?;
+    let held = sink.sink.held(key).await?;
     Ok(held.is_some_and(|secret| secret.fingerprint() == version.fingerprint))
 }
 
@@ -305,30 +291,14 @@ fn note(
     });
 }
 
-/// Says that a sink failed: at first, and then at each power of two.
-fn failed(key: &Key, sink: &NamedSink, error: &SinkError, failures: u32) {
-    if failures == 0 || failures.is_power_of_two() {
-        let error = error as &dyn std::error::Error;
-        tracing::warn!(
-            key.id = %key.id, sink = %sink.name, failures, error,
-            "sink `{}` does not take a secret, the key is left working", sink.name
-        );
-    }
-}
-
 fn later(number: u16, secret: Option<Secret>, failures: u32, now: Timestamp) -> Undelivered {
-    let wait = (AGAIN_AFTER * 2_u32.saturating_pow(failures.min(10))).min(AGAIN_MOST);
     Undelivered {
         number,
         secret,
         failures: failures.saturating_add(1),
-        again_at: now.after(wait),
+        again_at: now.after(again_after(failures)),
     }
 }
 
 /// How long a pending version that this process knows nothing of is left to whoever made it.
 const PATIENCE: Duration = Duration::from_secs(2 * 60);
-/// How long after its first failure a sink is tried again; each further one doubles it.
-const AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// The longest between two tries.
-const AGAIN_MOST: Duration = Duration::from_secs(3_600);

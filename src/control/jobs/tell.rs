@@ -1,7 +1,5 @@
 //! Notices: each told once, as an event or an audit entry, in one change with the key that remembers it.
 
-use std::time::Duration;
-
 use futures_util::FutureExt;
 use serde_json::json;
 
@@ -33,14 +31,15 @@ impl Jobs {
                 let last_used = self.store.last_used(id).await?;
                 let last_used = last_used.iter().map(|(_, at)| *at).max();
                 let demands = Demands::on(&rules.policies, &before);
-                let delivery = self.delivery(&before);
+                let delivery = self.delivery(&before, &demands, now);
                 let facts = Facts {
                     schedule: Schedule::of(&rules.rotation, &before, now),
                     delivery,
                     outlook: &demands.outlook(&before, last_used, now),
                 };
                 let found = notice::due(&before, facts, now);
-                let mut after = forget_tombstones(before.clone(), now.before(TOMBSTONES_KEPT));
+                let ended_before = now.before(self.tombstones_kept);
+                let mut after = forget_tombstones(before.clone(), ended_before);
                 let (mut events, mut audit) = (Vec::new(), Vec::new());
                 for due in &found {
                     after.told.insert(due.notice, now);
@@ -65,17 +64,17 @@ impl Jobs {
         };
         self.writer.commit(tell).await.map(drop)
     }
-}
 
-/// Whether a key has tombstones that are to be forgotten.
-pub(super) fn has_old_tombstones(key: &Key, now: Timestamp) -> bool {
-    let before = now.before(TOMBSTONES_KEPT);
-    let is_old = |end: Option<Timestamp>| end.is_some_and(|end| end < before);
-    let mut old = key
-        .versions
-        .iter()
-        .filter(|version| is_old(version.retires_at) || is_old(version.revoked_at));
-    old.next().is_some() && forget_tombstones(key.clone(), before) != *key
+    /// Whether a key has tombstones that are to be forgotten.
+    pub(super) fn has_old_tombstones(&self, key: &Key, now: Timestamp) -> bool {
+        let before = now.before(self.tombstones_kept);
+        let is_old = |end: Option<Timestamp>| end.is_some_and(|end| end < before);
+        let mut old = key
+            .versions
+            .iter()
+            .filter(|version| is_old(version.retires_at) || is_old(version.revoked_at));
+        old.next().is_some() && forget_tombstones(key.clone(), before) != *key
+    }
 }
 
 /// One entry for each version that retired since that was last told.
@@ -132,6 +131,3 @@ fn event(
     event.say("days_left", due.days_left);
     Ok(event)
 }
-
-/// How long ended secrets are still attributed.
-const TOMBSTONES_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::control::ControlError;
 use crate::control::keys::Rules;
-use crate::control::sinks::Sinks;
+use crate::control::sinks::{Handover, Sinks};
 use crate::control::writer::Writer;
 use crate::domain::id::KeyId;
 use crate::domain::query::{KeyQuery, KeySort, Position};
@@ -25,6 +25,10 @@ pub struct Jobs {
     /// How secrets are made.
     pub(super) making: Rules,
     pub(super) sinks: Sinks,
+    /// Secrets made by hand that no sink has yet.
+    handover: Option<Arc<Handover>>,
+    /// How long ended secrets are still attributed.
+    pub(super) tombstones_kept: Duration,
     pub(super) lease: Arc<dyn Lease>,
     state: tokio::sync::Mutex<State>,
     walks: AtomicU64,
@@ -69,10 +73,26 @@ impl Jobs {
             writer,
             making,
             sinks,
+            handover: None,
+            tombstones_kept: Rules::TOMBSTONES_KEPT,
             lease,
             state: tokio::sync::Mutex::default(),
             walks: AtomicU64::new(0),
         }
+    }
+
+    /// The same, which also hands over what was made by hand and its sink did not take.
+    #[must_use]
+    pub fn handing_over(mut self, handover: Arc<Handover>) -> Self {
+        self.handover = Some(handover);
+        self
+    }
+
+    /// The same, which forgets ended secrets after this long.
+    #[must_use]
+    pub const fn forgetting_after(mut self, span: Duration) -> Self {
+        self.tombstones_kept = span;
+        self
     }
 
     /// Looks after the next page of keys, if it is time to.
@@ -82,6 +102,10 @@ impl Jobs {
     /// looked after all the same.
     pub async fn turn(&self) -> Result<Turn, ControlError> {
         let mut state = self.state.lock().await;
+        // Whichever gate does the jobs: what was made here is known here alone.
+        if let Some(handover) = &self.handover {
+            handover.again().await;
+        }
         let now = self.clock.now();
         // A clock that was set back makes a walk come early, not late.
         let is_early = state
@@ -111,6 +135,10 @@ impl Jobs {
             return Ok(Turn::More);
         }
         state.walked_at = Some(now);
+        if let Err(error) = self.drop_idle_rules(&rules).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "rules of revoked keys could not be taken away");
+        }
         self.walks.fetch_add(1, Ordering::Relaxed);
         Ok(Turn::Walked)
     }

@@ -30,15 +30,27 @@ impl Jobs {
         let now = self.clock.now();
         let KeyRow { key, last_used } = row;
         let last_used = last_used.iter().map(|(_, at)| *at).max();
-        let outlook = Demands::on(&rules.policies, &key).outlook(&key, last_used, now);
+        let demands = Demands::on(&rules.policies, &key);
+        let outlook = demands.outlook(&key, last_used, now);
         if is_forfeit(&outlook, now) {
             self.end_unused(key.id).await?;
             return Ok(());
         }
-        if self.has_news(&key, rules, &outlook, now) {
+        let delivery = self.delivery(&key, &demands, now);
+        let mut schedule = Schedule::of(&rules.rotation, &key, now);
+        let facts = Facts {
+            schedule,
+            delivery,
+            outlook: &outlook,
+        };
+        if !notice::due(&key, facts, now).is_empty() || self.has_old_tombstones(&key, now) {
             self.tell(key.id).await?;
         }
-        let schedule = Schedule::of(&rules.rotation, &key, now);
+        if let Some(schedule) = &mut schedule
+            && demands.has_outlived(&key, now)
+        {
+            schedule.due_at = None;
+        }
         let waits = key.pending(now).is_some();
         if let Some(schedule) = schedule.filter(|schedule| schedule.is_due(now) || waits)
             && key.status(now) == KeyStatus::Active
@@ -49,24 +61,18 @@ impl Jobs {
         Ok(())
     }
 
-    /// How a new secret of `key` would reach its holder.
-    pub(super) fn delivery(&self, key: &Key) -> Delivery {
-        if self.sinks.of_key(key).is_some() {
+    /// How a new secret of `key` would reach its holder. One that has lived for as long as its policies let
+    /// it is given none by itself: someone is reminded instead.
+    pub(super) fn delivery(&self, key: &Key, demands: &Demands, now: Timestamp) -> Delivery {
+        if demands.has_outlived(key, now) {
+            Delivery::Nobody
+        } else if self.sinks.of_key(key).is_some() {
             Delivery::Sink
         } else if key.settings.self_rotation {
             Delivery::Holder
         } else {
             Delivery::Nobody
         }
-    }
-
-    fn has_news(&self, key: &Key, rules: &RuleSet, outlook: &Outlook, now: Timestamp) -> bool {
-        let facts = Facts {
-            schedule: Schedule::of(&rules.rotation, key, now),
-            delivery: self.delivery(key),
-            outlook,
-        };
-        !notice::due(key, facts, now).is_empty() || super::tell::has_old_tombstones(key, now)
     }
 
     /// Revokes a key that its policy revokes because nobody uses it, if that still holds.

@@ -8,6 +8,7 @@ use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
 use crate::control::keys::{KeyService, KeyView};
 use crate::control::owners::{check_name, new_owner};
+use crate::control::rotation::own_rule_step;
 use crate::control::writer::{Draft, draw};
 use crate::domain::audit::Action;
 use crate::domain::change::{Receipt, Write};
@@ -16,7 +17,7 @@ use crate::domain::key::KeySettings;
 use crate::domain::lifecycle::{self, Birth, FieldFault};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::patch::{SettingsPatch, changes};
-use crate::domain::rotation::Schedule;
+use crate::domain::rotation::{RotationPlan, Schedule};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
@@ -29,10 +30,27 @@ pub struct NewKey {
     pub env: Option<String>,
     /// Its settings.
     pub settings: SettingsPatch,
+    /// How it is to rotate by itself, by a rule of its own.
+    pub rotation: Option<RotationPlan>,
     /// What was already found wrong with what was asked, so that everything is told at once.
     pub faults: Vec<FieldFault>,
     /// What tells a repetition of this call from another one.
     pub idempotency: Option<Idempotency>,
+}
+
+impl NewKey {
+    /// One of which nothing is known.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            owner: OwnerChoice::Unclear,
+            env: None,
+            settings: SettingsPatch::default(),
+            rotation: None,
+            faults: Vec::new(),
+            idempotency: None,
+        }
+    }
 }
 
 /// Who is to hold a new key.
@@ -93,7 +111,7 @@ impl KeyService {
                     }));
                 }
                 let settings = asked.settings.clone().apply(KeySettings::named(""));
-                let ground = self.ground().await?;
+                let mut ground = self.ground().await?;
                 let env = self.check(asked, &settings, &ground, now)?;
                 let (owner, is_new) = self.owner_for(caller, &asked.owner, now).await?;
 
@@ -115,8 +133,14 @@ impl KeyService {
 
                 let mut entry = caller.did(Action::KeyCreation, now)?.about_key(&key);
                 entry.changes = changes(None, &key.settings);
+                let mut writes = vec![Write::Key(key.clone())];
+                if let Some(step) = own_rule_step(&ground.rules, id, asked.rotation, now)? {
+                    ground.rules.apply(&step.write);
+                    entry.changes.push(step.change);
+                    writes.push(step.write);
+                }
                 let mut draft = Draft {
-                    writes: vec![Write::Key(key.clone())],
+                    writes,
                     audit: vec![entry],
                     value: Created {
                         view: KeyView {

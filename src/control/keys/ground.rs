@@ -47,13 +47,18 @@ impl Ground {
 }
 
 impl Ground {
+    /// What the policies ask of a key.
+    pub(in crate::control) fn demands(&self, key: &Key) -> Demands {
+        Demands::on(&self.rules.policies, key)
+    }
+
     /// What the policies do not let a key have, or want it to have.
     pub(in crate::control) fn demanded(
         &self,
         key: &Key,
         owner: Option<OwnerKind>,
     ) -> Vec<FieldFault> {
-        Demands::on(&self.rules.policies, key).faults(key, owner, &self.products)
+        self.demands(key).faults(key, owner, &self.products)
     }
 }
 

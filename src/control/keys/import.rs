@@ -8,6 +8,7 @@ use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::keys::ground::Ground;
 use crate::control::keys::{KeyService, NewKey, OwnerChoice};
+use crate::control::rotation::{RuleStep, own_rule_step};
 use crate::control::writer::Draft;
 use crate::domain::audit::{Action, AuditEntry};
 use crate::domain::change::Write;
@@ -150,6 +151,7 @@ impl Batch<'_> {
             created_by: self.caller.actor.id.clone(),
         };
         let key = lifecycle::create(birth, settings, self.now);
+        let rule = own_rule_step(&self.ground.rules, id, asked.rotation, self.now)?;
         let demanded = self.ground.demanded(&key, Some(owner.kind));
         if !demanded.is_empty() {
             return Err(ControlError::Invalid(demanded));
@@ -162,18 +164,23 @@ impl Batch<'_> {
                 .insert((owner.kind, owner.name.to_lowercase()), owner.clone());
             self.writes.push(Write::Owner(owner));
         }
-        self.key(key)?;
+        self.key(key, rule)?;
         Ok((id, fingerprint))
     }
 
-    fn key(&mut self, key: Key) -> Result<(), ControlError> {
+    fn key(&mut self, key: Key, rule: Option<RuleStep>) -> Result<(), ControlError> {
         let mut entry = self
             .caller
             .did(Action::KeyImport, self.now)?
             .about_key(&key);
         entry.changes = changes(None, &key.settings);
-        self.audit.push(entry);
         self.writes.push(Write::Key(key));
+        if let Some(step) = rule {
+            self.ground.rules.apply(&step.write);
+            entry.changes.push(step.change);
+            self.writes.push(step.write);
+        }
+        self.audit.push(entry);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** every change of a key is a step of [`lifecycle`](crate::domain::lifecycle), committed
 //! with its audit entry through [`Writer`](super::writer::Writer). Nothing else writes a key.
 
+mod change;
 mod create;
 mod first_use;
 mod ground;
@@ -12,6 +13,7 @@ mod refused;
 mod rotate;
 mod service;
 
+pub use change::KeyChange;
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
 pub(crate) use first_use::confirm_all;
 pub use import::{Import, Imported, Known, Outcomes};

@@ -3,16 +3,18 @@
 use futures_util::FutureExt;
 
 use crate::control::ControlError;
-use crate::control::caller::{About, Caller};
+use crate::control::caller::{About, Caller, reason};
+use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
 use crate::control::keys::service::{Deed, lifecycle_changes, visible};
 use crate::control::keys::{Idempotency, KeyService, KeyView, Terms};
+use crate::control::sinks::Handed;
 use crate::control::writer::{Done, Draft};
 use crate::domain::audit::{Action, RotationNote};
 use crate::domain::change::{Receipt, Write};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, KeySettings, KeyVersion, VersionState};
-use crate::domain::lifecycle::{self, Activation, Bounds, FieldFault, NewVersion, RotationTerms};
+use crate::domain::lifecycle::{self, Activation, FieldFault, NewVersion, RotationTerms};
 use crate::domain::patch::changes;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -39,6 +41,8 @@ pub struct Rotated {
     pub secret: Option<Secret>,
     /// The version that was current before.
     pub previous: Option<KeyVersion>,
+    /// What became of the secret at the key's sink; `None` where it has none, and in a repetition.
+    pub handed: Option<Handed>,
 }
 
 impl KeyService {
@@ -57,7 +61,11 @@ impl KeyService {
         let attempt = Attempt::on(Action::KeyRotation, id).because(&terms);
         let done = self.rotate_once(caller, id, asked, &terms).await;
         let done = self.note_if_refused(caller, attempt, done).await?;
-        Ok(done.value)
+        let mut rotated = done.value;
+        if let (Some(handover), Some(secret)) = (&self.handover, &rotated.secret) {
+            rotated.handed = handover.give(&rotated.view.key, secret).await;
+        }
+        Ok(rotated)
     }
 
     /// Ends one version of a key by itself; the current one is ended by replacing it. Ending it again
@@ -88,7 +96,7 @@ impl KeyService {
         asked: &Rotation,
         terms: &Terms,
     ) -> Result<Done<Rotated>, ControlError> {
-        let reason = self.reason_of(Action::KeyRotation, terms)?;
+        let reason = reason(terms.reason.clone())?;
         let rotate = || {
             async {
                 let now = self.clock.now();
@@ -97,7 +105,10 @@ impl KeyService {
                 }
                 let before = visible(&*self.store, caller, id).await?;
                 terms.ensure_unchanged(&before)?;
-                self.check_end(asked, &before, now)?;
+                let ground = self.ground().await?;
+                let demands = ground.demands(&before);
+                self.ensure_reasoned(Action::KeyRotation, reason.as_ref(), &demands)?;
+                self.check_end(asked, &before, &ground, now)?;
                 // Drawn anew where another gate's change came first: a secret that was not committed
                 // is told to nobody.
                 let secret = self.new_secret(&before.env, id)?;
@@ -136,13 +147,18 @@ impl KeyService {
                         at: now,
                     }));
                 }
+                let view = self.view(after).await?;
+                if let Some(handover) = &self.handover {
+                    handover.expect(&view.key, &secret);
+                }
                 Ok(Draft {
                     writes,
                     audit: vec![entry],
                     value: Rotated {
-                        view: self.view(after).await?,
+                        view,
                         secret: Some(secret),
                         previous,
+                        handed: None,
                     },
                 })
             }
@@ -162,6 +178,7 @@ impl KeyService {
             previous: before_version(&view.key, receipt.version),
             view,
             secret: None,
+            handed: None,
         })
     }
 
@@ -170,6 +187,7 @@ impl KeyService {
         &self,
         asked: &Rotation,
         before: &Key,
+        ground: &Ground,
         now: Timestamp,
     ) -> Result<(), ControlError> {
         let mut faults = asked.faults.clone();
@@ -179,9 +197,12 @@ impl KeyService {
                 ..before.settings.clone()
             };
             // What was wrong with the key before is not the rotation's doing.
-            let products = &self.rules.products;
-            let bounds = Bounds { products, now };
-            let found = lifecycle::faults(&settings, Some(&before.settings), bounds);
+            let mut found = ground.faults(&settings, Some(&before.settings), now);
+            let after = Key {
+                settings,
+                ..before.clone()
+            };
+            found.extend(ground.demanded(&after, None));
             faults.extend(found.into_iter().filter(|it| it.pointer == "/expires_at"));
         }
         if faults.is_empty() {

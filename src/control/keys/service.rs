@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
@@ -10,15 +11,18 @@ use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
 use crate::control::keys::ground::Ground;
 use crate::control::keys::refused::Attempt;
+use crate::control::rotation::RuleStep;
+use crate::control::sinks::Handover;
 use crate::control::writer::{Done, Draft, Writer};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, VersionState};
-use crate::domain::lifecycle::{self, FieldFault};
+use crate::domain::lifecycle;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::patch::{SettingsPatch, changes};
+use crate::domain::patch::changes;
 use crate::domain::permission::Scope;
+use crate::domain::policy::Demands;
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rotation::Schedule;
@@ -35,6 +39,8 @@ pub struct KeyService {
     pub(super) rules: Rules,
     /// What this gate holds of quotas, which the store counts as given out.
     pub(super) cache: Option<Arc<KeyCache>>,
+    /// Where secrets go besides to whoever asked for them.
+    pub(super) handover: Option<Arc<Handover>>,
 }
 
 /// How this gate makes keys.
@@ -55,6 +61,9 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// How long ended secrets are attributed where nobody says.
+    pub const TOMBSTONES_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+
     /// Whether `action` is refused without a reason.
     #[must_use]
     pub fn reason_required(&self, action: Action) -> bool {
@@ -121,6 +130,19 @@ impl From<Action> for Deed {
     }
 }
 
+/// What a step makes of a key.
+pub(super) struct Amended {
+    pub(super) key: Key,
+    /// What becomes of the rule of rotation that is the key's own, if that changes.
+    pub(super) rule: Option<RuleStep>,
+}
+
+impl From<Key> for Amended {
+    fn from(key: Key) -> Self {
+        Self { key, rule: None }
+    }
+}
+
 /// A step in the life of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -147,6 +169,7 @@ impl KeyService {
             writer,
             rules,
             cache: None,
+            handover: None,
         }
     }
 
@@ -154,6 +177,13 @@ impl KeyService {
     #[must_use]
     pub fn reading(mut self, cache: Arc<KeyCache>) -> Self {
         self.cache = Some(cache);
+        self
+    }
+
+    /// The same, which has the sinks of keys that are rotated told of their new secrets.
+    #[must_use]
+    pub fn handing_over(mut self, handover: Arc<Handover>) -> Self {
+        self.handover = Some(handover);
         self
     }
 
@@ -237,35 +267,6 @@ impl KeyService {
         })
     }
 
-    /// Gives a key other settings.
-    ///
-    /// # Errors
-    /// [`ControlError::NotFound`], [`ControlError::Changed`], [`ControlError::Invalid`],
-    /// [`ControlError::Lifecycle`], or what the store returns.
-    pub async fn change(
-        &self,
-        caller: &Caller,
-        id: KeyId,
-        patch: &SettingsPatch,
-        found: &[FieldFault],
-        terms: Terms,
-    ) -> Result<KeyView, ControlError> {
-        let step = |key: Key, now, ground: &Ground| {
-            let settings = patch.clone().apply(key.settings.clone());
-            let mut faults = found.to_vec();
-            faults.extend(ground.faults(&settings, Some(&key.settings), now));
-            let after = lifecycle::change(key, settings, now)?;
-            // Its owner was judged when it was made, and is not what is changed here.
-            faults.extend(ground.demanded(&after, None));
-            if !faults.is_empty() {
-                return Err(ControlError::Invalid(faults));
-            }
-            Ok(after)
-        };
-        let done = self.amend_on(caller, id, Action::KeyUpdate.into(), terms, step);
-        Ok(done.await?.value)
-    }
-
     /// Takes a key a step further in its life. A step that was taken before changes nothing.
     ///
     /// # Errors
@@ -302,18 +303,18 @@ impl KeyService {
         terms: Terms,
         step: impl Fn(Key, Timestamp) -> Result<Key, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
-        let step = |key, now, _: &Ground| step(key, now);
+        let step = |key, now, _: &Ground| step(key, now).map(Amended::from);
         self.amend_on(caller, id, deed, terms, step).await
     }
 
     /// Like [`Self::amend`], by a step that asks what keys may name.
-    async fn amend_on(
+    pub(super) async fn amend_on(
         &self,
         caller: &Caller,
         id: KeyId,
         deed: Deed,
         terms: Terms,
-        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
+        step: impl Fn(Key, Timestamp, &Ground) -> Result<Amended, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
         let attempt = Attempt::on(deed.action, id).of_version(deed.version);
         let attempt = attempt.because(&terms);
@@ -327,17 +328,21 @@ impl KeyService {
         id: KeyId,
         deed: Deed,
         terms: &Terms,
-        step: impl Fn(Key, Timestamp, &Ground) -> Result<Key, ControlError> + Sync,
+        step: impl Fn(Key, Timestamp, &Ground) -> Result<Amended, ControlError> + Sync,
     ) -> Result<Done<KeyView>, ControlError> {
-        let reason = self.reason_of(deed.action, terms)?;
+        let reason = reason(terms.reason.clone())?;
         let amend = || {
             async {
                 let now = self.clock.now();
                 let before = visible(&*self.store, caller, id).await?;
                 terms.ensure_unchanged(&before)?;
-                let after = step(before.clone(), now, &self.ground().await?)?;
-                if after == before {
-                    return Ok(Draft::nothing(self.view(after).await?));
+                let mut ground = self.ground().await?;
+                self.ensure_reasoned(deed.action, reason.as_ref(), &ground.demands(&before))?;
+                let Amended { key: after, rule } = step(before.clone(), now, &ground)?;
+                let mut view = self.view(after.clone()).await?;
+                let mut writes = Vec::new();
+                if after != before {
+                    writes.push(Write::Key(after.clone()));
                 }
                 let mut entry = caller.did(deed.action, now)?.about_key(&after);
                 entry.reason.clone_from(&reason);
@@ -346,10 +351,19 @@ impl KeyService {
                 entry
                     .changes
                     .extend(lifecycle_changes(&before, &after, now));
+                if let Some(step) = rule {
+                    ground.rules.apply(&step.write);
+                    view.schedule = Schedule::of(&ground.rules.rotation, &after, now);
+                    entry.changes.push(step.change);
+                    writes.push(step.write);
+                }
+                if writes.is_empty() {
+                    return Ok(Draft::nothing(view));
+                }
                 Ok(Draft {
-                    writes: vec![Write::Key(after.clone())],
+                    writes,
                     audit: vec![entry],
-                    value: self.view(after).await?,
+                    value: view,
                 })
             }
             .boxed()
@@ -357,21 +371,27 @@ impl KeyService {
         self.writer.commit(amend).await
     }
 
-    /// The reason given for `action`.
+    /// Whether `action` may be taken for this `reason`, or for none.
     ///
     /// # Errors
-    /// [`ControlError::Invalid`] if it cannot be one, or is missing where one is asked for.
-    pub(super) fn reason_of(
+    /// [`ControlError::Invalid`] if none is given where one is asked for: by the configuration, or by a
+    /// policy that is about the key.
+    pub(super) fn ensure_reasoned(
         &self,
         action: Action,
-        terms: &Terms,
-    ) -> Result<Option<String>, ControlError> {
-        let reason = reason(terms.reason.clone())?;
-        if reason.is_none() && self.rules.reason_required(action) {
-            let detail = "this gate asks for a reason";
-            return Err(ControlError::field("/reason", "missing", detail));
-        }
-        Ok(reason)
+        reason: Option<&String>,
+        demands: &Demands,
+    ) -> Result<(), ControlError> {
+        let detail = if reason.is_some() {
+            return Ok(());
+        } else if self.rules.reason_required(action) {
+            "this gate asks for a reason"
+        } else if demands.ask_reason(action) {
+            "a policy asks for a reason"
+        } else {
+            return Ok(());
+        };
+        Err(ControlError::field("/reason", "missing", detail))
     }
 
     pub(super) async fn view(&self, key: Key) -> Result<KeyView, ControlError> {

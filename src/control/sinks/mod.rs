@@ -5,7 +5,10 @@
 //! first.
 
 mod file;
+mod handover;
 mod named;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -14,6 +17,7 @@ use crate::domain::secret::{Fingerprint, Secret};
 use crate::domain::time::Timestamp;
 
 pub use file::FileError;
+pub use handover::{Handed, Handover};
 pub use named::{NamedSink, Sinks};
 
 /// A place where the secrets of some keys are handed over.
@@ -50,7 +54,20 @@ pub enum SinkError {
     /// The file could not be written or read.
     #[error("file sink")]
     File(#[from] FileError),
-    /// It did not answer in time; what was asked of it may be done yet.
-    #[error("sink did not answer in time")]
-    Slow,
+    /// What was read back is not what was put there.
+    #[error("it does not hold what it was given")]
+    Mistaken,
+    /// It did not answer in time.
+    #[error("it did not answer within {} s", .0.as_secs())]
+    Late(Duration),
 }
+
+/// How long after so many failures before this one a sink is tried again.
+pub(in crate::control) fn again_after(failures: u32) -> Duration {
+    (AGAIN_AFTER * 2_u32.saturating_pow(failures.min(10))).min(AGAIN_MOST)
+}
+
+/// How long after its first failure; each further one doubles it.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// The longest between two tries.
+const AGAIN_MOST: Duration = Duration::from_secs(3_600);

@@ -1,9 +1,6 @@
 //! Which sink is for which keys.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use super::{Note, SecretSink, SinkError, file};
 use crate::config::{Sink, SinkKind};
@@ -22,33 +19,44 @@ pub struct NamedSink {
     pub sink: Arc<dyn SecretSink>,
 }
 
-impl NamedSink {
-    /// As [`SecretSink::put`], within a time.
-    ///
-    /// # Errors
-    /// As there, and [`SinkError::Slow`]: then nobody knows whether the sink has it.
-    pub async fn put(&self, key: &Key, secret: &Secret, note: Note) -> Result<(), SinkError> {
-        let put = self.sink.put(key, secret, note);
-        timeout(ANSWER_WITHIN, put)
-            .await
-            .map_err(|_| SinkError::Slow)?
-    }
-
-    /// As [`SecretSink::held`], within a time.
-    ///
-    /// # Errors
-    /// As there, and [`SinkError::Slow`].
-    pub async fn held(&self, key: &Key) -> Result<Option<Secret>, SinkError> {
-        let held = self.sink.held(key);
-        timeout(ANSWER_WITHIN, held)
-            .await
-            .map_err(|_| SinkError::Slow)?
-    }
-}
-
 impl std::fmt::Debug for NamedSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NamedSink({}, {:?})", self.name, self.selector)
+    }
+}
+
+impl NamedSink {
+    /// Hands a secret over, and reads it back.
+    ///
+    /// # Errors
+    /// If the sink did not take it, or does not hold it afterwards.
+    pub(in crate::control) async fn hand_over(
+        &self,
+        key: &Key,
+        secret: &Secret,
+        note: Note,
+    ) -> Result<(), SinkError> {
+        self.sink.put(key, secret, note).await?;
+        let held = self.sink.held(key).await?;
+        if held.is_none_or(|held| held.reveal() != secret.reveal()) {
+            return Err(SinkError::Mistaken);
+        }
+        tracing::info!(
+            key.id = %key.id, key.version = note.version, sink = %self.name,
+            "sink `{}` took a new secret", self.name
+        );
+        Ok(())
+    }
+
+    /// Says that it failed: at first, and then at each power of two.
+    pub(in crate::control) fn tell_failure(&self, key: &Key, error: &SinkError, failures: u32) {
+        if failures == 0 || failures.is_power_of_two() {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(
+                key.id = %key.id, sink = %self.name, failures, error,
+                "sink `{}` does not take a secret, the key is left working", self.name
+            );
+        }
     }
 }
 
@@ -84,6 +92,3 @@ impl Sinks {
         covering.rev().max_by_key(|sink| sink.selector.narrowness())
     }
 }
-
-/// How long a sink may take. A walk over all keys waits for it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);

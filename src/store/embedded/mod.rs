@@ -11,7 +11,8 @@
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
 //! | `audit` | numbers, chains and finds audit entries · `walk` verifies them |
 //! | `outbox` | keeps events until they are too old |
-//! | `lists` | answers lists and searches · `usage` counts · `quotas` what was given out of them |
+//! | `lists` | answers lists and searches · `quotas` what was given out of them |
+//! | `usage` | counts, by hour and by day · `ledger` those that are not there yet |
 //! | `fault` | says what went wrong |
 //!
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that was answered has been through `fsync`. Records
@@ -25,6 +26,7 @@ mod change;
 mod fault;
 mod feed;
 mod file;
+mod ledger;
 mod lists;
 mod outbox;
 mod quotas;

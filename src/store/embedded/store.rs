@@ -11,10 +11,11 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::fault::{Fault, Quarantine, corrupt};
+use super::ledger::Unfolded;
 use super::readers::Readers;
 use super::writer::{Drawing, Seed, Shared, Work, Writer};
 use super::{
-    audit, change, feed, file, lists, outbox, quotas, rules, snapshot, tables, usage, walk,
+    audit, change, feed, file, ledger, lists, outbox, quotas, rules, snapshot, tables, usage, walk,
 };
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::audit::checkpoint::Checkpoint;
@@ -27,7 +28,7 @@ use crate::domain::id::{KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::period::Span;
-use crate::domain::query::{KeyQuery, KeySort, Page, Position};
+use crate::domain::query::{KeyQuery, KeySort, Page, Position, SortField};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
@@ -54,11 +55,13 @@ impl EmbeddedStore {
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let (path, connection) = file::open(directory)?;
         let revision = tables::revision(&connection).map_err(StoreError::unavailable)?;
+        let waiting = ledger::waiting(&connection).map_err(StoreError::unavailable)?;
         let shared = Arc::new(Shared {
             revision: watch::Sender::new(revision),
             is_up: AtomicBool::new(true),
             answered_at: AtomicU64::new(clock.now().as_millis()),
             quarantine: Quarantine::default(),
+            unfolded: Unfolded::new(waiting),
             clock,
         });
         let writer =
@@ -156,6 +159,14 @@ impl EmbeddedStore {
     /// If it cannot be made durable.
     pub async fn note_used(&self, uses: Vec<(KeyId, u16, Timestamp)>) -> Result<(), StoreError> {
         self.writer.have(Work::Used(uses)).await.map(drop)
+    }
+
+    /// Has all counts brought into their tables, for a question that only those answer.
+    async fn fold(&self) {
+        if self.shared.unfolded.waiting() > 0 {
+            // A store that cannot be written to any more still says what it has.
+            let _ = self.writer.have(Work::Fold).await;
+        }
     }
 
     async fn ask<T: Send + 'static>(
@@ -257,10 +268,18 @@ impl KeyStore for EmbeddedStore {
         limit: usize,
         after: Option<Position>,
     ) -> Result<Page<KeyRow>, StoreError> {
+        if query.stale.is_some() || sort.by == SortField::LastUsedAt {
+            self.fold().await;
+        }
         let (query, shared) = (query.clone(), Arc::clone(&self.shared));
         self.ask(move |connection| {
             let quarantine = &shared.quarantine;
-            lists::keys(connection, &query, sort, limit, after.as_ref(), quarantine)
+            let mut page =
+                lists::keys(connection, &query, sort, limit, after.as_ref(), quarantine)?;
+            for row in &mut page.items {
+                shared.unfolded.update(row.key.id, &mut row.last_used);
+            }
+            Ok(page)
         })
         .await
     }
@@ -445,13 +464,19 @@ impl UsageStore for EmbeddedStore {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<UsageBucket>, StoreError> {
+        self.fold().await;
         self.ask(move |connection| usage::counts(connection, key, step, from, to))
             .await
     }
 
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError> {
-        self.ask(move |connection| usage::last_used(connection, key))
-            .await
+        let shared = Arc::clone(&self.shared);
+        self.ask(move |connection| {
+            let mut uses = usage::last_used(connection, key)?;
+            shared.unfolded.update(key, &mut uses);
+            Ok(uses)
+        })
+        .await
     }
 }
 

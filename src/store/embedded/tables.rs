@@ -174,6 +174,10 @@ CREATE TABLE usage_day (
     bytes_out INTEGER NOT NULL,
     PRIMARY KEY (start, key, version, route)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE usage_batch (
+    seq INTEGER PRIMARY KEY,
+    record BLOB NOT NULL
+) STRICT;
 CREATE TABLE usage_mark (
     node TEXT NOT NULL,
     epoch INTEGER NOT NULL,

@@ -7,15 +7,18 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::fault::{Fault, Quarantine};
+use super::ledger::Unfolded;
 use super::writer::{Answer, Desk, Job, Shared, Work};
-use super::{feed, lists, tables};
+use super::{EmbeddedStore, feed, lists, tables};
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, KeySettings, KeyStatus, KeyVersion, Standing};
 use crate::domain::query::{KeyQuery, KeySort, SortField};
+use crate::domain::refusal::RefusalCode;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::{Clock, Reading, Timestamp};
-use crate::store::{News, StoreError};
+use crate::domain::usage::{Step, Tally, UsageBatch, UsageRow};
+use crate::store::{Feed as _, News, StoreError, UsageStore as _};
 
 struct Still;
 
@@ -35,15 +38,19 @@ fn connection() -> Connection {
     connection
 }
 
-fn desk() -> Desk {
-    let shared = Shared {
+fn shared() -> Arc<Shared> {
+    Arc::new(Shared {
         revision: watch::Sender::new(Revision(0)),
         is_up: AtomicBool::new(true),
         answered_at: AtomicU64::new(0),
         quarantine: Quarantine::default(),
+        unfolded: Unfolded::default(),
         clock: Arc::new(Still),
-    };
-    Desk::new(connection(), Arc::new(shared))
+    })
+}
+
+fn desk() -> Desk {
+    Desk::new(connection(), shared())
 }
 
 fn key(number: u64) -> Key {
@@ -246,4 +253,122 @@ fn no_list_is_sorted_as_a_whole() {
             }
         }
     }
+}
+
+fn usage(seq: u64, minute: u32, requests: u64) -> Arc<UsageBatch> {
+    let tally = Tally {
+        requests,
+        status: [0, requests, 0, 0, 0],
+        refused: smallvec::smallvec![(RefusalCode::RateLimited, 2)],
+        cost: requests,
+        last_used_at: Some(Timestamp::from_millis(u64::from(minute) * 60_000 + seq)),
+        ..Tally::default()
+    };
+    let row = |number| UsageRow {
+        key: KeyId::from_chars(format!("{number:010}").as_bytes()).unwrap(),
+        version: 1,
+        route: "orders".into(),
+        minute,
+        tally: tally.clone(),
+    };
+    Arc::new(UsageBatch {
+        node: "gate-1".into(),
+        epoch: 1,
+        seq,
+        rows: vec![row(1), row(2)],
+    })
+}
+
+fn have(desk: &mut Desk, work: Work) -> Answer {
+    let (job, mut answer) = Job::new(work);
+    desk.settle(vec![job]);
+    answer.try_recv().unwrap()
+}
+
+fn rows(desk: &Desk, table: &str) -> u64 {
+    let sql = format!("SELECT count(*) FROM {table}");
+    let count: i64 = desk
+        .connection()
+        .query_row(&sql, [], |row| row.get(0))
+        .unwrap();
+    count.unsigned_abs()
+}
+
+/// What a second costs is one row, however many keys were used in it.
+#[test]
+fn a_batch_is_one_row_until_counts_are_asked_for() {
+    let mut desk = desk();
+    for seq in 1..=5 {
+        assert_eq!(have(&mut desk, Work::Usage(usage(seq, 7, 10))).unwrap(), 1);
+    }
+    // Sent again.
+    assert_eq!(have(&mut desk, Work::Usage(usage(5, 7, 10))).unwrap(), 0);
+    assert_eq!(
+        (rows(&desk, "usage_batch"), rows(&desk, "usage_hour")),
+        (5, 0)
+    );
+    let key = KeyId::from_chars(b"0000000001").unwrap();
+    let mut uses = Vec::new();
+    desk.shared().unfolded.update(key, &mut uses);
+    let at = Timestamp::from_millis(7 * 60_000 + 5);
+    assert_eq!(uses, [(1, at)]);
+
+    have(&mut desk, Work::Fold).unwrap();
+    assert_eq!(
+        (rows(&desk, "usage_batch"), rows(&desk, "usage_hour")),
+        (0, 2)
+    );
+    assert_eq!(desk.shared().unfolded.waiting(), 0);
+    let hour = super::usage::counts(
+        desk.connection(),
+        key,
+        Step::Hour,
+        Timestamp::from_millis(0),
+        Timestamp::from_millis(3_600_000),
+    )
+    .unwrap();
+    assert_eq!(hour.len(), 1);
+    assert_eq!(hour[0].tally.requests, 50);
+    assert_eq!(
+        hour[0].tally.refused.as_slice(),
+        [(RefusalCode::RateLimited, 10)]
+    );
+    assert_eq!(
+        super::usage::last_used(desk.connection(), key).unwrap(),
+        [(1, at)]
+    );
+    // Whoever read the tables before that and asks memory after still hears of it.
+    let mut uses = Vec::new();
+    desk.shared().unfolded.update(key, &mut uses);
+    assert_eq!(uses, [(1, at)]);
+}
+
+#[test]
+fn counts_that_a_cut_off_run_left_are_there_after_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, connection) = super::file::open(directory.path()).unwrap();
+    let mut cut_off = Desk::new(connection, shared());
+    have(&mut cut_off, Work::Usage(usage(1, 7, 10))).unwrap();
+    assert_eq!(rows(&cut_off, "usage_batch"), 1);
+    // As `kill -9` does: nothing is brought to an end.
+    drop(cut_off);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = EmbeddedStore::open(directory.path(), Arc::new(Still)).unwrap();
+        let key = KeyId::from_chars(b"0000000002").unwrap();
+        let until = Timestamp::from_millis(86_400_000);
+        let days = store
+            .usage(key, Step::Day, Timestamp::default(), until)
+            .await;
+        assert_eq!(days.unwrap()[0].tally.requests, 10);
+        // Sent again by a gate that did not hear the answer.
+        store.add_usage(usage(1, 7, 10)).await.unwrap();
+        let days = store
+            .usage(key, Step::Day, Timestamp::default(), until)
+            .await;
+        assert_eq!(days.unwrap()[0].tally.requests, 10);
+        store.close().await;
+    });
 }

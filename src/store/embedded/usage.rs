@@ -11,7 +11,7 @@ use super::tables::{millis, signed, timestamp, unsigned};
 use crate::domain::id::KeyId;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::{Step, Tally, UsageBatch, UsageBucket};
+use crate::domain::usage::{Step, Tally, UsageBucket, UsageRow};
 
 /// The number of a node's run that begins: greater than any before, and a time, so that old ones can be
 /// told from new ones.
@@ -32,32 +32,12 @@ pub(super) fn begin_epoch(
     Ok(unsigned(epoch))
 }
 
-/// Adds a batch, unless it or a later one of its run was added before.
-pub(super) fn add(
-    transaction: &Connection,
-    batch: &UsageBatch,
-    now: Timestamp,
-    sweep: &mut Sweep,
-) -> Result<(), Fault> {
-    sweep.some(transaction, now)?;
-    let (epoch, seq) = (signed(batch.epoch), signed(batch.seq));
-    let last: Option<i64> = transaction
-        .prepare_cached("SELECT seq FROM usage_mark WHERE node = ?1 AND epoch = ?2")?
-        .query_row(params![batch.node, epoch], |row| row.get(0))
-        .optional()?;
-    if last.is_some_and(|last| last >= seq) {
-        return Ok(());
-    }
-    transaction
-        .prepare_cached(
-            "INSERT INTO usage_mark (node, epoch, seq) VALUES (?1, ?2, ?3)
-             ON CONFLICT (node, epoch) DO UPDATE SET seq = excluded.seq",
-        )?
-        .execute(params![batch.node, epoch, seq])?;
+/// Adds to the counts, and to what is known of the last use.
+pub(super) fn add(transaction: &Connection, rows: &[UsageRow]) -> Result<(), Fault> {
     for kept in [&HOUR, &DAY] {
         // In the order of the table's rows, so that each page is touched once.
         let mut buckets: BTreeMap<(Timestamp, KeyId, u16, &str), Tally> = BTreeMap::new();
-        for row in &batch.rows {
+        for row in rows {
             let minute = Timestamp::from_millis(u64::from(row.minute) * Step::Minute.millis());
             let start = minute.floor(kept.step.millis());
             buckets
@@ -75,8 +55,7 @@ pub(super) fn add(
             kept.add(transaction, &bucket, &tally)?;
         }
     }
-    let uses: Vec<_> = batch
-        .rows
+    let uses: Vec<_> = rows
         .iter()
         .filter_map(|row| Some((row.key, row.version, row.tally.last_used_at?)))
         .collect();
@@ -330,7 +309,8 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    fn some(&mut self, transaction: &Connection, now: Timestamp) -> Result<(), Fault> {
+    /// Deletes some of what is past its time, if that is due.
+    pub(super) fn some(&mut self, transaction: &Connection, now: Timestamp) -> Result<(), Fault> {
         if now < self.due {
             return Ok(());
         }

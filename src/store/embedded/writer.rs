@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
 use super::fault::{Fault, Gravity, Quarantine, gravity};
-use super::usage::Sweep;
+use super::ledger::{Ledger, Unfolded};
 use super::{audit, change, quotas, replace, tables, usage};
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{Change, Revision, Write};
@@ -35,8 +35,10 @@ pub(super) enum Work {
     Apply(Revision, Arc<Change>, Vec<Sealed>),
     /// Audit entries from before those that are here, and what is then still missing; nothing.
     Fill(Vec<Sealed>, Option<String>),
-    /// Counts; nothing.
+    /// Counts; whether they were new.
     Usage(Arc<UsageBatch>),
+    /// That all counts be in their tables; nothing.
+    Fold,
     /// That a node begins to run; its epoch.
     Epoch(String, Timestamp),
     /// When versions were last used; nothing.
@@ -80,6 +82,8 @@ pub(super) struct Shared {
     pub(super) answered_at: AtomicU64,
     /// What could not be read.
     pub(super) quarantine: Quarantine,
+    /// Counts that are not in their tables yet.
+    pub(super) unfolded: Unfolded,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -137,22 +141,25 @@ impl Writer {
 pub(super) struct Desk {
     connection: Connection,
     shared: Arc<Shared>,
-    sweep: Sweep,
+    ledger: Ledger,
     /// Why nothing is written any more.
     fence: Option<String>,
 }
 
 impl Desk {
     pub(super) fn new(connection: Connection, shared: Arc<Shared>) -> Self {
+        let ledger = Ledger::new(shared.unfolded.waiting());
         Self {
             connection,
             shared,
-            sweep: Sweep::default(),
+            ledger,
             fence: None,
         }
     }
 
     fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        // What a run left that was cut off.
+        self.finish_counts();
         let mut next = jobs.blocking_recv();
         while let Some(first) = next.take() {
             let mut batch = vec![first];
@@ -185,7 +192,13 @@ impl Desk {
         match self.together(&batch) {
             Ok(outcomes) => {
                 self.shared.note(true);
-                self.fold_if_long(&batch);
+                let taken = batch.iter().zip(&outcomes);
+                let taken = taken.filter_map(|(job, outcome)| match (&job.work, outcome) {
+                    (Work::Usage(batch), Ok(1)) => Some(&**batch),
+                    _ => None,
+                });
+                self.ledger.publish(&self.shared.unfolded, taken);
+                self.checkpoint_if_long(&batch);
                 match tables::revision(&self.connection) {
                     Ok(revision) => self.publish(revision),
                     Err(error) => warn!(%error, "the revision just written cannot be read back"),
@@ -210,7 +223,16 @@ impl Desk {
 
     /// Does a batch in one transaction. An error means that none of it was done.
     fn together(&mut self, batch: &[Job]) -> Result<Vec<Answer>, Fault> {
+        let outcomes = self.write(batch);
+        if outcomes.is_err() {
+            self.ledger.recount(&self.connection)?;
+        }
+        outcomes
+    }
+
+    fn write(&mut self, batch: &[Job]) -> Result<Vec<Answer>, Fault> {
         let now = self.shared.clock.now();
+        let quarantine = &self.shared.quarantine;
         let mut transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -221,7 +243,10 @@ impl Desk {
                 continue;
             }
             let savepoint = transaction.savepoint()?;
-            match job.work.write(&savepoint, now, &mut self.sweep) {
+            match job
+                .work
+                .write(&savepoint, now, &mut self.ledger, quarantine)
+            {
                 Ok(number) => {
                     savepoint.commit()?;
                     outcomes.push(Ok(number));
@@ -245,6 +270,15 @@ impl Desk {
         Ok(outcomes)
     }
 
+    /// Brings all counts into their tables. If that fails they still lie in the file, and are brought there
+    /// later.
+    fn finish_counts(&mut self) {
+        if !self.ledger.is_empty() {
+            let (job, _nobody_waits) = Job::new(Work::Fold);
+            self.settle(vec![job]);
+        }
+    }
+
     pub(super) fn judge(&mut self, fault: &Fault) {
         let Fault::Sql(error) = fault else { return };
         let gravity = gravity(error);
@@ -259,21 +293,21 @@ impl Desk {
         }
     }
 
-    /// Folds the log into the file at once where it has become long, so that the next small change does
-    /// not pay for it.
-    fn fold_if_long(&self, batch: &[Job]) {
+    /// Takes the log over into the file at once where it has become long, so that the next small change
+    /// does not pay for it.
+    fn checkpoint_if_long(&self, batch: &[Job]) {
         if batch.iter().any(Job::stands_alone) {
-            self.fold();
+            self.checkpoint();
         }
     }
 
-    fn fold(&self) {
-        let folded = self
+    fn checkpoint(&self) {
+        let done = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = folded {
+        if let Err(error) = done {
             // The next start finds everything in the log all the same.
-            warn!(%error, "the log could not be folded into the store");
+            warn!(%error, "the log could not be taken over into the store");
         }
     }
 
@@ -296,9 +330,10 @@ impl Desk {
     }
 
     /// Leaves one whole file behind, nothing beside it.
-    fn end(self) {
+    fn end(mut self) {
+        self.finish_counts();
         if self.fence.is_none() {
-            self.fold();
+            self.checkpoint();
         }
         if let Err((_, error)) = self.connection.close() {
             warn!(%error, "the store could not be closed");
@@ -334,7 +369,8 @@ impl Work {
         &self,
         transaction: &Connection,
         now: Timestamp,
-        sweep: &mut Sweep,
+        ledger: &mut Ledger,
+        quarantine: &Quarantine,
     ) -> Result<u64, Fault> {
         match self {
             Self::Commit(change) => change::commit(transaction, change, now).map(|at| at.0),
@@ -344,7 +380,10 @@ impl Work {
             Self::Fill(entries, gap) => {
                 audit::fill(transaction, entries, gap.as_deref()).map(|()| 0)
             }
-            Self::Usage(batch) => usage::add(transaction, batch, now, sweep).map(|()| 0),
+            Self::Usage(batch) => ledger
+                .take(transaction, batch, now, quarantine)
+                .map(u64::from),
+            Self::Fold => ledger.fold(transaction, now, quarantine).map(|()| 0),
             Self::Epoch(node, now) => usage::begin_epoch(transaction, node, *now),
             Self::Used(uses) => usage::note_used(transaction, uses).map(|()| 0),
             Self::Draw(drawing) => {

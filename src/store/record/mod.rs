@@ -18,6 +18,7 @@ mod owner;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub use audit::{decode_audit, decode_checkpoint, encode_audit, encode_checkpoint};
 pub use chain::{decode_sealed, decode_veil, encode_sealed, encode_veil};
@@ -32,3 +33,4 @@ pub use rules::{
     decode_gone, decode_policy, decode_product, decode_rotation_rule, encode_gone, encode_policy,
     encode_product, encode_rotation_rule,
 };
+pub use usage::{decode_usage, encode_usage};

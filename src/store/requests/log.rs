@@ -69,6 +69,7 @@ impl RequestLog {
             kept,
             segments: Mutex::new(segments),
         };
+        log.finish();
         Ok(log)
     }
 
@@ -79,13 +80,7 @@ impl RequestLog {
     pub fn write(&self, entries: &[RequestEntry]) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut segments = self.segments.lock();
-        let is_done = segments
-            .last_mut()
-            .is_none_or(|last| last.is_done(now, self.kept));
-        if is_done {
-            if let Some(last) = segments.last_mut() {
-                last.close(&self.key, &self.node)?;
-            }
+        if self.is_full(&mut segments, now)? {
             segments.push(Segment::make(&self.dir, now, &self.node)?);
             self.let_go(&mut segments, now);
         }
@@ -125,6 +120,41 @@ impl RequestLog {
             id: last.id.chars().to_owned(),
         });
         Ok(Page { items: found, next })
+    }
+
+    /// Lets go of what is too old, though nothing is written. Waits for the disk.
+    ///
+    /// # Errors
+    /// If what is written to is done and cannot be closed.
+    pub fn tidy(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut segments = self.segments.lock();
+        self.is_full(&mut segments, now)?;
+        self.let_go(&mut segments, now);
+        Ok(())
+    }
+
+    /// Whether another file is to be begun; the last one is then closed.
+    fn is_full(&self, segments: &mut [Segment], now: Timestamp) -> Result<bool, StoreError> {
+        match segments.last_mut() {
+            None => Ok(true),
+            Some(last) if last.is_done(now, self.kept) => last.close(&self.key, &self.node),
+            Some(_) => Ok(false),
+        }
+    }
+
+    /// Closes those that a run before began another file after, and could not.
+    fn finish(&self) {
+        let mut segments = self.segments.lock();
+        let Some((_, earlier)) = segments.split_last_mut() else {
+            return;
+        };
+        for segment in earlier {
+            if let Err(error) = segment.close(&self.key, &self.node) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a file of requests cannot be closed");
+            }
+        }
     }
 
     /// Makes what was written durable; the file is written to again after the next start.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
@@ -38,6 +38,7 @@ pub(super) struct Segment {
 pub(super) struct Reader {
     path: PathBuf,
     node: Arc<str>,
+    is_closed: bool,
 }
 
 impl Segment {
@@ -143,6 +144,7 @@ impl Segment {
         Reader {
             path: self.path.clone(),
             node: Arc::clone(&self.node),
+            is_closed: self.is_closed(),
         }
     }
 
@@ -158,17 +160,23 @@ impl Segment {
         Ok(())
     }
 
-    /// Leaves one whole file, and the signed digest of it beside it.
-    pub(super) fn close(&mut self, key: &NodeKey, node: &str) -> Result<(), StoreError> {
-        let Some(connection) = self.connection.take() else {
-            return Ok(());
+    /// Leaves one whole file, and the signed digest of it beside it; whether it could. While someone reads
+    /// the file it cannot: it stays as it is, and is written to until the next attempt.
+    pub(super) fn close(&mut self, key: &NodeKey, node: &str) -> Result<bool, StoreError> {
+        let Some(connection) = &self.connection else {
+            return Ok(true);
         };
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"))
-            .map_err(StoreError::unavailable)?;
-        drop(connection);
-        self.sign(key, node).map_err(StoreError::unavailable)
+        let whole = connection
+            .execute_batch(INDEXES)
+            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+            .and_then(|()| connection.pragma_update(None, "journal_mode", "delete"));
+        match whole {
+            Err(error) if is_busy(&error) => return Ok(false),
+            whole => whole.map_err(StoreError::unavailable)?,
+        }
+        self.connection = None;
+        self.sign(key, node).map_err(StoreError::unavailable)?;
+        Ok(true)
     }
 
     fn sign(&self, key: &NodeKey, node: &str) -> std::io::Result<()> {
@@ -220,7 +228,7 @@ impl Reader {
         most: usize,
         after: Option<&Position>,
     ) -> Result<Vec<RequestEntry>, StoreError> {
-        let Some((sql, values)) = ask(query, most, after) else {
+        let Some((sql, values)) = ask(query, most, after, self.is_closed) else {
             return Ok(Vec::new());
         };
         let found = open(&self.path, true).and_then(|connection| {
@@ -262,6 +270,13 @@ impl Reader {
             until: row.get::<_, Option<i64>>(13)?.map(timestamp),
         }))
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 fn open(path: &Path, is_read_only: bool) -> rusqlite::Result<Connection> {
@@ -312,7 +327,12 @@ fn insert(connection: &mut Connection, entries: &[RequestEntry]) -> rusqlite::Re
 }
 
 /// What to ask a file; `None` if nothing of it can be meant.
-fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(String, Vec<Value>)> {
+fn ask(
+    query: &AuditQuery,
+    most: usize,
+    after: Option<&Position>,
+    is_closed: bool,
+) -> Option<(String, Vec<Value>)> {
     if matches!(query.kind, Kind::Action(_)) || query.actor.is_some() {
         return None;
     }
@@ -341,6 +361,7 @@ fn ask(query: &AuditQuery, most: usize, after: Option<&Position>) -> Option<(Str
     add("code = ?", query.code.clone().map(Value::Text));
     let has = |sql: &str| conditions.iter().any(|(known, _)| *known == sql);
     let (index, served): (_, &[&str]) = match () {
+        () if !is_closed => ("requests_by_time", &[]),
         () if has("request = ?") => ("requests_by_request", &["request = ?"]),
         () if has("key = ?") && has("version = ?") => {
             ("requests_by_key_version", &["key = ?", "version = ?"])
@@ -405,8 +426,9 @@ fn timestamp(millis: i64) -> Timestamp {
 
 const PREFIX: &str = "requests-";
 const SUFFIX: &str = ".db";
-/// Into how many files what is kept is divided, so that letting go of one loses little.
-const PARTS: u32 = 16;
+/// Into how many files what is kept is divided, so that letting go of one loses little, and the one that is written to
+/// is short.
+const PARTS: u32 = 64;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 const TABLES: &str = "
@@ -428,10 +450,15 @@ CREATE TABLE requests (
     until INTEGER
 ) STRICT;
 CREATE INDEX requests_by_time ON requests (timestamp, id);
-CREATE INDEX requests_by_key ON requests (key, timestamp, id) WHERE key IS NOT NULL;
-CREATE INDEX requests_by_key_version ON requests (key, version, timestamp, id)
+";
+
+/// What a file gets when nothing more is written to it. While it is, it is short enough to be looked through, and
+/// each index but that of the time would have every second write to all of it.
+const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS requests_by_key ON requests (key, timestamp, id) WHERE key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_key_version ON requests (key, version, timestamp, id)
     WHERE key IS NOT NULL AND version IS NOT NULL;
-CREATE INDEX requests_by_owner ON requests (owner, timestamp, id) WHERE owner IS NOT NULL;
-CREATE INDEX requests_by_code ON requests (code, timestamp, id) WHERE code IS NOT NULL;
-CREATE INDEX requests_by_request ON requests (request) WHERE request IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_owner ON requests (owner, timestamp, id) WHERE owner IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_code ON requests (code, timestamp, id) WHERE code IS NOT NULL;
+CREATE INDEX IF NOT EXISTS requests_by_request ON requests (request) WHERE request IS NOT NULL;
 ";

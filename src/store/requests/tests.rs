@@ -262,6 +262,52 @@ fn a_closed_file_is_signed_and_what_is_too_old_goes() {
 }
 
 #[test]
+fn what_is_too_old_goes_though_nothing_comes() {
+    let place = Place::new();
+    let log = place.open(KEPT);
+    log.write(&[entry(1, 1_000)]).unwrap();
+    log.tidy().unwrap();
+    assert_eq!(
+        ids(&log.find(&AuditQuery::default(), 10, None).unwrap()),
+        [1]
+    );
+    let later = 1_000 + 7 * 86_400_000;
+    place.clock.0.store(later, Ordering::Relaxed);
+    log.tidy().unwrap();
+    assert_eq!(
+        ids(&log.find(&AuditQuery::default(), 10, None).unwrap()),
+        [1]
+    );
+    place.clock.0.store(later + 1, Ordering::Relaxed);
+    log.tidy().unwrap();
+    assert_eq!(place.files("db"), [] as [PathBuf; 0]);
+    assert_eq!(place.files("sig"), [] as [PathBuf; 0]);
+}
+
+/// A search has the file open just when it is to be closed.
+#[test]
+fn a_file_that_is_being_read_is_closed_and_signed_later_and_loses_nothing() {
+    let place = Place::new();
+    let log = place.open(KEPT);
+    log.write(&[entry(1, 1_000)]).unwrap();
+    let file = place.files(".db").remove(0);
+    let reader = rusqlite::Connection::open(&file).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT * FROM requests;")
+        .unwrap();
+    let day = 86_400_000;
+    place.clock.0.store(1_000 + day, Ordering::Relaxed);
+    log.write(&[entry(2, 1_000 + day)]).unwrap();
+    assert_eq!(place.files(".sig"), [] as [PathBuf; 0]);
+    drop(reader);
+    log.write(&[entry(3, 1_001 + day)]).unwrap();
+    assert_eq!(place.files(".sig").len(), 1);
+    assert_eq!(place.files(".db").len(), 2);
+    let page = log.find(&AuditQuery::default(), 10, None).unwrap();
+    assert_eq!(ids(&page), [3, 2, 1]);
+}
+
+#[test]
 fn there_are_never_many_more_bytes_than_are_kept() {
     let place = Place::new();
     let kept = Kept {

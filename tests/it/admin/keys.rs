@@ -68,7 +68,7 @@ async fn everything_wrong_with_a_new_key_is_told_at_once_and_nothing_is_made() {
         "concurrency": 0, "quotas": [{"limit": 0, "per": "day", "on_day": 3}, {"limit": 1, "per": "hour"}],
         "risk": "none",
         "expires_at": "2020-01-01T00:00:00Z", "labels": {"": "x"},
-        "rotation": {"interval_days": 30, "keep_previous": true},
+        "rotation": {"interval_days": 0, "keep_previous": true, "grace": "73h"},
     });
     let reply = admin.call(Method::POST, "/admin/keys", body).await;
     assert_eq!(reply.problem(), (422, "invalid"));
@@ -92,7 +92,8 @@ async fn everything_wrong_with_a_new_key_is_told_at_once_and_nothing_is_made() {
             "/quotas/1/per",
             "/rate_limits/0/burst",
             "/risk",
-            "/rotation",
+            "/rotation/grace",
+            "/rotation/interval_days",
             "/scopes/0",
         ]
     );

@@ -258,3 +258,69 @@ async fn a_rotation_that_lost_races_shows_the_one_secret_that_was_kept() {
     let kept = portcullis::domain::secret::Hasher::default().hash(secret.as_bytes());
     assert_eq!(key.versions[1].hash, kept);
 }
+
+/// A policy asks for a reason as the configuration can: of its keys alone, and the attempt is written down.
+// S4-08 S4-15 S1-09
+#[tokio::test]
+async fn where_a_policy_asks_for_a_reason_nothing_is_done_without_one() {
+    let admin = Admin::start();
+    let body = json!({
+        "name": "grave", "require_reason": true, "selector": {"label": "team=billing"},
+    });
+    let policy = admin.call(Method::POST, "/admin/policies", body).await;
+    assert_eq!(policy.status, 201, "{}", policy.text);
+    let labelled = json!({
+        "name": "k", "owner": {"name": "Ann", "type": "user"}, "labels": {"team": "billing"},
+    });
+    let made = admin.call(Method::POST, "/admin/keys", labelled).await.json;
+    let free = admin.make_key("free").await;
+    let (path, free) = (path(&made), path(&free));
+    let owner = made["key"]["owner"]["id"].as_str().unwrap();
+    let disable = format!("/admin/users/{owner}/keys/disable");
+    let as_it_was = admin.get(&path).await.json;
+    let before = admin.store.revision().await.unwrap();
+
+    let calls = [
+        (Method::POST, format!("{path}/rotate"), "key_rotation"),
+        (Method::POST, format!("{path}/suspend"), "key_suspension"),
+        (
+            Method::DELETE,
+            format!("{path}/versions/1"),
+            "key_revocation",
+        ),
+        (Method::DELETE, path.clone(), "key_revocation"),
+        (Method::POST, disable.clone(), "owner_disable"),
+    ];
+    for (method, call, _) in &calls {
+        let reply = admin.call(method.clone(), call, None).await;
+        assert_eq!(reply.problem(), (422, "invalid"), "{call}");
+        assert_eq!(reply.pointers(), ["/reason"], "{call}");
+        assert_eq!(reply.json["errors"][0]["code"], "missing", "{call}");
+    }
+    assert_eq!(admin.get(&path).await.json, as_it_was);
+    let entries = entries(&admin, before).await;
+    let told: Vec<_> = entries.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(told, calls.clone().map(|(.., action)| action));
+    assert!(
+        entries
+            .iter()
+            .all(|it| it.outcome == Outcome::Refused("invalid".into()))
+    );
+
+    // With a reason, and for keys that the policy is not about, all goes on.
+    let because = json!({"reason": "left"});
+    for call in [format!("{path}/rotate"), format!("{path}/suspend")] {
+        let reply = admin.call(Method::POST, &call, because.clone()).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+    }
+    let resume = format!("{path}/resume");
+    assert_eq!(admin.call(Method::POST, &resume, None).await.status, 200);
+    let reply = admin.call(Method::POST, &disable, because).await;
+    assert_eq!(reply.json["revoked"], 1, "{}", reply.text);
+    // Nothing is left that the policy is about.
+    assert_eq!(admin.call(Method::POST, &disable, None).await.status, 200);
+    for call in [format!("{free}/rotate"), format!("{free}/suspend")] {
+        assert_eq!(admin.call(Method::POST, &call, None).await.status, 200);
+    }
+    assert_eq!(admin.call(Method::DELETE, &free, None).await.status, 200);
+}

@@ -108,3 +108,111 @@ async fn what_cannot_be_is_told_with_its_field_and_changes_nothing() {
     assert_eq!(rules, json!({"items": []}));
     assert_eq!(admin.store.revision().await.unwrap().0, 0);
 }
+
+async fn revision(admin: &Admin) -> u64 {
+    admin.store.revision().await.unwrap().0
+}
+
+/// S3-05, S4-01: a key's `rotation` is the rule of that key alone, made, changed and taken away in one
+/// change with it.
+#[tokio::test]
+async fn a_key_is_made_and_changed_together_with_its_own_rule() {
+    let admin = Admin::start();
+    admin
+        .call(Method::POST, ENABLE, json!({"interval_days": 365}))
+        .await;
+    let operator = admin.make_token("operator", None).await;
+    let before = revision(&admin).await;
+    let body = json!({
+        "name": "k", "owner": {"name": "Billing", "type": "team"},
+        "rotation": {"interval_days": 30, "keep_previous": false, "grace": "1h"},
+    });
+    let made = admin
+        .call_as(&operator, Method::POST, "/admin/keys", body)
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_eq!(revision(&admin).await, before + 1, "one change");
+    let own = json!({
+        "interval_days": 30, "keep_previous": false, "grace": "1h",
+        "next_at": "2026-01-31T00:00:00.000Z",
+    });
+    assert_eq!(made.json["key"]["rotation"], own);
+    let id = made.json["key"]["id"].clone();
+    let path = format!("/admin/keys/{}", id.as_str().unwrap());
+    assert_eq!(admin.get(&path).await.json["rotation"], own);
+    let rules = admin.get("/admin/keys/rotation").await.json;
+    assert_eq!(rules["items"][1]["selector"], json!({"key_id": id}));
+    let logs = admin.get("/admin/audit-logs?type=key_creation").await.json;
+    let told = logs["items"][0]["changes"].as_array().unwrap();
+    let told = told.iter().find(|it| it["field"] == "rotation").unwrap();
+    assert_eq!(told["from"], Value::Null);
+    assert_eq!(told["to"]["interval_days"], 30);
+
+    let before = revision(&admin).await;
+    let slower = json!({"name": "k2", "rotation": {"interval_days": 60, "keep_previous": true}});
+    let changed = admin.call_as(&operator, Method::PATCH, &path, slower).await;
+    assert_eq!(changed.json["name"], "k2");
+    assert_eq!(changed.json["rotation"]["interval_days"], 60);
+    assert_eq!(revision(&admin).await, before + 1, "one change");
+    let rules = admin.get("/admin/keys/rotation").await.json["items"].clone();
+    assert_eq!(rules.as_array().unwrap().len(), 2, "the same rule");
+    // What is left out stays, and what is there already changes nothing.
+    let again = json!({"rotation": {"interval_days": 60, "keep_previous": true}});
+    for body in [json!({}), json!({"name": "k2"}), again] {
+        let kept = admin.call(Method::PATCH, &path, body).await.json;
+        assert_eq!(kept["rotation"]["interval_days"], 60);
+    }
+    assert_eq!(revision(&admin).await, before + 1);
+
+    let off = admin
+        .call(Method::PATCH, &path, json!({"rotation": null}))
+        .await;
+    assert_eq!(off.json["rotation"]["interval_days"], 365, "the wider rule");
+    let rules = admin.get("/admin/keys/rotation").await.json["items"].clone();
+    assert_eq!(rules.as_array().unwrap().len(), 1);
+}
+
+/// A rule that cannot be is told below `/rotation`, and neither key nor rule is made or changed.
+#[tokio::test]
+async fn what_cannot_be_of_a_keys_rule_leaves_the_key_as_it_was() {
+    let admin = Admin::start();
+    let made = admin.make_key("k").await;
+    let path = format!("/admin/keys/{}", made["key"]["id"].as_str().unwrap());
+    let before = revision(&admin).await;
+    for (asked, pointer) in [
+        (
+            json!({"interval_days": 0, "keep_previous": true}),
+            "/rotation/interval_days",
+        ),
+        (
+            json!({"interval_days": 3651, "keep_previous": true}),
+            "/rotation/interval_days",
+        ),
+        (
+            json!({"interval_days": 1, "keep_previous": true, "grace": "73h"}),
+            "/rotation/grace",
+        ),
+        (
+            json!({"interval_days": 1, "keep_previous": true, "grace": "soon"}),
+            "/rotation/grace",
+        ),
+    ] {
+        let body = json!({"name": "other", "rotation": asked});
+        let reply = admin.call(Method::PATCH, &path, body).await;
+        assert_eq!(reply.problem(), (422, "invalid"), "{asked}");
+        assert_eq!(reply.pointers(), [pointer], "{asked}");
+        let body = json!({
+            "name": "k", "owner": {"name": "Other", "type": "team"}, "rotation": asked,
+        });
+        let reply = admin.call(Method::POST, "/admin/keys", body).await;
+        assert_eq!(reply.pointers(), [pointer], "{asked}");
+    }
+    assert_eq!(revision(&admin).await, before);
+    // A revoked key has no future to plan.
+    admin.call(Method::DELETE, &path, None).await;
+    let body = json!({"rotation": {"interval_days": 1, "keep_previous": true}});
+    let reply = admin.call(Method::PATCH, &path, body).await;
+    assert_eq!(reply.problem(), (409, "key_revoked"));
+    let rules = admin.get("/admin/keys/rotation").await.json;
+    assert_eq!(rules, json!({"items": []}));
+}

@@ -9,6 +9,7 @@ mod others;
 mod rotation;
 mod rules;
 mod tail;
+mod terminal;
 
 use serde_json::{Value, json};
 

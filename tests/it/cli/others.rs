@@ -218,10 +218,11 @@ fn products_are_made_shown_changed_and_taken_away() {
         answer(200, &pro),
         answer(200, &pro),
     ]);
-    let line = "products create pro --scope orders:read --rate 10/second:20";
+    let line = "products create pro --scope orders:read --rate 10/second:20 --quota 5000/month@15 --quota 9/total:soft";
     let made = admin.run(&words(line)).ends(0);
     let listed = admin.run(&words("products list")).ends(0);
-    let line = "products update pro --scope a --scope b --clear routes --clear description";
+    let line =
+        "products update pro --scope a --scope b --clear routes --clear description --clear quotas";
     admin.run(&words(line)).ends(0);
     let gone = admin
         .run(&words("products delete pro --reason over"))
@@ -237,12 +238,14 @@ fn products_are_made_shown_changed_and_taken_away() {
     assert_eq!(
         requests[0].json(),
         json!({"name": "pro", "scopes": ["orders:read"],
-               "rate_limits": [{"rate": "10/second", "burst": 20}]})
+               "rate_limits": [{"rate": "10/second", "burst": 20}],
+               "quotas": [{"limit": 5000, "per": "month", "on_day": 15},
+                          {"limit": 9, "per": "total", "hard": false}]})
     );
     assert_eq!(requests[2].line, "PATCH /admin/products/pro HTTP/1.1");
     assert_eq!(
         requests[2].json(),
-        json!({"scopes": ["a", "b"], "routes": [], "description": null})
+        json!({"scopes": ["a", "b"], "routes": [], "description": null, "quotas": []})
     );
     assert_eq!(
         requests[3].line,

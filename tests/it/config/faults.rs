@@ -320,6 +320,49 @@ fn a_quota_begins_on_a_day_its_period_has() {
 }
 
 #[test]
+fn a_product_opens_routes_there_are() {
+    let product = |routes: &str| format!("products: {{ p: {{ routes: {routes} }} }}");
+    check(&product("[/]"), &[]);
+    for (routes, fault) in [
+        (
+            "[orders]",
+            "products.p.routes[0]: `orders` is the name of no route",
+        ),
+        (
+            "[/, //]",
+            "products.p.routes[1]: `//` is the name of no route; did you mean `/`?",
+        ),
+        ("[/, /]", "products.p.routes[1]: is given twice"),
+        ("[]", "products.p.routes: must have at least one"),
+    ] {
+        let found = faults(&minimal(&product(routes)));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(fault), "{found:?}");
+    }
+}
+
+/// A gate that was cut off may admit an ended secret until it is stale.
+#[test]
+fn a_tombstone_outlives_the_stalest_gate() {
+    let kept = |kept: &str, stale: &str| {
+        let rest =
+            format!("keys: {{ tombstones_kept: {kept} }}\nfleet: {{ max_staleness: {stale} }}");
+        faults(&minimal(&rest))
+    };
+    assert_eq!(kept("2d", "47h"), Vec::<String>::new());
+    for (span, stale) in [("2d", "2d"), ("2d", "30d"), ("1d", "24h")] {
+        let found = kept(span, stale);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains("keys.tombstones_kept: must be longer than `fleet.max_staleness`"),
+            "{found:?}"
+        );
+    }
+    let found = faults(&minimal("keys: { tombstones_kept: 23h }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
 fn a_health_check_is_answered_before_the_next() {
     let health = |health: &str| {
         faults(&minimal("").replace("8000\"] }", &format!("8000\"], health: {{ {health} }} }}")))

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use portcullis::control::jobs::Jobs;
+use portcullis::control::keys::Step;
 use portcullis::control::sinks::Sinks;
 use portcullis::domain::event::EventKind;
 use portcullis::domain::key::VersionState;
 use portcullis::domain::notice::Notice;
 use portcullis::domain::patch::SettingsPatch;
+use portcullis::domain::rotation::RotationPlan;
+use portcullis::domain::selector::Selector;
 
 use super::rig::{DAY, Rig, walk};
 
@@ -195,6 +198,54 @@ async fn tombstones_are_forgotten_after_four_hundred_days_and_not_before() {
         key.told.contains_key(&Notice::Retired),
         "its end was told before"
     );
+}
+
+/// As long as the configuration says, to the next walk.
+#[tokio::test]
+async fn a_tombstone_is_kept_for_as_long_as_it_is_said() {
+    let rig = Rig::new();
+    let (id, first) = rig.make_key(SettingsPatch::default()).await;
+    rig.rotate_every(10, false).await;
+    rig.clock.turn(DAY * 10);
+    let jobs = rig.jobs().forgetting_after(DAY * 2);
+    walk(&jobs).await;
+    rig.rotation.disable(&rig.caller, None).await.unwrap();
+    for (wait, kept) in [(DAY * 2, 2), (Duration::from_secs(60), 1)] {
+        rig.clock.turn(wait);
+        walk(&jobs).await;
+        assert_eq!(rig.key(id).await.versions.len(), kept);
+        assert!(!rig.admits(id, &first).await);
+    }
+}
+
+/// A rule of one key goes when that key has ended for ever, and no other rule does.
+#[tokio::test]
+async fn the_rule_of_a_revoked_key_is_taken_away() {
+    let rig = Rig::new();
+    let (dead, _) = rig.make_key(SettingsPatch::default()).await;
+    let (alive, _) = rig.make_key(SettingsPatch::default()).await;
+    let plan = RotationPlan {
+        interval_days: 30,
+        keep_previous: true,
+        grace: Duration::ZERO,
+    };
+    let selectors = [Selector::All, Selector::Key(dead), Selector::Key(alive)];
+    let rules: Vec<_> = selectors.iter().map(|it| (it.clone(), plan)).collect();
+    rig.rotation.enable(&rig.caller, &rules).await.unwrap();
+    let jobs = rig.jobs();
+    walk(&jobs).await;
+    let selectors = async || {
+        let rules = rig.rotation.rules(&rig.caller).await.unwrap().into_iter();
+        rules.map(|view| view.rule.selector).collect::<Vec<_>>()
+    };
+    assert_eq!(selectors().await.len(), 3);
+    rig.keys
+        .take(&rig.caller, dead, Step::Revoke, Default::default())
+        .await
+        .unwrap();
+    rig.clock.turn(Duration::from_secs(60));
+    walk(&jobs).await;
+    assert_eq!(selectors().await, [Selector::All, Selector::Key(alive)]);
 }
 
 #[tokio::test]

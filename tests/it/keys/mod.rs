@@ -2,6 +2,7 @@
 
 mod audit;
 mod automatic;
+mod handover;
 mod interleavings;
 mod jobs;
 mod policies;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis::control::ControlError;
+use portcullis::control::keys::{KeyChange, Rotation};
 use portcullis::control::policies::PolicyDraft;
 use portcullis::control::sinks::Sinks;
 use portcullis::domain::event::EventKind;
@@ -105,9 +106,13 @@ async fn a_key_that_breaks_a_policy_is_neither_made_nor_changed() {
         scopes: Some(vec!["a".parse().unwrap(), "b".parse().unwrap()]),
         ..SettingsPatch::default()
     };
+    let to = |settings| KeyChange {
+        settings,
+        ..KeyChange::default()
+    };
     let changed = rig
         .keys
-        .change(&rig.caller, before, &bad, &[], Default::default())
+        .change(&rig.caller, before, &to(bad), Default::default())
         .await;
     let Err(ControlError::Invalid(faults)) = changed else {
         panic!("{changed:?}");
@@ -127,10 +132,89 @@ async fn a_key_that_breaks_a_policy_is_neither_made_nor_changed() {
         ..SettingsPatch::default()
     };
     rig.keys
-        .change(&rig.caller, before, &good, &[], Default::default())
+        .change(&rig.caller, before, &to(good.clone()), Default::default())
         .await
         .unwrap();
     rig.make_key(good).await;
+}
+
+fn oldest(days: u32) -> PolicyTerms {
+    PolicyTerms {
+        max_age: Some(DAY * days),
+        ..PolicyTerms::default()
+    }
+}
+
+/// S4-15: a rotation gives no key a longer life than its policies do, and takes nothing from one that asks
+/// for no other end.
+#[tokio::test]
+async fn a_rotation_gives_no_key_a_longer_life_than_its_policies() {
+    let rig = Rig::new();
+    let (id, _) = rig.make_key(SettingsPatch::default()).await;
+    let made_at = rig.now();
+    rig.policies
+        .create(&rig.caller, &draft(oldest(90)))
+        .await
+        .unwrap();
+    let ending = |end| {
+        let mut asked = Rotation::default();
+        asked.terms.expires_at = end;
+        asked
+    };
+    let last = made_at.after(DAY * 90);
+    let too_late = last.after(Duration::from_millis(1));
+    for (end, code) in [(Some(too_late), "policy_max_age"), (None, "policy_expiry")] {
+        let asked = ending(Some(end));
+        let before = rig.key(id).await;
+        let rotated = rig
+            .keys
+            .rotate(&rig.caller, id, &asked, Default::default())
+            .await;
+        let Err(ControlError::Invalid(faults)) = rotated else {
+            panic!("{rotated:?}");
+        };
+        assert_eq!(
+            (faults[0].pointer.as_str(), faults[0].code),
+            ("/expires_at", code)
+        );
+        assert_eq!(rig.key(id).await, before);
+    }
+    // It has no end, as it had none before: a leaked secret is replaced whatever else is wrong.
+    for end in [None, Some(Some(last))] {
+        rig.keys
+            .rotate(&rig.caller, id, &ending(end), Default::default())
+            .await
+            .unwrap();
+    }
+    assert_eq!(rig.key(id).await.settings.expires_at, Some(last));
+}
+
+/// S4-15: by itself a key is given a new secret for as long as it may live, and then someone is told.
+#[tokio::test]
+async fn a_key_that_has_outlived_its_policy_is_not_rotated_by_itself() {
+    let rig = Rig::new();
+    let (id, first) = rig.make_key(SettingsPatch::default()).await;
+    rig.rotate_every(30, false).await;
+    rig.policies
+        .create(&rig.caller, &draft(oldest(90)))
+        .await
+        .unwrap();
+    let jobs = rig.jobs();
+    for (day, number) in [(30, 2), (60, 3), (89, 3), (90, 3), (200, 3)] {
+        let at = rig.key(id).await.created_at.after(DAY * day);
+        rig.clock.turn(at.since(rig.now()));
+        walk(&jobs).await;
+        let key = rig.key(id).await;
+        assert_eq!(key.current().unwrap().number, number, "day {day}");
+    }
+    let held = rig.sink.secret().unwrap();
+    assert!(
+        rig.admits(id, &held).await && !rig.admits(id, &first).await,
+        "nobody is locked out"
+    );
+    let events = rig.events().await;
+    let reminded = events.iter().any(|it| it.kind == EventKind::KeyRotationDue);
+    assert!(reminded, "{events:?}");
 }
 
 /// S4-12: whatever keys there are and whenever it is asked.

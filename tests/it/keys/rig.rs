@@ -11,7 +11,9 @@ use portcullis::control::jobs::{Alone, Jobs, Turn};
 use portcullis::control::keys::{KeyService, NewKey, OwnerChoice, Rules};
 use portcullis::control::policies::PolicyService;
 use portcullis::control::rotation::RotationService;
-use portcullis::control::sinks::{FileError, NamedSink, Note, SecretSink, SinkError, Sinks};
+use portcullis::control::sinks::{
+    FileError, Handover, NamedSink, Note, SecretSink, SinkError, Sinks,
+};
 use portcullis::control::writer::{Applied, Writer};
 use portcullis::domain::change::Revision;
 use portcullis::domain::event::{Event, EventPlace};
@@ -40,6 +42,8 @@ pub(super) struct Rig {
     pub rotation: RotationService,
     pub policies: PolicyService,
     pub sink: Arc<Vault>,
+    /// What makes rotations by hand known to that sink.
+    pub handover: Arc<Handover>,
     pub caller: Caller,
     uses: AtomicU32,
     _folder: tempfile::TempDir,
@@ -59,11 +63,14 @@ impl Rig {
         let store: Arc<dyn Store> =
             Arc::new(EmbeddedStore::open(folder.path(), clock.clone()).unwrap());
         let writer = Arc::new(Writer::new(store.clone(), Arc::new(AtOnce)));
+        let sink = Arc::<Vault>::default();
+        let handover = Handover::new(store.clone(), clock.clone(), to_vault(&sink));
         Self {
+            handover: Arc::new(handover),
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), making()),
             rotation: RotationService::new(store.clone(), clock.clone(), writer.clone()),
             policies: PolicyService::new(store.clone(), clock.clone(), writer.clone(), Vec::new()),
-            sink: Arc::default(),
+            sink,
             caller: Caller::system("test"),
             uses: AtomicU32::new(0),
             store,
@@ -79,12 +86,8 @@ impl Rig {
 
     /// Jobs of a process that has just begun, with a sink for every key.
     pub(super) fn jobs(&self) -> Jobs {
-        let sink = NamedSink {
-            name: "vault".into(),
-            selector: Selector::All,
-            sink: self.sink.clone(),
-        };
-        self.jobs_with(Sinks::of(vec![sink]))
+        let jobs = self.jobs_with(to_vault(&self.sink));
+        jobs.handing_over(self.handover.clone())
     }
 
     pub(super) fn jobs_with(&self, sinks: Sinks) -> Jobs {
@@ -104,13 +107,11 @@ impl Rig {
                 kind: OwnerKind::Team,
                 name: "Billing".into(),
             },
-            env: None,
             settings: SettingsPatch {
                 name: Some("k".into()),
                 ..patch
             },
-            faults: Vec::new(),
-            idempotency: None,
+            ..NewKey::nothing()
         };
         let made = self.keys.create(&self.caller, &asked).await.unwrap();
         (made.view.key.id, made.secret.unwrap())
@@ -170,6 +171,15 @@ impl Rig {
 /// Looks after every key once.
 pub(super) async fn walk(jobs: &Jobs) {
     while jobs.turn().await.unwrap() != Turn::Walked {}
+}
+
+/// Every key's secret goes to this one.
+fn to_vault(sink: &Arc<Vault>) -> Sinks {
+    Sinks::of(vec![NamedSink {
+        name: "vault".into(),
+        selector: Selector::All,
+        sink: sink.clone(),
+    }])
 }
 
 pub(super) fn making() -> Rules {

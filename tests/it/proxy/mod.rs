@@ -5,6 +5,7 @@ mod credentials;
 mod drain;
 mod framing;
 mod headers;
+mod holders;
 mod http1;
 mod http2;
 mod imports;

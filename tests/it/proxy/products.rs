@@ -100,3 +100,28 @@ async fn a_key_reaches_the_routes_that_its_products_open() {
         gateway.restart().await;
     }
 }
+
+/// A product of the configuration names routes too, and is told so.
+#[tokio::test]
+async fn a_product_of_the_configuration_opens_the_routes_it_names() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream)
+        .route("{ name: orders, match: { path_prefix: /orders }, upstream: api }")
+        .setting("products: { orders-only: { description: orders alone, routes: [orders] } }")
+        .start()
+        .await;
+    let key = gateway
+        .create_key_with(json!({"products": ["orders-only"]}))
+        .await;
+    assert_eq!(gateway.get("/orders").with(&key).await.status, 200);
+    let reply = gateway.get("/other").with(&key).await;
+    assert_eq!(reply.refusal(), "path_not_allowed");
+    assert_eq!(upstream.requests(), 1);
+    let told = gateway.admin(Method::GET, "/admin/products/orders-only", None);
+    let told = told.await.json();
+    assert_eq!(told["routes"], json!(["orders"]));
+    assert_eq!(
+        (&told["source"], &told["description"]),
+        (&json!("config"), &json!("orders alone"))
+    );
+}

@@ -259,3 +259,24 @@ async fn no_request_of_a_cold_key_is_refused_while_there_is_some_left() {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 80);
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 40);
 }
+
+/// What is told never contradicts what is enforced: the limit that refuses is the one that is told of.
+#[tokio::test]
+async fn a_refusal_by_quota_tells_of_the_quota_though_a_limit_has_run_out_too() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream).start().await;
+    let key = gateway
+        .create_key_with(json!({
+            "quotas": [{"limit": 2, "per": "day"}],
+            "rate_limits": [{"rate": "3/hour", "burst": 3}],
+        }))
+        .await;
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/").with(&key).await.status, 200);
+    }
+    let refused = gateway.get("/").with(&key).await;
+    assert_eq!(refused.refusal(), "quota_exhausted");
+    let left_s = DAY_MS / 1_000;
+    let level = format!("\"key-day\";r=0;t={left_s}");
+    assert_eq!(told(&refused), (429, &*level, Some(left_s)));
+}

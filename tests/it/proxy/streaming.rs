@@ -1,11 +1,10 @@
 //! Bodies in both directions: passed on as they come, as fast as they are taken, and never made whole
 //! when they were not.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::raw::{code, status};
@@ -54,23 +53,16 @@ async fn a_body_reaches_the_upstream_as_it_is_sent() {
 
 #[tokio::test]
 async fn an_answer_reaches_the_client_as_it_is_made() {
-    let go_on = Arc::new(Notify::new());
-    let upstream = Upstream::serving({
-        let go_on = Arc::clone(&go_on);
-        move |mut socket| {
-            let go_on = Arc::clone(&go_on);
-            async move {
-                while socket.request().await.is_some() {
-                    socket.write(CHUNKED).await;
-                    for text in ["event: 1\n\n", "event: 2\n\n"] {
-                        go_on.notified().await;
-                        let chunk = format!("{:x}\r\n{text}\r\n", text.len());
-                        socket.write(chunk).await;
-                    }
-                    go_on.notified().await;
-                    socket.write("0\r\n\r\n").await;
-                }
+    let (upstream, go_on) = Upstream::signalled(async move |mut socket, go_on| {
+        while socket.request().await.is_some() {
+            socket.write(CHUNKED).await;
+            for text in ["event: 1\n\n", "event: 2\n\n"] {
+                go_on.notified().await;
+                let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+                socket.write(chunk).await;
             }
+            go_on.notified().await;
+            socket.write("0\r\n\r\n").await;
         }
     })
     .await;
@@ -94,24 +86,17 @@ async fn an_answer_reaches_the_client_as_it_is_made() {
 /// An upstream that does not read stops the client, not the gate's memory.
 #[tokio::test]
 async fn a_slow_upstream_slows_the_client_that_sends() {
-    let read_on = Arc::new(Notify::new());
-    let upstream = Upstream::serving({
-        let read_on = Arc::clone(&read_on);
-        move |mut socket| {
-            let read_on = Arc::clone(&read_on);
-            async move {
-                socket.head().await;
-                read_on.notified().await;
-                let mut end = Vec::new();
-                while !end.ends_with(b"\r\n0\r\n\r\n") {
-                    end.extend(socket.some().await);
-                    end.drain(..end.len().saturating_sub(7));
-                }
-                socket
-                    .write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                    .await;
-            }
+    let (upstream, read_on) = Upstream::signalled(async move |mut socket, read_on| {
+        socket.head().await;
+        read_on.notified().await;
+        let mut end = Vec::new();
+        while !end.ends_with(b"\r\n0\r\n\r\n") {
+            end.extend(socket.some().await);
+            end.drain(..end.len().saturating_sub(7));
         }
+        socket
+            .write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await;
     })
     .await;
     let gateway = Gateway::routing("/", &upstream)

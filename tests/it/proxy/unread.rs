@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::support::raw::{code, field, status};
@@ -158,5 +159,24 @@ async fn a_refusal_ends_a_connection_whose_body_does_not_end() {
         assert_eq!((status(&refusal), &*code(&refusal)), (401, "unknown_key"));
         assert_eq!(field(&refusal, "connection"), Some("close"), "{refusal}");
     }
+    assert_eq!(upstream.requests(), 0);
+}
+
+/// Every request is counted once, however it ends: also if nobody is there any more to be told.
+#[tokio::test]
+async fn a_refusal_is_written_down_though_its_client_is_gone() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream).start().await;
+    let mut raw = gateway.raw().await;
+    raw.write(
+        "POST /mine HTTP/1.1\r\nHost: a\r\nX-API-Key: nobody\r\nContent-Length: 10\r\n\r\nsome",
+    )
+    .await;
+    drop(raw);
+    let line = gateway.log_lines(1).await.remove(0);
+    assert_eq!(
+        (&line["status"], &line["code"]),
+        (&json!(401), &json!("unknown_key"))
+    );
     assert_eq!(upstream.requests(), 0);
 }

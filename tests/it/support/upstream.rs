@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::clock::eventually;
@@ -70,6 +71,19 @@ impl Seen {
 }
 
 impl Upstream {
+    /// Like [`Self::serving`], by a script that waits for signs of the test.
+    pub(crate) async fn signalled<F>(
+        script: impl Fn(Socket, Arc<Notify>) -> F + Send + 'static,
+    ) -> (Self, Arc<Notify>)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let sign = Arc::<Notify>::default();
+        let given = Arc::clone(&sign);
+        let upstream = Self::serving(move |socket| script(socket, Arc::clone(&given)));
+        (upstream.await, sign)
+    }
+
     /// Serves each connection by `script`.
     pub(crate) async fn serving<F>(script: impl Fn(Socket) -> F + Send + 'static) -> Self
     where

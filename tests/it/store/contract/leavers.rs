@@ -85,6 +85,10 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             for turn in 0_u64.. {
+                // What a gate does between two changes, though far less of it.
+                for number in 1..=32 {
+                    let _ = store.key(key_id(number)).await;
+                }
                 let mut key = key(KEYS + 1);
                 key.owner = owner_id(2);
                 key.settings.description = Some(turn.to_string());
