@@ -200,11 +200,11 @@ mod tests {
     /// of what else the gate does.
     #[tokio::test]
     async fn calls_that_compute_hold_up_nothing_but_calls() {
-        let (done, wait) = mpsc::channel::<()>();
-        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let (done, wait) = mpsc::sync_channel::<()>(1);
+        let (begun, mut begins) = tokio::sync::mpsc::channel(16);
         let wait = std::sync::Arc::new(Mutex::new(wait));
         let compute = move || {
-            let _ = begun.send(());
+            let _ = begun.try_send(());
             // Until the test lets go of it.
             let _ = wait.lock().recv();
             async {}

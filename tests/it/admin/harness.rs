@@ -103,7 +103,7 @@ impl Admin {
         let (closing, closed) = watch::channel(false);
         let owners = OwnerService::new(store.clone(), clock.clone(), writer.clone(), false);
         let leavers = owners.leavers();
-        tokio::spawn(async move { leavers.run().await });
+        crate::support::beside(async move { leavers.run().await });
         let services = Services {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
             owners,

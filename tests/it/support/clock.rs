@@ -61,5 +61,13 @@ pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     outcome.unwrap()
 }
 
+/// Runs `future` beside the test, which may abort it.
+#[expect(clippy::disallowed_methods, reason = "a test has no `app::tasks`")]
+pub(crate) fn beside<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(future)
+}
+
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(15);

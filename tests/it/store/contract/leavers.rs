@@ -15,7 +15,7 @@ use portcullis::domain::time::{Clock, Reading, Timestamp};
 
 use super::Backend;
 use crate::store::things::{commit, key, key_id, keys, owner, owner_id, token};
-use crate::support::{eventually, within};
+use crate::support::{beside, eventually, within};
 
 /// Acts on a change as soon as it has landed.
 struct AtOnce;
@@ -83,7 +83,7 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
     // Someone writes all the time, as from another gate.
     let rival = {
         let store = Arc::clone(&store);
-        tokio::spawn(async move {
+        beside(async move {
             for turn in 0_u64.. {
                 // What a gate does between two changes, though far less of it.
                 for number in 1..=32 {
@@ -99,10 +99,10 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
 
     let first = Arc::new(service());
     let leavers = first.leavers();
-    let worker = tokio::spawn(async move { leavers.run().await });
+    let worker = beside(async move { leavers.run().await });
     let asking = {
         let first = Arc::clone(&first);
-        tokio::spawn(async move {
+        beside(async move {
             let why = Some("left".to_owned());
             first.switch_off(&Caller::configured(), id, why).await
         })
@@ -132,7 +132,7 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
     book.note(owner.id, true);
     let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(AtOnce)));
     let started = Leavers::new(Arc::clone(&store), clock.clone(), writer, book);
-    let worker = tokio::spawn(async move { started.run().await });
+    let worker = beside(async move { started.run().await });
     eventually("all of it is ended after a restart", async || {
         (living().await == 0).then_some(())
     })
@@ -154,7 +154,7 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
     // Once more, with nothing left and nobody in the way: done, and nothing is written.
     let last = service();
     let leavers = last.leavers();
-    let worker = tokio::spawn(async move { leavers.run().await });
+    let worker = beside(async move { leavers.run().await });
     let at = store.revision().await.unwrap();
     let done = within("again", last.switch_off(&caller, id, None)).await;
     let progress = done.unwrap().value.progress;
