@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::admin::keys::form::{few, once_each};
+use crate::admin::lists::{few, once_each};
 use crate::admin::selector;
 use crate::api::policies::{CreatePolicy, PatchPolicy};
 use crate::control::policies::PolicyDraft;

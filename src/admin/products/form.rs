@@ -1,6 +1,7 @@
 //! From what was asked of a product to what it bundles, with every fault at its place.
 
-use crate::admin::keys::form::{each, few, once_each, quotas, rate_limits};
+use crate::admin::keys::form::{quotas, rate_limits};
+use crate::admin::lists::{each, few, once_each};
 use crate::api::products::{CreateProduct, PatchProduct};
 use crate::control::products::ProductPatch;
 use crate::domain::lifecycle::{FieldFault, most};
