@@ -176,7 +176,7 @@ fn the_commands_shown_are_commands() {
         let (_, call) = line.split('#').next()?.split_once("portcullis ")?;
         let begins = line.starts_with("portcullis ") || line.contains("$(portcullis ");
         begins.then(|| {
-            call.split([')', '|'])
+            call.split([')', '|', '>', '&'])
                 .next()
                 .unwrap_or(call)
                 .replace('…', "3fXk29QmZa")

@@ -16,6 +16,7 @@ mod etag;
 pub mod gate;
 pub(crate) mod holder;
 mod keys;
+mod lists;
 mod live;
 mod policies;
 mod problem;

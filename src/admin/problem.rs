@@ -251,6 +251,10 @@ impl From<ControlError> for Problem {
                 step.to_string(),
             ),
             ControlError::OwnerDisabled => Self::new(Code::OwnerDisabled, "the owner is disabled"),
+            ControlError::OwnerLeaving => Self::new(
+                Code::Conflict,
+                "what this owner held is still being ended; try again in a moment",
+            ),
             ControlError::NameTaken => {
                 Self::new(Code::Conflict, "another owner of this type has this name")
             }
@@ -342,6 +346,7 @@ mod tests {
             ControlError::Bound,
             ControlError::Invalid(Vec::new()),
             ControlError::OwnerDisabled,
+            ControlError::OwnerLeaving,
             ControlError::NameTaken,
             ControlError::DuplicateSecret,
             ControlError::OtherRequest,

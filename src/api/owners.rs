@@ -92,10 +92,13 @@ pub struct DisableKeys {
 pub struct OwnerDisabled {
     /// The owner.
     pub owner: Owner,
-    /// How many keys were revoked.
+    /// How many keys were revoked so far. All of the owner's are refused already.
     pub revoked: u64,
-    /// How many admin tokens that were bound to the owner were ended.
+    /// How many admin tokens that were bound to the owner were ended so far. All of them are refused already.
     pub tokens_ended: u64,
+    /// Whether there are more, which the gate goes on ending.
+    #[serde(default)]
+    pub under_way: bool,
     /// How far the change has come.
     pub revocation: super::keys::Revocation,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::control::audit::AuditService;
+use crate::control::jobs::{LeaverBook, Leavers};
 use crate::control::keys::Rules;
 use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
@@ -23,11 +24,13 @@ pub(super) struct Footing {
 }
 
 impl Footing {
-    /// Owners.
-    pub(super) fn owners(&self, config: &Config) -> OwnerService {
+    /// Owners, and what ends what those in `book` hold.
+    pub(super) fn owners(&self, config: &Config, book: Arc<LeaverBook>) -> OwnerService {
         let asks_reason = config.audit.require_reason.contains(&Action::OwnerDisable);
         let (store, clock, writer) = self.parts();
-        OwnerService::new(store, clock, writer, asks_reason)
+        let leavers = Leavers::new(store, clock, writer, book);
+        let (store, clock, writer) = self.parts();
+        OwnerService::new(store, clock, writer, asks_reason).with_leavers(Arc::new(leavers))
     }
 
     /// Products.

@@ -19,9 +19,10 @@ use crate::app::ports;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
+use crate::app::time_kept::TimeKept;
 use crate::app::work::{spawn_answers, spawn_flush, spawn_follower};
 use crate::app::workers;
-use crate::config::{Config, Deadlines};
+use crate::config::Config;
 use crate::control::audit::{Checkpoints, Erasures};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
@@ -54,6 +55,7 @@ use crate::state::usage::UsageRecorder;
 use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
+use crate::store::signed_head::SignedHead;
 use crate::telemetry;
 
 /// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
@@ -69,6 +71,7 @@ pub struct Running {
     workers: Vec<JoinHandle<()>>,
     log: Option<JoinHandle<()>>,
     tasks: Tasks,
+    calls: JoinHandle<()>,
     flush: Arc<Flush>,
     quotas: Arc<Quotas>,
     leases: Arc<Leases>,
@@ -77,6 +80,7 @@ pub struct Running {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     drain: Duration,
+    time_kept: Arc<TimeKept>,
     /// Held for its lock.
     _data_dir: DataDir,
 }
@@ -108,6 +112,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         None => NodeKey::open(&data_dir),
     };
     let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
+    let signed_head = Arc::new(SignedHead::open(&data_dir).map_err(StartError::DataDir)?);
+    let time_kept = TimeKept::open(&data_dir, &clock).map_err(StartError::DataDir)?;
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = workers::cores(&config);
@@ -197,7 +203,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         names,
         Arc::clone(&node),
     ));
-    let applied = sync.applied();
+    let (applied, leaver_book) = (sync.applied(), sync.leavers());
     let tasks = Tasks::new();
     let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
     let quotas = Arc::new(Quotas::new(
@@ -274,17 +280,24 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         clock: Arc::clone(&clock),
         writer: Arc::clone(&writer),
     };
+    let owners = footing.owners(&config, leaver_book);
+    let leavers = owners.leavers();
+    tasks.spawn("leavers", move || {
+        let leavers = Arc::clone(&leavers);
+        async move { leavers.run().await }
+    });
     let services = admin::Services {
         rotation: footing.rotation(),
         policies: footing.policies(&config),
         keys,
-        owners: footing.owners(&config),
+        owners,
         products: footing.products(&config),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
         audit: footing
             .audit(&node, &node_key)
-            .with_requests(Arc::clone(&requests.log)),
+            .with_requests(Arc::clone(&requests.log))
+            .with_signed(Arc::clone(&signed_head)),
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -294,7 +307,10 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             open_metrics: config.admin.open_metrics,
         },
     };
-    spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
+    let deadlines = config.deadlines.clone();
+    let router = admin::router(services);
+    let calls = admin_server::start(admin_socket, router, deadlines, tasks.stopping());
+    let calls = calls.map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
     leases::spawn(&tasks, &leases);
@@ -309,6 +325,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             Arc::clone(&writer),
             node_key,
             node,
+            signed_head,
         ),
         writer,
     });
@@ -320,6 +337,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         config.audit.requests_kept,
     );
     spawn_erasures(&tasks, erasures);
+    let time_kept = Arc::new(time_kept);
+    Arc::clone(&time_kept).spawn(&tasks);
     for upstream in routes.upstreams() {
         let (upstream, tls) = (Arc::clone(upstream), Arc::clone(&plane.upstream_tls));
         tasks.spawn("health", move || {
@@ -341,6 +360,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         workers,
         log,
         tasks,
+        calls,
         flush,
         quotas,
         leases,
@@ -349,6 +369,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         store,
         clock,
         drain: config.drain,
+        time_kept,
         _data_dir: data_dir,
     })
 }
@@ -390,8 +411,12 @@ impl Running {
             tracing::info!(error, "what is leased of shared limits lapses by itself");
         }
         self.tasks.stop().await;
+        let calls = self.calls;
+        // It has said so if it panicked.
+        let _ = tokio::task::spawn_blocking(move || calls.join()).await;
         self.audit.last().await;
         self.store.close().await;
+        self.time_kept.keep();
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;
         }
@@ -409,21 +434,4 @@ fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartE
     }
     RouteTable::new(&config.routes, upstreams, limits)
         .map_err(|error| StartError::Routes(chain(&error)))
-}
-
-fn spawn_admin(
-    tasks: &Tasks,
-    socket: StdListener,
-    services: admin::Services,
-    limits: &Deadlines,
-) -> std::io::Result<()> {
-    let socket = tokio::net::TcpListener::from_std(socket)?;
-    let server = admin_server::serve(
-        socket,
-        admin::router(services),
-        limits.clone(),
-        tasks.stopping(),
-    );
-    tasks.spawn_ending("admin", server);
-    Ok(())
 }

@@ -64,19 +64,6 @@ impl Tasks {
         });
     }
 
-    /// Runs `task` to its own end, which it comes to when the gate stops: it is told by [`Self::stopping`],
-    /// and waited for.
-    pub(crate) fn spawn_ending(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.running.lock().spawn(async move {
-            let _ended = Ended(name);
-            task.await;
-        });
-    }
-
     /// Turns true when the gate stops.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stop.subscribe()
@@ -120,17 +107,6 @@ async fn again_and_again<F: Future<Output = ()>>(
 const WAIT_LEAST: Duration = Duration::from_millis(100);
 /// How long it waits at most: whoever needs it needs it soon.
 const WAIT_MOST: Duration = Duration::from_secs(5);
-
-/// Says so if a task ends by a panic.
-struct Ended(&'static str);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(task = self.0, "task `{}` ended by a panic", self.0);
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::render::{Sheet, Table};
+use super::render::{Sheet, Table, is_obeyed};
 
 /// In which form answers are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Output {
     /// Prints a value as JSON, indented for eyes, on one line for pipes.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = match self.form {
-            Form::Terminal => serde_json::to_string_pretty(value),
+            Form::Terminal => serde_json::to_string_pretty(value).map(|text| escaped(&text)),
             Form::Plain => serde_json::to_string(value),
         };
         self.line(&text.map_err(io::Error::other)?)
@@ -185,6 +185,41 @@ impl Output {
         // Nobody is left to tell if standard error is gone too.
         let _ = self.err.write_all(failure.render().as_bytes());
         let _ = self.err.flush();
+    }
+}
+
+/// JSON in which nothing is left that a terminal would obey: what stands in a text is its escape, which
+/// says the same to whoever reads JSON. Line ends stand between texts only.
+fn escaped(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && is_obeyed(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_on_a_terminal_holds_nothing_that_it_would_obey() {
+        let value = serde_json::json!({"name": "a\u{9b}31m\u{202e}b\u{7f}ü"});
+        let (mut output, out, _) = capture::output(Form::Terminal);
+        output.json(&value).unwrap();
+        let text = out.text();
+        assert!(text.contains("a\\u009b31m\\u202eb\\u007fü"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 }
 

@@ -130,7 +130,12 @@ impl Conversation for OwnersCommand {
                     "{} revoked and {} ended.",
                     count(done.revoked, "key"),
                     count(done.tokens_ended, "admin token")
-                ))
+                ))?;
+                if done.under_way {
+                    output
+                        .note("There are more: all are refused already, and the gate goes on.")?;
+                }
+                Ok(())
             }
             Self::Create { .. } | Self::Show { .. } | Self::Enable { .. } | Self::Erase { .. } => {
                 output.sheet(&sheet(&answer.read()?))

@@ -40,7 +40,8 @@ impl Quickstart {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let filter = check::variable(serve::LOG_VARIABLE);
         app::start_log(Some(filter.as_deref().unwrap_or("warn")));
-        serve::control_runtime()?.block_on(self.hold(output))
+        app::keep_memory_private().map_err(|error| Failure::Gate(error.into()))?;
+        serve::run_to_end(self.hold(output))
     }
 
     async fn hold(&self, output: &mut Output) -> Result<(), Failure> {

@@ -25,7 +25,8 @@ impl Serve {
         // Its warnings are for the log, where they are told once.
         let config = check::load(&self.config)?;
         app::start_log(check::variable(LOG_VARIABLE).as_deref());
-        control_runtime()?.block_on(async {
+        app::keep_memory_private().map_err(|error| Failure::Gate(error.into()))?;
+        run_to_end(async {
             let mut signals = listen()?;
             let running = tokio::select! {
                 started = start(config) => started?,
@@ -47,15 +48,20 @@ pub(super) fn listen() -> Result<Signals, Failure> {
         .map_err(Failure::Gate)
 }
 
-/// The small runtime of everything that may take its time; requests have runtimes of their own.
-pub(super) fn control_runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs `gate` on the small runtime of everything that may take its time; requests and calls of the admin
+/// API have runtimes of their own. A thread that waits for a disk, or for whatever lies in the place of a
+/// file, is not waited for when the gate has stopped.
+pub(super) fn run_to_end<T>(gate: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
         .enable_all()
         .build()
         .context("cannot start the control runtime")
-        .map_err(Failure::Gate)
+        .map_err(Failure::Gate)?;
+    let outcome = runtime.block_on(gate);
+    runtime.shutdown_timeout(LAST_THREADS);
+    outcome
 }
 
 /// Starts a gate on the system's clocks.
@@ -82,3 +88,5 @@ fn greet(running: &Running, output: &mut Output) -> Result<(), Failure> {
 
 /// What the log says; see `telemetry::log`.
 pub(super) const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
+/// How long threads that still wait for something have when the gate has stopped.
+const LAST_THREADS: std::time::Duration = std::time::Duration::from_secs(2);

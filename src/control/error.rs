@@ -25,6 +25,9 @@ pub enum ControlError {
     /// A disabled owner gets no new keys.
     #[error("owner is disabled")]
     OwnerDisabled,
+    /// What the owner held when it was disabled is still being ended.
+    #[error("owner is leaving")]
+    OwnerLeaving,
     /// Another owner of this type has the name.
     #[error("name is taken")]
     NameTaken,
@@ -119,6 +122,7 @@ impl ControlError {
             | Self::ProductInUse
             | Self::TokenRevoked
             | Self::OwnerHasKeys
+            | Self::OwnerLeaving
             | Self::ReadOnly => "conflict",
             Self::OwnerDisabled => "owner_disabled",
             Self::DuplicateSecret => "duplicate_secret",

@@ -4,13 +4,13 @@ use futures_util::FutureExt;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
+use crate::control::jobs::{Progress, ended_entry, tokens_of};
 use crate::control::owners::OwnerService;
 use crate::control::writer::{Done, Draft};
-use crate::domain::audit::{Action, AuditEntry, FieldChange};
+use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::OwnerId;
-use crate::domain::key::{Key, KeyStatus, Standing};
-use crate::domain::lifecycle;
+use crate::domain::key::{KeyStatus, Standing};
 use crate::domain::owner::Owner;
 use crate::domain::policy::Demands;
 use crate::domain::query::{KeyQuery, KeySort};
@@ -22,28 +22,15 @@ use crate::domain::token::AdminToken;
 pub struct SwitchedOff {
     /// The owner as it is now.
     pub owner: Owner,
-    /// How many keys were revoked.
-    pub keys: u64,
-    /// How many admin tokens were ended.
-    pub tokens: u64,
-}
-
-/// Where one change has left things.
-struct Leaving {
-    owner: Owner,
-    keys: u64,
-    tokens: u64,
-    /// Whether more keys are left than one change takes.
-    is_more: bool,
+    /// How many keys were revoked so far, and how many admin tokens ended.
+    pub progress: Progress,
 }
 
 impl OwnerService {
-    /// Revokes every key of an owner, protected or not, ends the admin tokens bound to it, and makes it
-    /// one that gets no new keys: in one change, so that no moment has half of it. Doing it again revokes
-    /// what is there by then.
-    ///
-    /// An owner of more than [`KEYS_AT_ONCE`] living keys takes several changes, the first of which also
-    /// shuts out new ones; this returns when the last is in force.
+    /// Switches an owner off, with all that it holds, in one small change: from then on its keys, protected
+    /// or not, and the admin tokens bound to it are refused, and it gets no new ones. Then each of them is
+    /// ended; that goes on where it takes longer than the caller waits. Doing it again ends what is there
+    /// by then.
     ///
     /// # Errors
     /// [`ControlError::NotFound`], [`ControlError::Invalid`], or what the store returns.
@@ -62,23 +49,16 @@ impl OwnerService {
             let detail = "a policy of one of its keys asks for a reason";
             return Err(ControlError::field("/reason", "missing", detail));
         }
-        let (mut keys, mut tokens) = (0, 0);
-        loop {
-            let step = || self.leave(caller, id, &why).boxed();
-            let done = self.writer.commit(step).await?;
-            keys += done.value.keys;
-            tokens += done.value.tokens;
-            if !done.value.is_more {
-                return Ok(Done {
-                    revision: done.revision,
-                    value: SwitchedOff {
-                        owner: done.value.owner,
-                        keys,
-                        tokens,
-                    },
-                });
-            }
-        }
+        let shut_out = || self.shut_out(caller, id, &why).boxed();
+        let done = self.writer.commit_urgent(ATTEMPTS, shut_out).await?;
+        let progress = self.leavers.end_all(caller, why, id).await;
+        Ok(Done {
+            revision: done.revision,
+            value: SwitchedOff {
+                owner: done.value,
+                progress,
+            },
+        })
     }
 
     /// Whether a policy wants to know why a living key of this owner ends.
@@ -96,7 +76,10 @@ impl OwnerService {
         loop {
             let sort = KeySort::default();
             let page = self.store.keys(&query, sort, PAGE, after).await?;
-            let mut living = page.items.iter().filter(|row| is_living(&row.key));
+            let mut living = page
+                .items
+                .iter()
+                .filter(|row| !matches!(row.key.standing, Standing::Revoked { .. }));
             if living.any(|row| Demands::on(&policies, &row.key).ask_reason(Action::OwnerDisable)) {
                 return Ok(true);
             }
@@ -107,64 +90,39 @@ impl OwnerService {
         }
     }
 
-    async fn leave(
+    async fn shut_out(
         &self,
         caller: &Caller,
         id: OwnerId,
         why: &Option<String>,
-    ) -> Result<Draft<Leaving>, ControlError> {
+    ) -> Result<Draft<Owner>, ControlError> {
         let now = self.clock.now();
         let before = self.load(caller, id).await?;
-        let (living, is_more) = self.living_keys(id, now).await?;
-        let tokens = self.living_tokens(id, now).await?;
+        if before.disabled_at.is_some() {
+            return Ok(Draft::nothing(before));
+        }
         let after = Owner {
-            disabled_at: before.disabled_at.or(Some(now)),
-            ..before.clone()
+            disabled_at: Some(now),
+            ..before
         };
-        let value = Leaving {
-            keys: living.len() as u64,
-            tokens: tokens.len() as u64,
-            owner: after.clone(),
-            is_more,
-        };
-        if after == before && living.is_empty() && tokens.is_empty() {
-            return Ok(Draft::nothing(value));
-        }
-        let noted = |mut entry: AuditEntry| {
-            entry.reason.clone_from(why);
-            entry
-        };
-        let mut entry = noted(caller.did(Action::OwnerDisable, now)?.about_owner(&after));
-        entry.changes = vec![
-            change(
-                "disabled_at",
-                time(before.disabled_at),
-                time(after.disabled_at),
-            ),
-            change("living_keys", value.keys, 0),
-            change("living_tokens", value.tokens, 0),
-        ];
-        let mut draft = Draft {
-            writes: vec![Write::Owner(after)],
+        let mut entry = caller.did(Action::OwnerDisable, now)?.about_owner(&after);
+        entry.reason.clone_from(why);
+        entry.changes = vec![change("disabled_at", time(None), time(after.disabled_at))];
+        Ok(Draft {
+            writes: vec![Write::Owner(after.clone())],
             audit: vec![entry],
-            value,
-        };
-        for key in living {
-            let from = key.status(now);
-            let ended = lifecycle::end_with_owner(key, now);
-            let mut entry = noted(caller.did(Action::KeyRevocation, now)?.about_key(&ended));
-            entry.changes = vec![change("status", from.as_str(), KeyStatus::Revoked.as_str())];
-            draft.audit.push(entry);
-            draft.writes.push(Write::Key(ended));
+            value: after,
+        })
+    }
+
+    /// Refuses while a key or a token of an owner who was switched off is not ended yet.
+    pub(in crate::control) async fn ensure_gone(&self, id: OwnerId) -> Result<(), ControlError> {
+        let now = self.clock.now();
+        let tokens = tokens_of(&*self.store, id).await?;
+        if tokens.iter().any(|token| token.is_live(now)) || self.has_living_key(id, now).await? {
+            return Err(ControlError::OwnerLeaving);
         }
-        for token in tokens {
-            draft.audit.push(noted(ended_entry(caller, &token, now)?));
-            draft.writes.push(Write::Token(AdminToken {
-                revoked_at: Some(now),
-                ..token
-            }));
-        }
-        Ok(draft)
+        Ok(())
     }
 
     /// Erases what is known of an owner as a person: a pseudonym takes the place of its name. The id
@@ -185,8 +143,7 @@ impl OwnerService {
             async {
                 let now = self.clock.now();
                 let before = self.load(caller, id).await?;
-                let (living, _) = self.living_keys(id, now).await?;
-                if !living.is_empty() {
+                if self.has_living_key(id, now).await? {
                     return Err(ControlError::OwnerHasKeys);
                 }
                 let after = Owner {
@@ -194,7 +151,7 @@ impl OwnerService {
                     disabled_at: before.disabled_at.or(Some(now)),
                     ..before.clone()
                 };
-                let tokens = self.tokens_of(id).await?;
+                let tokens = tokens_of(&*self.store, id).await?;
                 let is_erased =
                     |token: &AdminToken| token.name == pseudonym(id) && token.revoked_at.is_some();
                 if after == before && tokens.iter().all(is_erased) {
@@ -225,79 +182,22 @@ impl OwnerService {
         Ok(self.writer.commit(erase).await?.value)
     }
 
-    /// Keys of an owner that are not revoked, as many as one change takes, and whether there are more.
-    async fn living_keys(
-        &self,
-        id: OwnerId,
-        now: Timestamp,
-    ) -> Result<(Vec<Key>, bool), ControlError> {
-        let query = KeyQuery {
-            owner: Some(id),
-            now,
-            ..KeyQuery::default()
-        };
-        let mut living = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self
-                .store
-                .keys(&query, KeySort::default(), PAGE, after)
-                .await?;
-            let keys = page.items.into_iter().map(|row| row.key);
-            living.extend(keys.filter(is_living));
-            if living.len() > KEYS_AT_ONCE {
-                living.truncate(KEYS_AT_ONCE);
-                return Ok((living, true));
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok((living, false)),
+    /// Whether an owner has a key that is not revoked.
+    async fn has_living_key(&self, id: OwnerId, now: Timestamp) -> Result<bool, ControlError> {
+        for status in [KeyStatus::Active, KeyStatus::Suspended, KeyStatus::Expired] {
+            let query = KeyQuery {
+                status: Some(status),
+                owner: Some(id),
+                now,
+                ..KeyQuery::default()
+            };
+            let found = self.store.keys(&query, KeySort::default(), 1, None).await?;
+            if !found.items.is_empty() {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
-
-    async fn living_tokens(
-        &self,
-        id: OwnerId,
-        now: Timestamp,
-    ) -> Result<Vec<AdminToken>, ControlError> {
-        let mut tokens = self.tokens_of(id).await?;
-        tokens.retain(|token| token.is_live(now));
-        tokens.truncate(TOKENS_AT_ONCE);
-        Ok(tokens)
-    }
-
-    async fn tokens_of(&self, id: OwnerId) -> Result<Vec<AdminToken>, ControlError> {
-        let mut bound = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.store.tokens(PAGE, after).await?;
-            let own = page.items.into_iter();
-            bound.extend(own.filter(|token| token.owner == Some(id)));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(bound),
-            }
-        }
-    }
-}
-
-fn is_living(key: &Key) -> bool {
-    !matches!(key.standing, Standing::Revoked { .. })
-}
-
-fn ended_entry(
-    caller: &Caller,
-    token: &AdminToken,
-    now: Timestamp,
-) -> Result<AuditEntry, ControlError> {
-    let mut entry = caller.did(Action::TokenRevocation, now)?;
-    entry.owner = token.owner;
-    entry.changes = vec![
-        change("id", serde_json::Value::Null, token.id.to_string()),
-        change("revoked_at", time(None), time(Some(now))),
-    ];
-    Ok(entry)
 }
 
 /// What stands for a person who was erased; no two have the same.
@@ -321,7 +221,6 @@ fn change(
     }
 }
 
-/// The most keys that one change revokes: with their audit entries, what a script in Redis takes at once.
-pub const KEYS_AT_ONCE: usize = 1_500;
-const TOKENS_AT_ONCE: usize = 100;
+/// How often shutting an owner out is tried against others who write: it must not depend on them.
+const ATTEMPTS: u32 = 256;
 const PAGE: usize = 1_000;

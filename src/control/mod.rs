@@ -38,4 +38,4 @@ pub mod usage;
 pub mod writer;
 
 pub use error::ControlError;
-pub use leaving::{KEYS_AT_ONCE, SwitchedOff};
+pub use leaving::SwitchedOff;

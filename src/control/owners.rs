@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
+use crate::control::jobs::Leavers;
 use crate::control::writer::{Draft, Writer, draw};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
@@ -25,6 +26,8 @@ pub struct OwnerService {
     pub(in crate::control) writer: Arc<Writer>,
     /// Whether switching an owner off needs a reason.
     pub(in crate::control) asks_reason: bool,
+    /// Ends what those hold who leave.
+    pub(in crate::control) leavers: Arc<Leavers>,
 }
 
 impl OwnerService {
@@ -37,12 +40,31 @@ impl OwnerService {
         writer: Arc<Writer>,
         asks_reason: bool,
     ) -> Self {
+        let leavers = Leavers::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&writer),
+            Arc::default(),
+        );
         Self {
             store,
             clock,
             writer,
             asks_reason,
+            leavers: Arc::new(leavers),
         }
+    }
+
+    /// The same, but what leavers hold is ended by `leavers`.
+    #[must_use]
+    pub fn with_leavers(self, leavers: Arc<Leavers>) -> Self {
+        Self { leavers, ..self }
+    }
+
+    /// What ends what leavers hold; it must be run.
+    #[must_use]
+    pub fn leavers(&self) -> Arc<Leavers> {
+        Arc::clone(&self.leavers)
     }
 
     /// Makes an owner.
@@ -114,11 +136,12 @@ impl OwnerService {
     }
 
     /// Gives an owner another `name`, or lets one that was switched off have keys again, or both at once;
-    /// the latter only an admin does.
+    /// the latter only an admin does. Revoked keys and ended tokens stay so, and while one of its is not
+    /// ended yet it is not let back in: that would bring it back.
     ///
     /// # Errors
     /// [`ControlError::NotAdmin`], [`ControlError::NotFound`], [`ControlError::NameTaken`],
-    /// [`ControlError::Invalid`], or what the store returns.
+    /// [`ControlError::OwnerLeaving`], [`ControlError::Invalid`], or what the store returns.
     pub async fn update(
         &self,
         caller: &Caller,
@@ -144,6 +167,9 @@ impl OwnerService {
                 }
                 if after == before {
                     return Ok(Draft::nothing(before));
+                }
+                if after.disabled_at != before.disabled_at {
+                    self.ensure_gone(id).await?;
                 }
                 let holder = self.store.owner_named(after.kind, &after.name).await?;
                 if holder.is_some_and(|holder| holder.id != id) {

@@ -15,7 +15,7 @@ use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::{Gone, Write};
 use crate::domain::id::ProductId;
 use crate::domain::key::KeyStatus;
-use crate::domain::lifecycle::{FieldFault, is_text};
+use crate::domain::lifecycle::{FieldFault, is_text, most};
 use crate::domain::limit::{Quota, RATE_MAX, RateLimit};
 use crate::domain::patch::{quota, rate_limit, texts};
 use crate::domain::permission::Scope;
@@ -372,10 +372,10 @@ impl ProductService {
             }
         }
         for (pointer, count, most) in [
-            ("/scopes", product.scopes.len(), 128),
-            ("/routes", product.routes.len(), 256),
-            ("/rate_limits", product.rate_limits.len(), 8),
-            ("/quotas", product.quotas.len(), 8),
+            ("/scopes", product.scopes.len(), most::SCOPES),
+            ("/routes", product.routes.len(), most::ROUTES),
+            ("/rate_limits", product.rate_limits.len(), most::RATE_LIMITS),
+            ("/quotas", product.quotas.len(), most::QUOTAS),
         ] {
             if count > most {
                 let detail = format!("at most {most} of these");

@@ -11,10 +11,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::control::jobs::LeaverBook;
 use crate::control::rules::RuleBook;
 use crate::control::writer::Applied;
 use crate::domain::change::{Revision, Write};
 use crate::domain::id::KeyId;
+use crate::domain::owner::Owner;
 use crate::domain::time::Clock;
 use crate::state::grants::GrantBook;
 use crate::state::keys::KeyCache;
@@ -31,6 +33,7 @@ pub(crate) struct Sync {
     clock: Arc<dyn Clock>,
     max_staleness: Duration,
     applied: watch::Sender<Revision>,
+    leavers: Arc<LeaverBook>,
 }
 
 /// Tells when a revision has been applied.
@@ -75,7 +78,13 @@ impl Sync {
             clock,
             max_staleness,
             applied: watch::Sender::new(Revision::default()),
+            leavers: Arc::default(),
         }
+    }
+
+    /// Where owners are noted of whom something may be left.
+    pub(crate) fn leavers(&self) -> Arc<LeaverBook> {
+        Arc::clone(&self.leavers)
     }
 
     /// Tells when a revision has been applied.
@@ -108,9 +117,33 @@ impl Sync {
         }
         // Once more: what was changed before the snapshot ended is not in the feed after it.
         self.load_rules().await?;
+        self.load_owners(!is_again).await?;
         self.applied.send_replace(revision);
         self.readiness.set_ready();
         Ok(())
+    }
+
+    /// Learns which owners are switched off. What changes meanwhile is in the feed after the snapshot.
+    async fn load_owners(&self, is_start: bool) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.store.owners(None, OWNERS_AT_ONCE, after).await?;
+            for owner in page.items {
+                self.take_owner(&owner, is_start);
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn take_owner(&self, owner: &Owner, is_start: bool) {
+        let is_off = owner.disabled_at.is_some();
+        self.cache.set_owner(owner.id, is_off);
+        if is_off {
+            self.leavers.note(owner.id, is_start);
+        }
     }
 
     async fn load_rules(&self) -> Result<(), StoreError> {
@@ -163,8 +196,12 @@ impl Sync {
                         self.regrant();
                     }
                     for write in &change.writes {
-                        if let Write::Key(key) = write {
-                            self.cache.put(key, self.grants.lock().grants(key));
+                        match write {
+                            Write::Key(key) => {
+                                self.cache.put(key, self.grants.lock().grants(key));
+                            }
+                            Write::Owner(owner) => self.take_owner(owner, false),
+                            _ => {}
                         }
                     }
                     last = Some(revision);
@@ -193,3 +230,4 @@ impl Sync {
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How many changes are read at once.
 const BATCH: usize = 256;
+const OWNERS_AT_ONCE: usize = 1_000;

@@ -92,9 +92,17 @@ impl TokenService {
             return Ok(None);
         }
         let found = self.store.token_by_digest(digest).await?;
-        Ok(found
-            .filter(|token| token.is_live(self.clock.now()))
-            .map(|token| Caller::token(&token)))
+        let Some(token) = found.filter(|token| token.is_live(self.clock.now())) else {
+            return Ok(None);
+        };
+        if let Some(owner) = token.owner {
+            // Of an owner who was switched off a token may be left that is not ended yet.
+            let owner = self.store.owner(owner).await?;
+            if owner.is_none_or(|owner| owner.disabled_at.is_some()) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Caller::token(&token)))
     }
 
     /// Makes an admin token where the configuration names none and none was ever made; its secret, for
@@ -149,14 +157,17 @@ impl TokenService {
         }
         let make = || {
             async {
-                if let Some(owner) = asked.owner
-                    && self.store.owner(owner).await?.is_none()
-                {
-                    return Err(ControlError::field(
-                        "/owner_id",
-                        "unknown_owner",
-                        "there is no owner of this id",
-                    ));
+                if let Some(owner) = asked.owner {
+                    let Some(owner) = self.store.owner(owner).await? else {
+                        return Err(ControlError::field(
+                            "/owner_id",
+                            "unknown_owner",
+                            "there is no owner of this id",
+                        ));
+                    };
+                    if owner.disabled_at.is_some() {
+                        return Err(ControlError::OwnerDisabled);
+                    }
                 }
                 self.draft(caller, asked).await
             }

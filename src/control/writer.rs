@@ -104,7 +104,29 @@ impl Writer {
         &self,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
-        let done = self.land(None, draft).await?;
+        let done = self.land(None, draft, ORDINARY).await?;
+        self.acted_on(done).await
+    }
+
+    /// As [`Self::commit`], for what must get through whoever else writes: it is tried as often as is said,
+    /// and steps back for less than an ordinary change does.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_urgent<'a, T: Send>(
+        &self,
+        attempts: u32,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+    ) -> Result<Done<T>, ControlError> {
+        let urgent = Patience {
+            attempts,
+            doublings: 0,
+        };
+        let done = self.land(None, draft, urgent).await?;
+        self.acted_on(done).await
+    }
+
+    async fn acted_on<T>(&self, done: Done<T>) -> Result<Done<T>, ControlError> {
         let reached = self.applied.reached(done.revision);
         match tokio::time::timeout(APPLIED_WITHIN, reached).await {
             Ok(()) => Ok(done),
@@ -151,7 +173,7 @@ impl Writer {
                 }
                 .boxed()
             };
-            self.land(Some(batch.id), draft).await?;
+            self.land(Some(batch.id), draft, ORDINARY).await?;
             sending.written();
         }
         Ok(())
@@ -163,11 +185,12 @@ impl Writer {
         &self,
         id: Option<ChangeId>,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+        patience: Patience,
     ) -> Result<Done<T>, ControlError> {
         // Changes of one gate would only make each other fail; in turn, they conflict with none but
         // those of other gates.
         let mut turn = None;
-        for attempt in 0..ATTEMPTS_MAX {
+        for attempt in 0..patience.attempts {
             let step = async {
                 if turn.is_none() {
                     turn = Some(self.turn.lock().await);
@@ -178,11 +201,14 @@ impl Writer {
             let step = tokio::time::timeout(DURABLE_WITHIN, step).await;
             match step.map_err(|_| ControlError::StoreAway(StoreError::unavailable(LATE)))?? {
                 Step::Landed(done) => return Ok(done),
-                Step::Lost { expect } => self.step_back(expect, attempt).await?,
+                Step::Lost { expect } => {
+                    self.step_back(expect, attempt.min(patience.doublings))
+                        .await?
+                }
             }
         }
         Err(ControlError::Contended {
-            attempts: ATTEMPTS_MAX,
+            attempts: patience.attempts,
         })
     }
 
@@ -227,10 +253,10 @@ impl Writer {
 
     /// Waits until the change that came first is here, then for a random while: two gates that met once
     /// should not meet again.
-    async fn step_back(&self, beyond: Revision, attempt: u32) -> Result<(), ControlError> {
+    async fn step_back(&self, beyond: Revision, doublings: u32) -> Result<(), ControlError> {
         self.store.moved(beyond).await;
         let [random] = draw::<1>()?;
-        let most_us = 1_000 << attempt;
+        let most_us = 1_000 << doublings;
         tokio::time::sleep(Duration::from_micros(most_us * u64::from(random) / 256)).await;
         Ok(())
     }
@@ -265,8 +291,19 @@ pub fn draw<const N: usize>() -> Result<[u8; N], ControlError> {
     Ok(bytes)
 }
 
-/// How often a change is tried.
-const ATTEMPTS_MAX: u32 = 8;
+/// How a change bears losing races to other gates.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::control) struct Patience {
+    /// How often it is tried.
+    attempts: u32,
+    /// How often the pause after a lost race doubles, from a millisecond on.
+    doublings: u32,
+}
+
+pub(in crate::control) const ORDINARY: Patience = Patience {
+    attempts: 8,
+    doublings: 7,
+};
 /// How long a change may wait for the disk, or for the changes before it.
 const DURABLE_WITHIN: Duration = Duration::from_secs(2);
 const LATE: &str = "the change was not durable within 2 s";

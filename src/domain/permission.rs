@@ -150,10 +150,36 @@ pub fn path_covers(prefix: &str, path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() && !prefix.ends_with('/') || rest.starts_with('/'))
 }
 
-/// Whether an address lies in one of `nets`, or `nets` is empty and all do.
+/// Whether a path is written as requests are matched by: without dot segments, with only those octets
+/// escaped that must be (RFC 3986 §2.3), in upper case. No other is ever met.
+#[must_use]
+pub fn is_canonical(path: &str) -> bool {
+    let mut escapes = path.split('%');
+    let _ = escapes.next();
+    let is_needed = |part: &str| {
+        let digits = part.get(..2).filter(|two| {
+            let upper = |digit: u8| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit);
+            two.bytes().all(upper)
+        });
+        let octet = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+        octet.is_some_and(|octet| {
+            let is_unreserved = octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
+            !is_unreserved && octet > 0x1f && octet != 0x7f && octet != b'\\'
+        })
+    };
+    let is_dots = |segment: &str| {
+        let name = segment.split_once(';').map_or(segment, |(name, _)| name);
+        name == "." || name == ".."
+    };
+    let mut segments = path.split('/').flat_map(|segment| segment.split("%2F"));
+    escapes.all(is_needed) && !segments.any(is_dots)
+}
+
+/// Whether an address lies in one of `nets`, or `nets` is empty and all do. The unspecified address stands
+/// for one that is not known, and lies in none.
 #[must_use]
 pub fn address_allowed(nets: &[IpNet], address: IpAddr) -> bool {
-    nets.is_empty() || contains(nets, address)
+    nets.is_empty() || !address.is_unspecified() && contains(nets, address)
 }
 
 /// Whether an address lies in one of `nets`. A v4 address mapped into v6 is the v4 address.
@@ -203,6 +229,31 @@ mod tests {
             );
         }
         assert!(address_allowed(&[], IpAddr::from([1, 2, 3, 4])));
+        let all: [IpNet; 1] = ["0.0.0.0/0".parse().unwrap()];
+        assert!(address_allowed(&all, IpAddr::from([1, 2, 3, 4])));
+        assert!(!address_allowed(&all, IpAddr::from([0, 0, 0, 0])));
+    }
+
+    #[test]
+    fn a_path_that_no_request_has_is_told_from_one_that_may_come() {
+        for path in ["/", "/v1/a%2Fb", "/a%20b", "/a..b", "/%C3%BC", "/a.", "//"] {
+            assert!(is_canonical(path), "{path}");
+        }
+        for path in [
+            "/%41",
+            "/a/../b",
+            "/.",
+            "/a/..;x/b",
+            "/a%2f",
+            "/a%",
+            "/a%2",
+            "/%2e",
+            "/a%2F..",
+            "/%00",
+            "/%5C",
+        ] {
+            assert!(!is_canonical(path), "{path}");
+        }
     }
 
     #[test]

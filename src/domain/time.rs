@@ -175,6 +175,17 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp {
         self.read().wall
     }
+
+    /// Has the wall clock say `least` or later from now on. A clock that is turned by hand does as it is
+    /// told.
+    fn not_before(&self, least: Timestamp) {
+        let _ = least;
+    }
+
+    /// How far the machine's wall clock is behind this one, because it was set back.
+    fn behind(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The last millisecond of the year 9999, the last that RFC 3339 can write.

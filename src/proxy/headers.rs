@@ -4,11 +4,11 @@
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::domain::permission::contains;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::proxy::carrier::{Fields, Lines};
 use crate::proxy::digits;
 use crate::proxy::forward::Outbound;
+use crate::proxy::forwarded;
 use crate::proxy::record::Record;
 use crate::proxy::worker::Worker;
 
@@ -19,7 +19,6 @@ pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("rateli
 pub(crate) const LEGACY_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 pub(crate) const LEGACY_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 pub(crate) const LEGACY_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Names of fields that go no further.
 pub(crate) type Dropped = SmallVec<[HeaderName; 2]>;
@@ -92,7 +91,10 @@ fn fate(name: &str) -> Fate {
     let is_odd = |byte: u8| byte != b'-' && !byte.is_ascii_alphanumeric();
     if name.bytes().any(is_odd) {
         let meant = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-        let is_twin = meant == "x-api-key" || fate(&meant) != Fate::Passes;
+        let is_twin = matches!(
+            &*meant,
+            "x-api-key" | "content-length" | "host" | "authorization"
+        ) || fate(&meant) != Fate::Passes;
         return if is_twin { Fate::Refused } else { Fate::Passes };
     }
     match name {
@@ -261,21 +263,7 @@ pub(crate) fn client(headers: &HeaderMap, record: &Record) -> std::net::IpAddr {
         return peer.address();
     }
     let trusted = &record.worker().plane.trusted;
-    let lines: SmallVec<[&HeaderValue; 2]> = headers.get_all(X_FORWARDED_FOR).iter().collect();
-    let mut nearest = peer.address();
-    for line in lines.iter().rev() {
-        for part in line.as_bytes().rsplit(|byte| *byte == b',') {
-            let text = std::str::from_utf8(part.trim_ascii()).unwrap_or_default();
-            let Ok(address) = text.parse::<std::net::IpAddr>() else {
-                return nearest;
-            };
-            nearest = address.to_canonical();
-            if !contains(trusted, nearest) {
-                return nearest;
-            }
-        }
-    }
-    nearest
+    forwarded::nearest(headers, trusted, peer.address())
 }
 
 /// Takes out of an upstream's answer what was meant for this hop alone, and what is ours to say of this

@@ -32,6 +32,7 @@ mod deadlines;
 mod digits;
 mod flow;
 mod forward;
+mod forwarded;
 mod frames;
 mod handle;
 mod headers;

@@ -34,6 +34,7 @@ use crate::proxy::respond;
 use crate::proxy::target::Target;
 use crate::proxy::unread;
 use crate::state::holders::{Question, Wish};
+use crate::state::keys::{CachedVersion, KeyEntry};
 use crate::state::limiter::{LimitBook, NamedLimit};
 
 /// Whether a path, as it came or canonical, is the gate's own.
@@ -117,7 +118,7 @@ async fn me(
     record: &mut Record,
 ) -> Result<Response<Bytes>, Stop> {
     recognise(request, target, record)?;
-    spend(record, |limits| &limits.calls)?;
+    spend(record, |allowed| &allowed.calls)?;
     record.admit();
     ask(Wish::Tell, record).await
 }
@@ -131,7 +132,7 @@ async fn rotate(
 ) -> Result<Response<Bytes>, Stop> {
     recognise(request, target, record)?;
     ensure_body_fits(body.as_ref(), BODY_MAX)?;
-    spend(record, |limits| &limits.rotations)?;
+    spend(record, |allowed| &allowed.rotations)?;
     let content_type = request.headers_mut().remove(CONTENT_TYPE);
     let body = upload(body.take(), BODY_MAX, record);
     let body = body.collect().await.map_err(|error| match error {
@@ -166,17 +167,39 @@ fn recognise(
 }
 
 /// How often a key may be asked about and rotated at one gate, apart from its own limits.
+///
+/// What was replaced and is in its grace is counted apart: whoever has a lost secret cannot keep the holder
+/// of the current one from rotating the key away from them.
 #[derive(Debug)]
 pub(crate) struct OwnLimits {
+    of_current: Allowed,
+    of_replaced: Allowed,
+}
+
+#[derive(Debug)]
+struct Allowed {
     calls: Option<NamedLimit>,
     rotations: Option<NamedLimit>,
 }
 
 impl OwnLimits {
     pub(crate) fn new(book: &LimitBook) -> Self {
+        let allowed = |calls, rotations| Allowed {
+            calls: limit(book, calls, CALLS_PER_SECOND, Unit::Second),
+            rotations: limit(book, rotations, ROTATIONS_PER_HOUR, Unit::Hour),
+        };
         Self {
-            calls: limit(book, "own-call", CALLS_PER_SECOND, Unit::Second),
-            rotations: limit(book, "own-rotation", ROTATIONS_PER_HOUR, Unit::Hour),
+            of_current: allowed("own-call", "own-rotation"),
+            of_replaced: allowed("own-call-replaced", "own-rotation-replaced"),
+        }
+    }
+
+    /// What a version of a key may do.
+    fn of(&self, entry: &KeyEntry, version: &CachedVersion) -> &Allowed {
+        if entry.is_replaced(version) {
+            &self.of_replaced
+        } else {
+            &self.of_current
         }
     }
 }
@@ -187,12 +210,11 @@ fn limit(book: &LimitBook, name: &str, count: u32, unit: Unit) -> Option<NamedLi
         .pop()
 }
 
-fn spend(
-    record: &Record,
-    of: impl FnOnce(&OwnLimits) -> &Option<NamedLimit>,
-) -> Result<(), Refusal> {
-    let (Some((entry, _)), Some(limit)) = (&record.key, of(&record.worker().plane.own_limits))
-    else {
+fn spend(record: &Record, of: impl FnOnce(&Allowed) -> &Option<NamedLimit>) -> Result<(), Refusal> {
+    let Some((entry, version)) = &record.key else {
+        return Ok(());
+    };
+    let Some(limit) = of(record.worker().plane.own_limits.of(entry, version)) else {
         return Ok(());
     };
     let now_ns = record.opened_at().mono_ns;

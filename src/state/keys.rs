@@ -31,6 +31,9 @@ type Half = [u8; 16];
 #[derive(Debug, Default)]
 pub struct KeyCache {
     by_hash: DashMap<Half, Arc<KeyEntry>, BuildHasherDefault<DigestHasher>>,
+    /// Of each owner whether it is switched off; shared with the entries of its keys, so that one store
+    /// here refuses them all, and no request looks anything up for it.
+    owners_off: DashMap<OwnerId, Arc<AtomicBool>>,
     /// How many entries were replaced by one that lacks a secret of theirs.
     forgotten: AtomicUsize,
 }
@@ -47,7 +50,8 @@ impl KeyCache {
             // A set cell keeps its value, and this one is new.
             let _ = slot.set(Arc::clone(known.slot()));
         }
-        let entry = Arc::new(KeyEntry::of(key, grants, slot));
+        let is_owner_off = self.of_owner(key.owner);
+        let entry = Arc::new(KeyEntry::of(key, grants, slot, is_owner_off));
         for version in &key.versions {
             self.by_hash
                 .insert(halves(&version.hash).0, Arc::clone(&entry));
@@ -58,6 +62,18 @@ impl KeyCache {
             known.is_forgotten.store(true, Ordering::Release);
             self.forgotten.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// Switches an owner off or on. While it is off all its keys are refused as revoked, those put in
+    /// later too.
+    pub fn set_owner(&self, owner: OwnerId, is_off: bool) {
+        if is_off || self.owners_off.contains_key(&owner) {
+            self.of_owner(owner).store(is_off, Ordering::Release);
+        }
+    }
+
+    fn of_owner(&self, owner: OwnerId) -> Arc<AtomicBool> {
+        Arc::clone(&self.owners_off.entry(owner).or_default())
     }
 
     /// Lets go of the secrets that keys no longer have, whose tombstones were forgotten. Until then they
@@ -165,6 +181,8 @@ pub struct KeyEntry {
     /// Made at first use: most of a million keys are idle.
     slot: OnceLock<Arc<Slot>>,
     versions: SmallVec<[CachedVersion; 1]>,
+    /// Whether the owner is switched off, and every key it holds with it.
+    is_owner_off: Arc<AtomicBool>,
     /// Set when the entry that replaced this one lacks one of its secrets.
     is_forgotten: AtomicBool,
 }
@@ -193,7 +211,12 @@ pub struct CachedVersion {
 }
 
 impl KeyEntry {
-    fn of(key: &Key, grants: Arc<Grants>, slot: OnceLock<Arc<Slot>>) -> Self {
+    fn of(
+        key: &Key,
+        grants: Arc<Grants>,
+        slot: OnceLock<Arc<Slot>>,
+        is_owner_off: Arc<AtomicBool>,
+    ) -> Self {
         let versions = key.versions.iter().map(|version| CachedVersion {
             rest: halves(&version.hash).1,
             retires_at: version.retires_at.unwrap_or(Timestamp::NEVER),
@@ -214,6 +237,7 @@ impl KeyEntry {
             expires_at: key.settings.expires_at.unwrap_or(Timestamp::NEVER),
             slot,
             versions: versions.collect(),
+            is_owner_off,
             is_forgotten: AtomicBool::new(false),
         }
     }
@@ -236,6 +260,7 @@ impl KeyEntry {
             expires_at: self.expires_at,
             slot,
             versions: self.versions.clone(),
+            is_owner_off: Arc::clone(&self.is_owner_off),
         }
     }
 
@@ -245,12 +270,21 @@ impl KeyEntry {
     /// The reason it may not.
     pub fn admits(&self, version: &CachedVersion, now: Timestamp) -> Result<(), RefusalCode> {
         let facts = Facts {
-            is_revoked: version.is_revoked || self.standing == EntryStanding::Revoked,
+            is_revoked: version.is_revoked
+                || self.standing == EntryStanding::Revoked
+                || self.is_owner_off.load(Ordering::Acquire),
             is_suspended: self.standing == EntryStanding::Suspended,
             retires_at: version.retires_at,
             expires_at: self.expires_at,
         };
         facts.verdict(now)
+    }
+
+    /// Whether another version has taken the place of this one, which may still be in its grace.
+    #[must_use]
+    pub fn is_replaced(&self, version: &CachedVersion) -> bool {
+        let mut settled = self.versions.iter().filter(|it| !it.is_pending);
+        settled.any(|it| it.number > version.number)
     }
 
     /// What is left of this key's limits; the same for every entry the key ever has here.
@@ -447,6 +481,36 @@ mod tests {
         let [first, second] = [0, 1].map(|at| cache.find(&key.versions[at].hash).unwrap().0);
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(first.grants.scopes_line, "a");
+    }
+
+    // S3-10
+    #[test]
+    fn an_owner_who_is_off_takes_all_its_keys_with_it_those_put_in_later_too() {
+        let cache = KeyCache::default();
+        let verdict = |byte: u8| {
+            let (entry, version) = cache.find(&key(byte).versions[0].hash).unwrap();
+            entry.admits(&version, at(2_000))
+        };
+        cache.put(&key(1), Arc::default());
+        let other = Key {
+            owner: OwnerId::from_random([3; 10]),
+            ..key(9)
+        };
+        cache.put(&other, Arc::default());
+        let (held, version) = cache.find(&key(1).versions[0].hash).unwrap();
+
+        cache.set_owner(key(1).owner, true);
+        cache.put(&key(2), Arc::default());
+        assert_eq!(verdict(1), Err(RefusalCode::KeyRevoked));
+        assert_eq!(verdict(2), Err(RefusalCode::KeyRevoked));
+        assert_eq!(
+            held.admits(&version, at(2_000)),
+            Err(RefusalCode::KeyRevoked)
+        );
+        assert_eq!(verdict(9), Ok(()));
+
+        cache.set_owner(key(1).owner, false);
+        assert_eq!(verdict(1), Ok(()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::domain::id::BASE62;
+use crate::domain::time::Timestamp;
 
 /// Why the gate's directory cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,18 @@ pub enum LocalError {
     /// The kept name is none.
     #[error("{} holds no node name: 1 to 64 of a-z A-Z 0-9 . _ - are one", path.display())]
     NotAName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The kept head of the audit log is none.
+    #[error("{} holds no signed head of the audit log", path.display())]
+    NotAHead {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The kept time is none.
+    #[error("{} holds no time; if it is damaged, take it away", path.display())]
+    NotATime {
         /// The file.
         path: PathBuf,
     },
@@ -128,21 +141,64 @@ impl DataDir {
 
     /// Puts `bytes` into the file `name`, whole or not at all, and on the disk before it returns.
     pub(super) fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), LocalError> {
-        let (path, unfinished) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        let written = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&unfinished)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        written().map_err(disk(&path, "written"))
+        keep(&self.path, name, bytes)
     }
+}
+
+/// The latest time that was seen, as the gate's directory keeps it.
+#[derive(Debug)]
+pub struct TimeFile(PathBuf);
+
+impl TimeFile {
+    /// The one in `dir`.
+    #[must_use]
+    pub fn of(dir: &DataDir) -> Self {
+        Self(dir.path.clone())
+    }
+
+    /// What is kept; `None` if nothing is.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no time.
+    pub fn read(&self) -> Result<Option<Timestamp>, LocalError> {
+        let path = self.0.join(TIME);
+        match fs::read_to_string(&path) {
+            Ok(text) => match text.trim_end().parse() {
+                Ok(kept) => Ok(Some(kept)),
+                Err(_) => Err(LocalError::NotATime { path }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(disk(&path, "read")(error)),
+        }
+    }
+
+    /// Keeps `now`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, now: Timestamp) -> Result<(), LocalError> {
+        keep(&self.0, TIME, format!("{now}\n").as_bytes())
+    }
+}
+
+const TIME: &str = "time";
+
+/// Puts `bytes` into the file `name` of `folder`, whole or not at all, and on the disk before it returns.
+pub(super) fn keep(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LocalError> {
+    let (path, unfinished) = (folder.join(name), folder.join(format!("{name}.new")));
+    let written = || -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(folder)?.sync_all()
+    };
+    written().map_err(disk(&path, "written"))
 }
 
 /// Whether a text may name a gate.
@@ -190,7 +246,7 @@ fn holder(process: Option<u32>) -> String {
     process.map_or_else(String::new, |process| format!(" (process {process})"))
 }
 
-fn disk(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> LocalError {
+pub(super) fn disk(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> LocalError {
     let path = path.to_owned();
     move |source| LocalError::Disk { path, what, source }
 }

@@ -17,6 +17,7 @@ pub mod record;
 pub mod redis;
 pub mod requests;
 mod search;
+pub mod signed_head;
 
 use std::collections::HashSet;
 use std::sync::Arc;

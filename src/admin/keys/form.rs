@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::admin::lists::{each, few, once_each};
 use crate::admin::rotation::form::plan;
 use crate::api::keys::{CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, RotateKey};
 use crate::control::keys::{KeyChange, NewKey, OwnerChoice, Rotation};
 use crate::domain::key::Risk;
-use crate::domain::lifecycle::{Earlier, FieldFault, Grace, RotationTerms};
+use crate::domain::lifecycle::{Earlier, FieldFault, Grace, RotationTerms, most};
 use crate::domain::limit::{Enforce, LimitMode, Period, QUOTA_MAX, Quota, Rate, RateLimit};
 use crate::domain::owner::OwnerKind;
 use crate::domain::patch::SettingsPatch;
@@ -98,31 +99,55 @@ pub(super) fn patch(asked: PatchKey) -> KeyChange {
             &mut faults,
         ))
     });
+    // Counted before anything is looked at: what a list costs does not depend on what a caller sends.
+    let products = few(asked.products, "/products", most::PRODUCTS, &mut faults);
+    let scopes = few(asked.scopes, "/scopes", most::SCOPES, &mut faults);
+    let methods = few(
+        asked.allowed_methods,
+        "/allowed_methods",
+        most::METHODS,
+        &mut faults,
+    );
+    let paths = few(
+        asked.allowed_paths,
+        "/allowed_paths",
+        most::PATHS,
+        &mut faults,
+    );
+    let networks = few(
+        asked.allowed_ips,
+        "/allowed_ips",
+        most::NETWORKS,
+        &mut faults,
+    );
+    let limits = few(
+        asked.rate_limits,
+        "/rate_limits",
+        most::RATE_LIMITS,
+        &mut faults,
+    );
+    let quota_list = few(asked.quotas, "/quotas", most::QUOTAS, &mut faults);
+    let labels = few(asked.labels, "/labels", most::LABELS, &mut faults);
     let settings = SettingsPatch {
         name: asked.name,
         description: asked.description,
-        products: asked.products.map(once_each),
-        scopes: each(asked.scopes, "/scopes", &mut faults, |text| {
+        products: products.map(once_each),
+        scopes: each(scopes, "/scopes", &mut faults, |text| {
             text.parse().map_err(|_| SCOPE.to_owned())
         })
         .map(once_each),
-        allowed_methods: each(
-            asked.allowed_methods,
-            "/allowed_methods",
-            &mut faults,
-            |token| Method::from_token(token).ok_or_else(|| METHOD.to_owned()),
-        )
+        allowed_methods: each(methods, "/allowed_methods", &mut faults, |token| {
+            Method::from_token(token).ok_or_else(|| METHOD.to_owned())
+        })
         .map(Methods::from_iter),
-        allowed_paths: asked.allowed_paths.map(once_each),
-        allowed_ips: each(asked.allowed_ips, "/allowed_ips", &mut faults, |text| {
+        allowed_paths: paths.map(once_each),
+        allowed_ips: each(networks, "/allowed_ips", &mut faults, |text| {
             network(text).ok_or_else(|| NETWORK.to_owned())
         })
         .map(once_each),
-        rate_limits: asked
-            .rate_limits
-            .map(|limits| rate_limits(&limits, &mut faults)),
+        rate_limits: limits.map(|limits| rate_limits(&limits, &mut faults)),
         concurrency: asked.concurrency,
-        quotas: asked.quotas.map(|asked| quotas(&asked, &mut faults)),
+        quotas: quota_list.map(|asked| quotas(&asked, &mut faults)),
         risk: asked.risk.and_then(|word| {
             let risk = Risk::from_word(&word);
             if risk.is_none() {
@@ -137,7 +162,7 @@ pub(super) fn patch(asked: PatchKey) -> KeyChange {
         }),
         expires_at: asked.expires_at.map(|end| time(end, &mut faults)),
         metadata: asked.metadata,
-        labels: asked.labels,
+        labels,
         protected: asked.protected,
         self_rotation: asked.self_rotation,
     };
@@ -188,23 +213,6 @@ fn time(text: Option<String>, faults: &mut Vec<FieldFault>) -> Option<Timestamp>
         .parse()
         .map_err(|NotATime| fault(faults, "/expires_at", "form", TIME))
         .ok()
-}
-
-/// Reads each item of a list; one that cannot be read is left out and told of.
-pub(in crate::admin) fn each<T>(
-    items: Option<Vec<String>>,
-    pointer: &str,
-    faults: &mut Vec<FieldFault>,
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Option<Vec<T>> {
-    let read = |(at, item): (usize, String)| match read(&item) {
-        Ok(value) => Some(value),
-        Err(detail) => {
-            faults.push(FieldFault::new(format!("{pointer}/{at}"), "form", detail));
-            None
-        }
-    };
-    Some(items?.into_iter().enumerate().filter_map(read).collect())
 }
 
 pub(in crate::admin) fn rate_limits(
@@ -290,17 +298,6 @@ fn network(text: &str) -> Option<IpNet> {
     Some(net.trunc())
 }
 
-/// The items without repetitions, in their order.
-pub(in crate::admin) fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
-    let mut kept: Vec<T> = Vec::with_capacity(items.len());
-    for item in items {
-        if !kept.contains(&item) {
-            kept.push(item);
-        }
-    }
-    kept
-}
-
 fn fault(faults: &mut Vec<FieldFault>, pointer: &str, code: &'static str, detail: &str) {
     faults.push(FieldFault::new(pointer, code, detail));
 }
@@ -369,6 +366,42 @@ mod tests {
                 "/expires_at",
             ]
         );
+    }
+
+    // S2-12
+    #[test]
+    fn a_list_that_is_too_long_is_counted_and_not_looked_at() {
+        let many = |count: usize| (0..count).map(|at| format!("bad {at}")).collect::<Vec<_>>();
+        let asked = PatchKey {
+            products: Some(many(most::PRODUCTS + 1)),
+            scopes: Some(many(most::SCOPES + 1)),
+            allowed_methods: Some(many(most::METHODS + 1)),
+            allowed_paths: Some(many(most::PATHS + 1)),
+            allowed_ips: Some(many(most::NETWORKS + 1)),
+            ..PatchKey::default()
+        };
+        let read = patch(asked);
+        let found: Vec<(&str, &str)> = read
+            .faults
+            .iter()
+            .map(|fault| (fault.pointer.as_str(), fault.code))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("/products", "too_many"),
+                ("/scopes", "too_many"),
+                ("/allowed_methods", "too_many"),
+                ("/allowed_paths", "too_many"),
+                ("/allowed_ips", "too_many"),
+            ]
+        );
+        assert_eq!(read.settings.allowed_paths, None);
+        let asked = PatchKey {
+            allowed_paths: Some(many(most::PATHS)),
+            ..PatchKey::default()
+        };
+        assert_eq!(patch(asked).faults, []);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::admin::lists::{few, once_each};
 use crate::admin::selector;
 use crate::api::policies::{CreatePolicy, PatchPolicy};
 use crate::control::policies::PolicyDraft;
-use crate::domain::lifecycle::FieldFault;
+use crate::domain::lifecycle::{FieldFault, most};
 use crate::domain::owner::OwnerKind;
 use crate::domain::permission::Scope;
 use crate::domain::policy::PolicyTerms;
@@ -118,7 +119,24 @@ fn read(asked: PatchPolicy, place: &str) -> Result<Edit, Vec<FieldFault>> {
     let selector = asked
         .selector
         .map(|selector| selector::read(selector, &format!("{place}/selector"), &mut faults));
-    let owner_kinds = asked.owner_types.map(|words| {
+    let place_of = |field: &str| format!("{place}/{field}");
+    let owner_types = few(
+        asked.owner_types,
+        &place_of("owner_types"),
+        most::OWNER_KINDS,
+        &mut faults,
+    );
+    let scopes = match asked.allowed_scopes {
+        None => None,
+        Some(None) => Some(None),
+        given @ Some(Some(_)) => Some(few(
+            given.flatten(),
+            &place_of("allowed_scopes"),
+            most::SCOPES,
+            &mut faults,
+        )),
+    };
+    let owner_kinds = owner_types.map(|words| {
         let read = |(at, word): (usize, String)| {
             let kind = OwnerKind::from_word(&word);
             if kind.is_none() {
@@ -130,7 +148,7 @@ fn read(asked: PatchPolicy, place: &str) -> Result<Edit, Vec<FieldFault>> {
         };
         words.into_iter().enumerate().filter_map(read).collect()
     });
-    let allowed_scopes = asked.allowed_scopes.map(|names| {
+    let allowed_scopes = scopes.map(|names: Option<Vec<String>>| {
         let read = |(at, name): (usize, String)| {
             let scope = name.parse().ok();
             if scope.is_none() {
@@ -140,7 +158,7 @@ fn read(asked: PatchPolicy, place: &str) -> Result<Edit, Vec<FieldFault>> {
             }
             scope
         };
-        names.map(|names| names.into_iter().enumerate().filter_map(read).collect())
+        names.map(|names| once_each(names.into_iter().enumerate().filter_map(read).collect()))
     });
     if !faults.is_empty() {
         return Err(faults);

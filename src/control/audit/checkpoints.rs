@@ -1,18 +1,21 @@
 //! Signs how far the audit chain goes: at most a minute, or a thousand entries, after they were written.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 
 use crate::control::ControlError;
-use crate::control::writer::{Draft, Writer};
+use crate::control::writer::{Draft, ORDINARY, Writer};
 use crate::domain::audit::chain::Head;
 use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::verify::Fault;
 use crate::domain::change::Write;
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::node_key::NodeKey;
+use crate::store::signed_head::SignedHead;
 use crate::store::{AuditEnd, Store};
 
 /// Signs the audit chain.
@@ -22,6 +25,12 @@ pub(crate) struct Checkpoints {
     writer: Arc<Writer>,
     key: Arc<NodeKey>,
     node: Arc<str>,
+    signed: Arc<SignedHead>,
+    /// Whether what may be signed was found whole: once a run all of it is walked over, and after that
+    /// what was signed must still be there.
+    is_whole: Mutex<Option<bool>>,
+    /// Whether it was said that something is wrong.
+    is_told: AtomicBool,
     /// The first entry that was seen without a checkpoint behind it, and when.
     unsigned: Mutex<Option<(u64, Timestamp)>>,
 }
@@ -34,6 +43,7 @@ impl Checkpoints {
         writer: Arc<Writer>,
         key: Arc<NodeKey>,
         node: Arc<str>,
+        signed: Arc<SignedHead>,
     ) -> Self {
         Self {
             store,
@@ -41,6 +51,9 @@ impl Checkpoints {
             writer,
             key,
             node,
+            signed,
+            is_whole: Mutex::new(None),
+            is_told: AtomicBool::new(false),
             unsigned: Mutex::new(None),
         }
     }
@@ -51,10 +64,53 @@ impl Checkpoints {
     /// As [`Writer::commit`].
     pub(crate) async fn turn(&self) -> Result<(), ControlError> {
         let end = self.store.audit_end().await?;
-        if self.is_due(&end) {
+        if self.may_sign(&end).await? && self.is_due(&end) {
             self.sign().await?;
         }
         Ok(())
+    }
+
+    /// Whether the chain goes on from what was signed. What is signed anew must not hide what was made
+    /// anew.
+    async fn may_sign(&self, end: &AuditEnd) -> Result<bool, ControlError> {
+        if let Some(fault) = self.signed.fault(&*self.store).await? {
+            self.tell(fault);
+            return Ok(false);
+        }
+        let known = *self.is_whole.lock();
+        let is_whole = match known {
+            Some(is_whole) => is_whole,
+            None => {
+                let fault = self.store.verify_audit().await?.fault;
+                fault.into_iter().for_each(|fault| self.tell(fault));
+                *self.is_whole.lock() = Some(fault.is_none());
+                fault.is_none()
+            }
+        };
+        if is_whole {
+            self.is_told.store(false, Ordering::Relaxed);
+            self.see(end.checkpoint.as_ref());
+        }
+        Ok(is_whole)
+    }
+
+    /// Says once what is wrong, until it is right again.
+    fn tell(&self, fault: Fault) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                audit.seq = fault.seq,
+                fault = fault.kind.as_str(),
+                "the audit log is not what was signed, signing nothing more; see `portcullis audit verify`"
+            );
+        }
+    }
+
+    fn see(&self, checkpoint: Option<&Checkpoint>) {
+        let seen = checkpoint.map_or(Ok(()), |checkpoint| self.signed.see(checkpoint));
+        if let Err(error) = seen {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "how far the audit log is signed cannot be kept");
+        }
     }
 
     /// Signs whatever is not signed, as the last thing that is done.
@@ -62,7 +118,11 @@ impl Checkpoints {
     /// # Errors
     /// As [`Writer::commit`].
     pub(crate) async fn last(&self) -> Result<(), ControlError> {
-        self.sign().await
+        let end = self.store.audit_end().await?;
+        if end.head.seq > signed_up_to(&end) && self.may_sign(&end).await? {
+            self.sign().await?;
+        }
+        Ok(())
     }
 
     fn is_due(&self, end: &AuditEnd) -> bool {
@@ -88,18 +148,21 @@ impl Checkpoints {
             async {
                 let end = self.store.audit_end().await?;
                 if end.head.seq <= signed_up_to(&end) {
-                    return Ok(Draft::nothing(()));
+                    return Ok(Draft::nothing(None));
                 }
+                let checkpoint = self.checkpoint(end.head);
                 Ok(Draft {
-                    writes: vec![Write::Checkpoint(self.checkpoint(end.head))],
+                    writes: vec![Write::Checkpoint(checkpoint.clone())],
                     audit: Vec::new(),
-                    value: (),
+                    value: Some(checkpoint),
                 })
             }
             .boxed()
         };
         // Nobody acts on a checkpoint, and at the stop nothing is applied any more.
-        self.writer.land(None, sign).await.map(drop)
+        let done = self.writer.land(None, sign, ORDINARY).await?;
+        self.see(done.value.as_ref());
+        Ok(())
     }
 
     fn checkpoint(&self, head: Head) -> Checkpoint {

@@ -19,6 +19,7 @@ use crate::domain::id::{AuditId, KeyId, OwnerId};
 use crate::domain::query::{Page, Position, SortValue};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::requests::RequestLog;
+use crate::store::signed_head::SignedHead;
 use crate::store::{Store, StoreError};
 
 /// Finds and verifies audit entries.
@@ -32,6 +33,8 @@ pub struct AuditService {
     /// The walk that is under way, held by whoever waits for it. One whose caller went away stays here: it
     /// still reads.
     walk: tokio::sync::Mutex<Option<BoxFuture<'static, Result<Verdict, StoreError>>>>,
+    /// How far the log was signed; `None` where that is not kept.
+    signed: Option<Arc<SignedHead>>,
 }
 
 /// An entry that was found.
@@ -52,6 +55,7 @@ impl AuditService {
             requests: None,
             trust: Trust::Nobody,
             walk: tokio::sync::Mutex::default(),
+            signed: None,
         }
     }
 
@@ -59,6 +63,13 @@ impl AuditService {
     #[must_use]
     pub fn of_node(mut self, node: Arc<str>, key: [u8; 32]) -> Self {
         self.trust = Trust::Itself { node, key };
+        self
+    }
+
+    /// The same, held to what was `signed`.
+    #[must_use]
+    pub fn with_signed(mut self, signed: Arc<SignedHead>) -> Self {
+        self.signed = Some(signed);
         self
     }
 
@@ -183,8 +194,8 @@ impl AuditService {
         Ok(all.iter().map(Checkpoint::form).collect())
     }
 
-    /// Walks the chain, for one caller at a time: a walk keeps one of the store's few readers for as long
-    /// as it takes, and changes wait for those too.
+    /// Walks the chain, and looks whether what was signed is in it; for one caller at a time: a walk keeps
+    /// one of the store's few readers for as long as it takes, and changes wait for those too.
     ///
     /// # Errors
     /// [`ControlError::Verifying`] while it is being walked; what the store returns.
@@ -199,7 +210,11 @@ impl AuditService {
             .insert(async move { store.verify_audit().await }.boxed())
             .await;
         *walk = None;
-        Ok(verdict?.trusting(&self.trust))
+        let mut verdict = verdict?.trusting(&self.trust);
+        if let (None, Some(signed)) = (verdict.fault, &self.signed) {
+            verdict.fault = signed.fault(&*self.store).await?;
+        }
+        Ok(verdict)
     }
 }
 

@@ -13,8 +13,10 @@
 //! | `rules` | rules of rotation whose key has ended: taken away |
 //! | `rotate` | new secrets, handed to their sinks |
 //! | `lease` | one gate at a time |
+//! | `leavers` | ends what owners hold who were switched off; not by the walk, but as soon as they are |
 
 mod lease;
+mod leavers;
 mod rotate;
 mod rules;
 mod tell;
@@ -22,4 +24,6 @@ mod turns;
 mod walk;
 
 pub use lease::{Alone, Lease};
+pub use leavers::{LeaverBook, Leavers, Progress};
+pub(in crate::control) use leavers::{ended_entry, tokens_of};
 pub use turns::{Jobs, Turn};

@@ -11,6 +11,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -86,8 +88,19 @@ impl FileSink {
 
     /// What is in the place of the file may be replaced: nothing, a secret of ours, or no file at all.
     fn ensure_ours(&self, path: &Path) -> Result<(), FileError> {
-        let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-        match if is_file { read(path)? } else { None } {
+        let found = fs::symlink_metadata(path).map(|found| found.file_type());
+        // A pipe, say, has somebody at its other end.
+        if found
+            .as_ref()
+            .is_ok_and(|kind| !kind.is_file() && !kind.is_symlink() && !kind.is_dir())
+        {
+            return Err(FileError::Foreign(path.to_owned()));
+        }
+        match if found.is_ok_and(|kind| kind.is_file()) {
+            read(path)?
+        } else {
+            None
+        } {
             Some(text) if !text.is_empty() && self.secret_in(&text).is_none() => {
                 Err(FileError::Foreign(path.to_owned()))
             }
@@ -183,11 +196,23 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, FileError> {
         path: path.to_owned(),
         source,
     };
-    let file = match File::open(path) {
+    // Whatever lies there, opening it neither waits nor leads elsewhere.
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A link is not followed: none of ours is one, and the next secret takes its place.
+        Err(error) if is_link(&error) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
+    // Asked of what was opened, not of what lies at the path by now.
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(FileError::Foreign(path.to_owned()));
+    }
     let mut text = Zeroizing::new(String::with_capacity(FILE_MAX));
     let mut reader = file.take(FILE_MAX as u64 + 1);
     match reader.read_to_string(&mut text) {
@@ -198,6 +223,10 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, FileError> {
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 /// Where the new text is written before it takes its place: in the same folder, hidden.
@@ -331,6 +360,25 @@ mod tests {
         }
         assert_eq!(files(outer.path()), ["keys"]);
         assert!(files(&folder).iter().all(|name| !name.starts_with('.')));
+    }
+
+    // S3-18
+    #[tokio::test]
+    async fn a_pipe_in_the_place_of_a_file_holds_nobody_up_and_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = sink(folder.path(), FileFormat::Plain);
+        let key = key("k");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, sink.path(&key), pipe, mode, 0).unwrap();
+        let within = std::time::Duration::from_secs(5);
+        let held = tokio::time::timeout(within, sink.held(&key)).await.unwrap();
+        assert!(matches!(held, Err(SinkError::File(FileError::Foreign(_)))));
+        let secret = Secret::new("s".into());
+        let put = tokio::time::timeout(within, sink.put(&key, &secret, note()));
+        let put = put.await.unwrap();
+        assert!(matches!(put, Err(SinkError::File(FileError::Foreign(_)))));
+        assert_eq!(files(folder.path()), ["k-0123456789"]);
     }
 
     #[tokio::test]

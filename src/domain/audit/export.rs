@@ -28,7 +28,8 @@ fn cell(text: &str) -> String {
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') => "'",
         _ => "",
     };
-    if guard.is_empty() && !text.contains(['"', ',', '\n', '\r']) {
+    // `;` and tab part cells where a spreadsheet is set up to read them so.
+    if guard.is_empty() && !text.contains(['"', ',', ';', '\t', '\n', '\r']) {
         return text.to_owned();
     }
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
@@ -99,5 +100,8 @@ mod tests {
             assert_eq!(line_of(&json!({"id": text})), format!("\"'{text}\""));
         }
         assert_eq!(line_of(&json!({"id": "a=1"})), "a=1");
+        for text in ["a;=1+1", "a\t=1+1"] {
+            assert_eq!(line_of(&json!({"id": text})), format!("\"{text}\""));
+        }
     }
 }

@@ -225,6 +225,70 @@ fn what_an_index_says_is_what_the_entry_says() {
     assert!(Link::of_stored(&sealed, None, &columns).is_sound);
 }
 
+/// S4-16: values may be gone where their person was erased afterwards, and nowhere else.
+#[test]
+fn a_veil_is_gone_only_with_an_erasure_of_its_person_after_it() {
+    let person = |byte| OwnerId::from_random([byte; 10]);
+    let erasure = |number, owner| AuditEntry {
+        action: Action::OwnerErasure,
+        outcome: Outcome::Done,
+        owner: Some(owner),
+        ..entry(number)
+    };
+    let by_itself = AuditEntry {
+        actor: Actor {
+            kind: "user".into(),
+            id: person(3).to_string(),
+            name: "Ann".into(),
+        },
+        ..entry(4)
+    };
+    let entries = [
+        entry(1),
+        erasure(2, person(2)),
+        entry(3),
+        by_itself,
+        erasure(5, person(3)),
+        erasure(6, person(2)),
+    ];
+    // Which entries have no veil, how many there are, and what is found.
+    for (bare, count, found) in [
+        (&[1][..], 2, None),
+        (&[1][..], 1, Some(1)),
+        (&[1, 3][..], 5, Some(3)),
+        (&[1, 3][..], 6, None),
+        (&[4][..], 4, Some(4)),
+        (&[4][..], 5, None),
+        (&[2][..], 6, None),
+        (&[6][..], 6, Some(6)),
+        (&[][..], 6, None),
+    ] {
+        let mut head = Head::default();
+        let mut walk = Walk::new(Head::default(), &[]);
+        for (entry, number) in entries.iter().zip(1..=count) {
+            let sealed = head.seal(entry, [number; 16]);
+            let owner = entry.owner.map(|id| id.to_string());
+            let key = entry.key.map(|id| id.to_string());
+            let id = entry.id.to_string();
+            let columns = Columns {
+                id: &id,
+                timestamp: entry.timestamp,
+                action: entry.action.as_str(),
+                actor: &entry.actor.id,
+                code: matches!(entry.outcome, Outcome::Refused(_)).then_some("protected"),
+                request: Some("req_1"),
+                key: key.as_deref(),
+                version: Some(3),
+                owner: owner.as_deref(),
+            };
+            let veil = sealed.veil.as_ref().filter(|_| !bare.contains(&number));
+            walk.pass(Link::of_stored(&sealed, veil, &columns));
+        }
+        let found = found.and_then(|seq| fault(seq, FaultKind::Changed));
+        assert_eq!(walk.end().fault, found, "{bare:?} of {count}");
+    }
+}
+
 fn checkpoint(sealed: &Sealed) -> Checkpoint {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     let pair = Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap();

@@ -1,16 +1,18 @@
 //! Walks a chain and names the first entry that is not as it was written.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::Action;
 use super::chain::{self, Digest, Head, Sealed, Veil};
 use super::checkpoint::Checkpoint;
 use super::form::{NotAnEntry, unhex};
+use crate::domain::id::OwnerId;
 use crate::domain::time::Timestamp;
 
 /// What came of walking a chain.
@@ -150,6 +152,19 @@ pub struct Link {
     pub previous: Digest,
     /// Whether body, hash and personal values agree.
     pub is_sound: bool,
+    /// Of whom an erasure must follow: the personal values are gone.
+    pub unveiled: Option<Persons>,
+    /// Whose personal values were taken out of all entries before this one.
+    pub erases: Option<OwnerId>,
+}
+
+/// Whose personal values an entry has: of either, erasing takes them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persons {
+    /// Whom it is about.
+    pub owner: Option<OwnerId>,
+    /// Who did it.
+    pub actor: Option<OwnerId>,
 }
 
 /// What is found beside a stored body: the columns that questions are answered by.
@@ -180,12 +195,21 @@ impl Link {
             },
             previous: [0; 32],
             is_sound: false,
+            unveiled: None,
+            erases: None,
         };
         let Ok(body) = serde_json::from_slice::<Body<'_>>(&sealed.body) else {
             return link;
         };
         link.at.seq = body.seq;
         link.previous = unhex(body.previous_hash).unwrap_or_default();
+        let owner = body.owner_id.and_then(|id| id.parse().ok());
+        link.unveiled = veil.is_none().then(|| Persons {
+            owner,
+            actor: body.actor.id.parse().ok(),
+        });
+        let is_erasure = body.action == Action::OwnerErasure.as_str() && body.code.is_none();
+        link.erases = owner.filter(|_| is_erasure);
         link.is_sound = digest == sealed.hash
             && body.columns() == *columns
             && veil.is_none_or(|veil| {
@@ -216,6 +240,9 @@ impl Link {
             at,
             previous,
             is_sound: digest == at.hash,
+            // A line says of itself what is veiled in it, and whoever exports may leave values out.
+            unveiled: None,
+            erases: None,
         })
     }
 }
@@ -304,6 +331,50 @@ pub struct Walk {
     /// The checkpoint that nobody signed.
     forged: Option<u64>,
     signers: Vec<Signer>,
+    unveiled: Unveiled,
+}
+
+/// Entries whose personal values are gone, until it is found that they were erased.
+#[derive(Debug, Default)]
+struct Unveiled {
+    /// Of each person the first entry.
+    of_one: HashMap<OwnerId, u64>,
+    /// Entries of two persons, either of whom may have been erased.
+    of_two: Vec<(u64, Persons)>,
+    /// The first entry that is nobody's.
+    of_none: Option<u64>,
+}
+
+impl Unveiled {
+    fn note(&mut self, seq: u64, persons: Persons) {
+        match (persons.owner, persons.actor) {
+            (Some(owner), Some(actor)) if owner != actor => self.of_two.push((seq, persons)),
+            (Some(person), _) | (None, Some(person)) => {
+                self.of_one.entry(person).or_insert(seq);
+            }
+            (None, None) => {
+                self.of_none.get_or_insert(seq);
+            }
+        }
+    }
+
+    fn erased(&mut self, person: OwnerId) {
+        self.of_one.remove(&person);
+        let of_other = |persons: &Persons| ![persons.owner, persons.actor].contains(&Some(person));
+        self.of_two.retain(|(_, persons)| of_other(persons));
+    }
+
+    /// The first that nobody erased.
+    fn first(&self) -> Option<u64> {
+        let of_two = self.of_two.iter().map(|(seq, _)| *seq);
+        let all = self
+            .of_one
+            .values()
+            .copied()
+            .chain(of_two)
+            .chain(self.of_none);
+        all.min()
+    }
 }
 
 impl Walk {
@@ -320,6 +391,7 @@ impl Walk {
             checkpoints: BTreeMap::new(),
             forged: None,
             signers: Vec::new(),
+            unveiled: Unveiled::default(),
         };
         for checkpoint in checkpoints {
             let head = checkpoint.head;
@@ -363,6 +435,13 @@ impl Walk {
     /// Takes the next entry.
     pub fn pass(&mut self, link: Link) {
         self.entries += 1;
+        // What an erasure takes out lies before it.
+        if let Some(person) = link.erases {
+            self.unveiled.erased(person);
+        }
+        if let Some(persons) = link.unveiled {
+            self.unveiled.note(link.at.seq, persons);
+        }
         if let Some((before, suspect)) = self.suspect.take() {
             self.resolve(before, suspect, Some(&link));
         }
@@ -401,6 +480,10 @@ impl Walk {
             seq: self.last.seq + 1,
             kind: FaultKind::Removed,
         });
+        let unveiled = self.unveiled.first().map(|seq| Fault {
+            seq,
+            kind: FaultKind::Changed,
+        });
         let forged = self.forged.map(|seq| Fault {
             seq,
             kind: FaultKind::Forged,
@@ -408,7 +491,7 @@ impl Walk {
         Verdict {
             entries: self.entries,
             last: (self.entries > 0).then_some(self.last.seq),
-            fault: self.fault.or(cut_off).or(forged),
+            fault: self.fault.or(cut_off).or(unveiled).or(forged),
             signers: self.signers,
         }
     }

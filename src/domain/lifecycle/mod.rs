@@ -5,6 +5,7 @@
 //! **Invariant:** no step brings back what has ended: a revoked key or version stays revoked, and the end
 //! of a version, once set, never moves.
 
+pub mod most;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Standing};
+use crate::domain::lifecycle::most;
 use crate::domain::limit::RATE_MAX;
 use crate::domain::notice::Notice;
+use crate::domain::permission;
 use crate::domain::product::Product;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::Timestamp;
@@ -240,6 +242,12 @@ pub fn faults(
                 "form",
                 "a path begins with `/` and has neither query nor fragment",
             );
+        } else if !permission::is_canonical(path) {
+            fault(
+                format!("/allowed_paths/{at}"),
+                "form",
+                "no request has such a path: it has no dot segments, and escapes only what must be, in upper case",
+            );
         }
     }
     for (at, limit) in settings.rate_limits.iter().enumerate() {
@@ -276,13 +284,17 @@ pub fn faults(
         }
     }
     for (pointer, count, most) in [
-        ("/products", settings.products.len(), 32),
-        ("/scopes", settings.scopes.len(), 128),
-        ("/allowed_paths", settings.allowed_paths.len(), 128),
-        ("/allowed_ips", settings.allowed_ips.len(), 256),
-        ("/rate_limits", settings.rate_limits.len(), 8),
-        ("/quotas", settings.quotas.len(), 8),
-        ("/labels", settings.labels.len(), 32),
+        ("/products", settings.products.len(), most::PRODUCTS),
+        ("/scopes", settings.scopes.len(), most::SCOPES),
+        ("/allowed_paths", settings.allowed_paths.len(), most::PATHS),
+        ("/allowed_ips", settings.allowed_ips.len(), most::NETWORKS),
+        (
+            "/rate_limits",
+            settings.rate_limits.len(),
+            most::RATE_LIMITS,
+        ),
+        ("/quotas", settings.quotas.len(), most::QUOTAS),
+        ("/labels", settings.labels.len(), most::LABELS),
     ] {
         if count > most {
             fault(

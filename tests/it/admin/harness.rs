@@ -101,9 +101,12 @@ impl Admin {
         let minutes = Arc::new(FewMinutes::default());
         let tap = Arc::new(Tap::default());
         let (closing, closed) = watch::channel(false);
+        let owners = OwnerService::new(store.clone(), clock.clone(), writer.clone(), false);
+        let leavers = owners.leavers();
+        crate::support::beside(async move { leavers.run().await });
         let services = Services {
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
-            owners: OwnerService::new(store.clone(), clock.clone(), writer.clone(), false),
+            owners,
             products: ProductService::new(
                 store.clone(),
                 clock.clone(),

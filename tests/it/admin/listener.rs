@@ -76,3 +76,20 @@ async fn what_is_watched_ends_in_good_order_when_the_gate_stops() {
     assert!(!reply.is_cut);
     assert_eq!(idle.rest().await, "");
 }
+
+/// RFC 9112 §9.3: nothing can follow a body that was not read, and whoever sends it is told.
+#[tokio::test]
+async fn a_call_refused_before_its_body_was_read_says_that_the_connection_closes() {
+    let (_upstream, gateway) = gate("head: 10m").await;
+    let ask = async |length: &str| {
+        let mut raw = Raw::connect(gateway.admin_address()).await;
+        let head = format!("POST /admin/keys HTTP/1.1\r\nHost: localhost\r\n{length}\r\n");
+        raw.write(&head).await;
+        raw.reply().await.to_ascii_lowercase()
+    };
+    let refused = ask("Content-Length: 100\r\n").await;
+    assert!(refused.starts_with("http/1.1 401"), "{refused}");
+    assert!(refused.contains("connection: close\r\n"), "{refused}");
+    let refused = ask("").await;
+    assert!(!refused.contains("connection: close"), "{refused}");
+}

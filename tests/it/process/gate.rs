@@ -123,6 +123,11 @@ impl Gate {
         self.words.take().unwrap().join().unwrap()
     }
 
+    /// What the system says of the process.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
     /// Asks it to stop, and does not wait.
     pub(crate) fn signal_to_stop(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);

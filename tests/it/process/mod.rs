@@ -5,5 +5,7 @@ mod clients;
 mod counts;
 mod faults;
 mod gate;
+mod history;
 mod kills;
+mod privacy;
 mod quotas;

@@ -201,10 +201,33 @@ async fn an_address_a_key_may_be_used_from_is_the_one_behind_the_trusted_proxies
         ("203.0.113.7, 198.51.100.9", 403),
         ("198.51.100.9", 403),
         ("203.0.113.7, unknown", 403),
+        ("203.0.113.7:443", 200),
+        ("[2001:db8::1]:443", 200),
     ] {
         let ask = gateway.get("/").with(&key).header("x-forwarded-for", list);
         assert_eq!(ask.await.status, status, "{list}");
     }
+    // The proxy's own address is no way in for those it cannot name.
+    let own = json!({"allowed_ips": ["127.0.0.0/8", "0.0.0.0/0"]});
+    let own = gateway.create_key_with(own).await;
+    assert_eq!(gateway.get("/").with(&own).await.status, 200);
+    for (field, value) in [
+        ("x-forwarded-for", "unknown"),
+        ("x-forwarded-for", "127.0.0.1:x"),
+        ("forwarded", "for=_hidden"),
+        ("forwarded", "proto=https"),
+    ] {
+        let reply = gateway.get("/").with(&own).header(field, value).await;
+        assert_eq!(reply.refusal(), "ip_not_allowed", "{field}: {value}");
+    }
+    let ask = gateway.get("/").with(&key);
+    let told = ask.header("forwarded", "for=\"203.0.113.7:1\"").await;
+    assert_eq!(told.status, 200);
+    // A proxy that writes one of the two lets the other through as a client sent it.
+    let ask = gateway.get("/").with(&key);
+    let ask = ask.header("x-forwarded-for", "203.0.113.7");
+    let told = ask.header("forwarded", "for=198.51.100.9").await;
+    assert_eq!(told.refusal(), "ip_not_allowed");
 }
 
 /// RFC 9110 §7.6.1, in both directions.

@@ -165,6 +165,27 @@ async fn asking_spends_nothing_of_the_keys_limits_and_has_a_limit_of_its_own() {
     assert_eq!(me(&gateway, &key).await.status, 200);
 }
 
+/// S2-12: a lost secret that was replaced cannot use up what its key's holder needs to rotate it away.
+#[tokio::test]
+async fn a_replaced_secret_keeps_nobody_from_rotating_the_current_one() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream).start().await;
+    let old = gateway
+        .create_key_with(json!({"self_rotation": true}))
+        .await;
+    let (new, _) = gateway.rotate(&old, json!({"grace": "1h"})).await;
+    let rotate = |key: &Key| gateway.post("/.portcullis/rotate").with(key);
+    for _ in 0..10 {
+        assert_eq!(rotate(&old).await.status, 403);
+    }
+    assert_eq!(rotate(&old).await.refusal(), "rate_limited");
+    assert_eq!(rotate(&new).await.status, 200);
+    for _ in 0..10 {
+        assert_eq!(me(&gateway, &old).await.status, 200);
+    }
+    assert_eq!(me(&gateway, &old).await.refusal(), "rate_limited");
+}
+
 #[tokio::test]
 async fn whoever_is_not_the_holder_or_may_not_come_from_there_is_refused() {
     let upstream = Upstream::echo().await;

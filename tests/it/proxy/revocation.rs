@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::json;
 
-use crate::support::{Connection, Gateway, Upstream};
+use crate::support::redis::RedisServer;
+use crate::support::{Connection, Gateway, Upstream, eventually};
 
 /// S1-13, S3-09: no core and no open connection goes on with a key that was revoked.
 #[tokio::test]
@@ -140,4 +141,35 @@ async fn a_revoked_key_stays_revoked_when_the_gate_starts_again() {
         "key_revoked"
     );
     assert_eq!(gateway.get("/").with(&kept).await.status, 200);
+}
+
+/// S3-10: the owner's record alone shuts out all its keys, at every gate, before any of them is ended.
+#[tokio::test]
+async fn an_owner_who_is_switched_off_is_refused_at_every_gate_at_once() {
+    let redis = RedisServer::start();
+    let upstream = Upstream::echo().await;
+    let gate = async || {
+        let gateway = Gateway::routing("/", &upstream).redis(&redis.url());
+        gateway.start().await
+    };
+    let (here, there) = (gate().await, gate().await);
+    let keys = [here.create_key().await, here.create_key().await];
+    for key in &keys {
+        eventually("the other gate knows the key", async || {
+            (there.get("/").with(key).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    let path = format!("/admin/users/{}/keys/disable", keys[0].owner);
+    let reply = here.admin(Method::POST, &path, None).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["revoked"], 2);
+    for key in &keys {
+        assert_eq!(here.get("/").with(key).await.refusal(), "key_revoked");
+        eventually("the other gate refuses", async || {
+            let reply = there.get("/").with(key).await;
+            (reply.status == 401).then(|| assert_eq!(reply.refusal(), "key_revoked"))
+        })
+        .await;
+    }
 }

@@ -62,3 +62,11 @@ pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     assert!(outcome.is_ok(), "waited too long: {what}");
     outcome.unwrap()
 }
+
+/// Runs `future` beside the test, which may abort it.
+#[expect(clippy::disallowed_methods, reason = "a test has no `app::tasks`")]
+pub(crate) fn beside<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(future)
+}

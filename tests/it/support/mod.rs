@@ -30,6 +30,6 @@ pub(crate) mod venv;
 pub(crate) mod wire;
 
 pub(crate) use client::{Ask, Connection, Reply};
-pub(crate) use clock::{eventually, within};
+pub(crate) use clock::{beside, eventually, within};
 pub(crate) use gateway::Gateway;
 pub(crate) use upstream::Upstream;

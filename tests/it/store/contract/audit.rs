@@ -231,7 +231,9 @@ pub(crate) async fn an_erased_owner_leaves_the_chain_whole(backend: &dyn Backend
     )
     .await;
     let mut erasing = change(store.revision().await.unwrap(), vec![Write::Erasure(ann)]);
-    erasing.audit = vec![named(4, 7, "tok_0000000001")];
+    let mut erasure = named(4, 7, "tok_0000000001");
+    erasure.action = Action::OwnerErasure;
+    erasing.audit = vec![erasure];
     store.commit(erasing).await.unwrap();
 
     let check = async |store: &dyn Store| {

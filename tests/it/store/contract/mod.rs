@@ -6,6 +6,7 @@ mod counts;
 mod events;
 mod feed;
 mod leases;
+mod leavers;
 mod lists;
 mod quotas;
 mod rules;
@@ -22,6 +23,7 @@ pub(crate) use counts::*;
 pub(crate) use events::*;
 pub(crate) use feed::*;
 pub(crate) use leases::*;
+pub(crate) use leavers::*;
 pub(crate) use lists::*;
 pub(crate) use quotas::*;
 pub(crate) use rules::*;
@@ -50,6 +52,7 @@ macro_rules! keeps_the_contract {
             of_many_changes_at_once_one_wins,
             whoever_tries_again_gets_through,
             a_change_sent_twice_lands_once,
+            an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is_killed,
             a_hash_belongs_to_one_key,
             a_hash_is_free_again_once_its_tombstone_is_gone,
             what_was_committed_survives_reopening,
