@@ -125,7 +125,7 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
     let left = living().await;
     assert!(left > 0, "it was to be killed half way");
     let caller = Caller::configured();
-    let back = first.let_back_in(&caller, id).await;
+    let back = first.update(&caller, id, None, true).await;
     back.expect_err("what is not ended yet would come back");
 
     let book = Arc::<LeaverBook>::default();
