@@ -17,6 +17,7 @@ pub mod gate;
 pub(crate) mod holder;
 mod keys;
 mod live;
+mod misread;
 mod policies;
 mod problem;
 mod products;

@@ -470,31 +470,3 @@ fn a_revocation_says_where_it_is_in_force_and_where_not_yet() {
         "warning: gate-3 does not have it yet; it stops serving by itself by 2026-02-01T12:00:00Z\n"
     );
 }
-
-#[test]
-fn a_refusal_is_told_with_every_place_it_points_at() {
-    let body = problem(
-        422,
-        "invalid",
-        "Invalid request",
-        "2 fields are wrong",
-        json!([
-            {"pointer": "/scopes/0", "code": "format", "detail": "no scope"},
-            {"pointer": "/env", "code": "unknown", "detail": "`prod` is not `live` or `test`"},
-        ]),
-    );
-    let admin = Admin::answering([nobody(), answer(422, &body)]);
-
-    let run = admin
-        .run(&[
-            "keys", "create", "--name", "k", "--owner", "o", "--env", "prod",
-        ])
-        .ends(1);
-
-    assert_eq!(run.stdout, "");
-    assert_eq!(
-        run.stderr,
-        "error: Invalid request (422 invalid): 2 fields are wrong\n  /scopes/0: no scope\n  \
-         /env: `prod` is not `live` or `test`\n  request req_0000000001\n"
-    );
-}
