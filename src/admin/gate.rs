@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 // `app` describes the gate in these; it has no other business with the wire.
-pub use crate::api::keys::{KeyTested, LimitLeft};
+pub use crate::api::keys::{KeyTested, LimitLeft, QuotaLeft};
 pub use crate::api::status::{
     Alarm, ConfigStatus, LimitsStatus, NodeStatus, Status, StoreStatus, UsageStatus,
 };
+use crate::control::keys::QuotaStanding;
 use crate::domain::key::Key;
 
 /// A request that is only thought of.
@@ -39,6 +40,7 @@ pub trait Gate: Send + Sync + 'static {
     /// Its metrics, as Prometheus text.
     fn metrics(&self) -> String;
 
-    /// What it would answer a request with a key's current secret now. Nothing is spent, counted or sent.
-    fn test(&self, key: &Key, request: &TestRequest) -> KeyTested;
+    /// What it would answer a request with a key's current secret now, where the key's quotas stand so.
+    /// Nothing is spent, counted or sent.
+    fn test(&self, key: &Key, request: &TestRequest, quotas: &[QuotaStanding]) -> KeyTested;
 }

@@ -200,9 +200,7 @@ fn held(view: &KeyView, entry: &KeyEntry, version: Shown, now: Timestamp) -> Hel
 
 /// What is left of a limit, as the key's next request would find it.
 fn left(named: &NamedLimit, question: &Question, now: Reading) -> HeldLimit {
-    let level = named
-        .limiter
-        .level(question.entry.slot(), named.id, now.mono_ns);
+    let level = named.level(question.entry.slot(), now.mono_ns);
     HeldLimit {
         name: named.name.to_string(),
         rate: named.limit.rate.to_string(),
@@ -215,10 +213,10 @@ fn left(named: &NamedLimit, question: &Question, now: Reading) -> HeldLimit {
 /// Where the key's quotas stand, its products' included.
 async fn quotas(keys: &KeyService, entry: &KeyEntry) -> Vec<api::keys::Quota> {
     let quotas = keys.quotas(entry).await.into_iter();
-    let told = quotas.map(|(quota, used, renews_at)| api::keys::Quota {
-        used,
-        renews_at: renews_at.map(Into::into),
-        ..(&quota).into()
+    let told = quotas.map(|it| api::keys::Quota {
+        used: it.used,
+        renews_at: it.renews_at.map(Into::into),
+        ..(&it.quota).into()
     });
     told.collect()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::app::error::chain;
 use crate::app::tasks::Tasks;
 use crate::config;
-use crate::control::audit::{Checkpoints, RequestsLost, keep_requests};
+use crate::control::audit::{Checkpoints, Erasures, RequestsLost, keep_requests};
 use crate::control::writer::Writer;
 use crate::domain::time::Clock;
 use crate::state::requests::NoteSink;
@@ -104,6 +104,31 @@ impl AuditKeeping {
             tracing::error!(error, "the end of the audit log could not be written");
         }
     }
+}
+
+/// Has requests kept here follow the erasure of owners. Apart from what is done every second: writing large
+/// files anew takes its time.
+pub(crate) fn spawn_erasures(tasks: &Tasks, erasures: Erasures) {
+    tasks.spawn("erasures", async move {
+        let mut interval = tokio::time::interval(EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_failing = false;
+        loop {
+            interval.tick().await;
+            match erasures.turn().await {
+                Ok(()) => is_failing = false,
+                Err(error) if !is_failing => {
+                    let error = chain(&error);
+                    tracing::error!(
+                        error,
+                        "requests kept here still hold addresses of erased owners, trying again"
+                    );
+                    is_failing = true;
+                }
+                Err(_) => {}
+            }
+        }
+    });
 }
 
 const EVERY: Duration = Duration::from_secs(1);

@@ -10,6 +10,8 @@ use crate::app::rehearsal::rehearse;
 use crate::control::audit::RequestsLost;
 use crate::control::flush::Flush;
 use crate::control::jobs::Jobs;
+use crate::control::keys::QuotaStanding;
+use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
@@ -28,6 +30,7 @@ pub(crate) struct Description {
     pub(crate) applied: AppliedRevision,
     pub(crate) flush: Arc<Flush>,
     pub(crate) quotas: Arc<Quotas>,
+    pub(crate) leases: Arc<Leases>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) requests_lost: Arc<RequestsLost>,
@@ -63,8 +66,8 @@ impl Gate for Description {
                 ..UsageStatus::default()
             },
             limits: LimitsStatus {
-                leases: self.quotas.leases(),
-                away: self.quotas.is_away(),
+                leases: self.quotas.leases() + self.leases.leases(),
+                away: self.quotas.is_away() || self.leases.is_away(),
             },
             nodes: Vec::new(),
             quarantined: contact.quarantined,
@@ -101,8 +104,8 @@ impl Gate for Description {
         out.into_text()
     }
 
-    fn test(&self, key: &Key, request: &TestRequest) -> KeyTested {
-        rehearse(&self.plane, key, request, self.clock.read())
+    fn test(&self, key: &Key, request: &TestRequest, quotas: &[QuotaStanding]) -> KeyTested {
+        rehearse(&self.plane, key, request, quotas, self.clock.read())
     }
 }
 
@@ -261,6 +264,11 @@ impl Description {
         out.one(metrics::REQUESTS_LOST, lost as f64);
         out.one(metrics::REFUSALS_LOST, self.writer.refusals_lost() as f64);
         out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
+        let (waits, shares) = self.leases.waits();
+        out.one(metrics::LIMIT_LEASES, self.leases.leases() as f64);
+        out.one(metrics::LIMIT_CALLS, self.leases.calls() as f64);
+        out.one(metrics::LIMIT_WAITS, waits as f64);
+        out.one(metrics::LIMIT_SHARES, shares as f64);
         out.one(metrics::QUOTA_LEASES, self.quotas.leases() as f64);
         out.one(metrics::QUOTA_DRAWS, self.quotas.draws() as f64);
         let reached: Vec<_> = self

@@ -7,6 +7,7 @@ mod clock;
 mod echo;
 mod error;
 mod gate;
+mod leases;
 mod open_store;
 mod ports;
 mod quotas;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use http::header::HOST;
 
-use crate::admin::gate::{KeyTested, LimitLeft, TestRequest};
+use crate::admin::gate::{KeyTested, LimitLeft, QuotaLeft, TestRequest};
+use crate::control::keys::QuotaStanding;
 use crate::domain::key::Key;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::KeySource;
@@ -17,8 +18,14 @@ use crate::state::keys::KeyEntry;
 use crate::state::limiter::NamedLimit;
 use crate::state::routes::{Miss, RouteState};
 
-/// Goes through a request with the current secret of `key` at `now`.
-pub(crate) fn rehearse(plane: &Plane, key: &Key, request: &TestRequest, now: Reading) -> KeyTested {
+/// Goes through a request with the current secret of `key` at `now`, when its quotas stand so.
+pub(crate) fn rehearse(
+    plane: &Plane,
+    key: &Key,
+    request: &TestRequest,
+    quotas: &[QuotaStanding],
+    now: Reading,
+) -> KeyTested {
     let mut told = KeyTested {
         admitted: false,
         status: None,
@@ -29,8 +36,9 @@ pub(crate) fn rehearse(plane: &Plane, key: &Key, request: &TestRequest, now: Rea
         path: None,
         version: key.current().map(|version| version.number),
         limits: Vec::new(),
+        quotas: Vec::new(),
     };
-    match pass(plane, key, request, now, &mut told) {
+    match pass(plane, key, request, quotas, now, &mut told) {
         Ok(()) => told.admitted = true,
         Err(No { refusal, detail }) => {
             let code = refusal.code;
@@ -68,6 +76,7 @@ fn pass(
     plane: &Plane,
     key: &Key,
     request: &TestRequest,
+    quotas: &[QuotaStanding],
     now: Reading,
     told: &mut KeyTested,
 ) -> Result<(), No> {
@@ -108,7 +117,9 @@ fn pass(
     }
     let own = entry.grants.limits.iter();
     told.limits = limits(own.chain(&route.limits), &route, Some(&entry), now);
-    ensure_left(&told.limits, &route)
+    told.quotas = quotas.iter().map(quota_left).collect();
+    ensure_left(&told.limits, &route)?;
+    ensure_allowed(&told.quotas, &route)
 }
 
 fn target(plane: &Plane, request: &TestRequest) -> Result<Target, No> {
@@ -175,7 +186,7 @@ fn limits<'a>(
     let slot = entry.map_or(&route.slot, KeyEntry::slot);
     named
         .map(|limit| {
-            let level = limit.limiter.level(slot, limit.id, now.mono_ns);
+            let level = limit.level(slot, now.mono_ns);
             LimitLeft {
                 name: limit.name.to_string(),
                 rate: limit.limit.rate.to_string(),
@@ -194,6 +205,30 @@ fn ensure_left(limits: &[LimitLeft], route: &RouteState) -> Result<(), No> {
         None => Ok(()),
         Some(spent) => Err(No {
             refusal: RefusalCode::RateLimited.into(),
+            detail: Some(format!("`{}` has {} left", spent.name, spent.remaining)),
+        }),
+    }
+}
+
+fn quota_left(standing: &QuotaStanding) -> QuotaLeft {
+    let quota = &standing.quota;
+    let spent = standing.used.unwrap_or(standing.seen);
+    QuotaLeft {
+        name: standing.name.to_string(),
+        limit: quota.limit,
+        per: quota.per.as_str().to_owned(),
+        remaining: quota.limit.saturating_sub(spent),
+        renews_at: standing.renews_at.map(Into::into),
+        hard: quota.hard,
+    }
+}
+
+fn ensure_allowed(quotas: &[QuotaLeft], route: &RouteState) -> Result<(), No> {
+    let cost = u64::from(route.route.cost);
+    match quotas.iter().find(|it| it.hard && it.remaining < cost) {
+        None => Ok(()),
+        Some(spent) => Err(No {
+            refusal: RefusalCode::QuotaExhausted.into(),
             detail: Some(format!("`{}` has {} left", spent.name, spent.remaining)),
         }),
     }

@@ -10,23 +10,26 @@ use tokio::sync::watch;
 use crate::admin;
 use crate::app::access_log::access_log;
 use crate::app::admin_server;
-use crate::app::audit::{AuditKeeping, Requests};
+use crate::app::audit::{AuditKeeping, Requests, spawn_erasures};
 use crate::app::error::{StartError, chain};
 use crate::app::gate::Description;
+use crate::app::leases;
 use crate::app::open_store::open_store;
 use crate::app::ports;
 use crate::app::quotas;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
 use crate::config::{Config, Deadlines};
-use crate::control::audit::Checkpoints;
+use crate::control::audit::{Checkpoints, Erasures};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::{KeyService, confirm_all};
+use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
 use crate::control::rules::RuleBook;
 use crate::control::sinks::{Handover, Sinks};
 use crate::control::sync::Sync;
+use crate::control::thresholds::Thresholds;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
@@ -66,6 +69,7 @@ pub struct Running {
     tasks: Tasks,
     flush: Arc<Flush>,
     quotas: Arc<Quotas>,
+    leases: Arc<Leases>,
     requests: Requests,
     audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
@@ -97,11 +101,16 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         .node_name(config.node.as_deref())
         .map_err(StartError::DataDir)?;
     let node: Arc<str> = node.into();
-    let node_key = Arc::new(NodeKey::open(&data_dir).map_err(StartError::DataDir)?);
+    let node_key = match &config.node_key {
+        Some(seed) => NodeKey::given(seed.bytes()),
+        None => NodeKey::open(&data_dir),
+    };
+    let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = cores(&config);
-    let limits = Arc::new(LimitBook::default());
+    let lease_link = leases::link(&config);
+    let limits = leases::limits(&*store, &lease_link);
     let routes = Arc::new(route_table(&config, &limits)?);
     let cache = Arc::<KeyCache>::default();
     let readiness = Arc::<Readiness>::default();
@@ -186,6 +195,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         names,
         Arc::clone(&node),
     ));
+    let applied = sync.applied();
+    let tasks = Tasks::new();
+    let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
     let quotas = Arc::new(Quotas::new(
         Arc::clone(&store),
         Arc::clone(&desk),
@@ -193,10 +205,16 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&clock),
         Arc::clone(&node),
         boot,
+        Thresholds::new(Arc::clone(&store), Arc::clone(&writer)),
     ));
-    let applied = sync.applied();
-    let tasks = Tasks::new();
-    let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
+    let leases = Arc::new(Leases::new(
+        Arc::clone(&store),
+        Arc::clone(&desk),
+        lease_link,
+        Arc::clone(&clock),
+        Arc::clone(&node),
+        boot,
+    ));
     let configured = config.admin.token.as_ref().map(|token| token.as_str());
     let tokens = TokenService::new(
         Arc::clone(&store),
@@ -230,6 +248,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         applied,
         flush: Arc::clone(&flush),
         quotas: Arc::clone(&quotas),
+        leases: Arc::clone(&leases),
         writer: Arc::clone(&writer),
         jobs: Arc::clone(&jobs),
         requests_lost: Arc::clone(&requests.lost),
@@ -274,12 +293,20 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     spawn_admin(&tasks, admin_socket, services, &config.deadlines).map_err(listen)?;
     spawn_flush(&tasks, &flush, &clock);
     quotas::spawn(&tasks, &quotas);
+    leases::spawn(&tasks, &leases);
     tasks.spawn("jobs", async move { jobs.run().await });
     let audit = Arc::new(AuditKeeping {
         checkpoints: Checkpoints::new(Arc::clone(&store), Arc::clone(&clock), node_key, node),
         writer,
     });
     audit.spawn(&tasks);
+    let erasures = Erasures::new(
+        Arc::clone(&store),
+        Arc::clone(&requests.log),
+        Arc::clone(&clock),
+        config.audit.requests_kept,
+    );
+    spawn_erasures(&tasks, erasures);
     for upstream in routes.upstreams() {
         let tls = Arc::clone(&plane.upstream_tls);
         tasks.spawn("health", proxy::probe_all(Arc::clone(upstream), tls));
@@ -301,6 +328,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         tasks,
         flush,
         quotas,
+        leases,
         requests,
         audit,
         store,
@@ -341,6 +369,10 @@ impl Running {
                 error,
                 "what quotas hold could not be given back, it counts as spent"
             );
+        }
+        if let Err(error) = self.leases.release().await {
+            let error = chain(&error);
+            tracing::info!(error, "what is leased of shared limits lapses by itself");
         }
         self.tasks.stop().await;
         self.audit.last().await;

@@ -203,7 +203,12 @@ fn certificates(tls: &Section, walk: &mut Walk) -> Vec<Certificate> {
         .collect()
 }
 
-fn check(walk: &mut Walk, file: Option<&Read<PathBuf>>, wrong: fn(&Path) -> Option<String>) {
+/// Says what is wrong with a file, if anything is.
+pub(super) fn check(
+    walk: &mut Walk,
+    file: Option<&Read<PathBuf>>,
+    wrong: fn(&Path) -> Option<String>,
+) {
     if let Some(file) = file
         && let Some(message) = wrong(&file.value)
     {
@@ -211,7 +216,8 @@ fn check(walk: &mut Walk, file: Option<&Read<PathBuf>>, wrong: fn(&Path) -> Opti
     }
 }
 
-fn wrong_chain(file: &Path) -> Option<String> {
+/// Why a file is no certificate chain.
+pub(super) fn wrong_chain(file: &Path) -> Option<String> {
     let chain: Result<Vec<_>, _> = match CertificateDer::pem_file_iter(file) {
         Ok(items) => items.collect(),
         Err(error) => Err(error),
@@ -223,7 +229,8 @@ fn wrong_chain(file: &Path) -> Option<String> {
     }
 }
 
-fn wrong_key(file: &Path) -> Option<String> {
+/// Why a file is no private key.
+pub(super) fn wrong_key(file: &Path) -> Option<String> {
     PrivateKeyDer::from_pem_file(file)
         .err()
         .map(|error| unreadable(error, "private key"))

@@ -14,7 +14,7 @@ use super::resolve::{CONFIGURATION, resolve};
 use super::section::Section;
 use super::tree::{self, At};
 use super::walk::Walk;
-use super::{Config, StoreChoice};
+use super::{Config, StoreChoice, node_key};
 
 /// Reads the configuration in a file. Paths in it are relative to where the process runs.
 ///
@@ -82,8 +82,12 @@ fn read(text: &str, env: &dyn Fn(&str) -> Option<String>, walk: &mut Walk) -> Op
     for (at, message) in expand(&mut root, env) {
         walk.fault("", at, message);
     }
+    let node_key = node_key::read(env, walk);
     let section = Section::root(walk, &root, &CONFIGURATION);
-    Some(resolve(&section, walk))
+    Some(Config {
+        node_key,
+        ..resolve(&section, walk)
+    })
 }
 
 /// What to say besides where a variable stands unquoted in or just above the line that is no YAML: between

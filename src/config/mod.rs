@@ -19,8 +19,10 @@ mod limits;
 mod listeners;
 mod load;
 mod nearest;
+mod node_key;
 mod paths;
 mod products;
+mod redis;
 mod reference;
 mod resolve;
 mod routes;
@@ -51,6 +53,7 @@ use crate::domain::upstream::Upstream;
 pub use admin::short_token;
 pub use fault::{Fault, Faults, Place};
 pub use load::{endpoint, load, load_text};
+pub use node_key::NodeSeed;
 pub use reference::reference_markdown;
 pub use schema::schema;
 pub use sinks::{FileFormat, FileSink, NamePart, Sink, SinkKind};
@@ -68,6 +71,9 @@ pub struct Config {
     pub store: StoreChoice,
     /// This gate's name; `None`: the one kept in `data_dir`, made at first start.
     pub node: Option<String>,
+    /// What it signs with, where its environment gives that (`PORTCULLIS_NODE_KEY`); `None`: the key kept in
+    /// `data_dir`, made at first start.
+    pub node_key: Option<NodeSeed>,
     /// What this gate keeps on its own disk.
     pub data_dir: PathBuf,
     /// How secrets are made and hashed.
@@ -152,21 +158,63 @@ pub enum StoreChoice {
         /// The directory.
         path: PathBuf,
     },
-    /// In a Redis or Valkey, standalone.
-    Redis(RedisChoice),
+    /// In a Redis or Valkey.
+    Redis(Box<RedisChoice>),
 }
 
 /// Which Redis, and how it is reached.
 #[derive(Debug, Clone)]
 pub struct RedisChoice {
-    /// `redis://` or `rediss://`, user and password in it or apart.
-    pub url: Zeroizing<String>,
+    /// Where its masters are found.
+    pub site: RedisSite,
     /// The ACL user.
     pub username: Option<String>,
     /// Its password.
     pub password: Option<Zeroizing<String>>,
+    /// With whom `rediss://` is spoken.
+    pub tls: RedisTls,
     /// What every key of ours begins with.
     pub prefix: String,
+}
+
+/// Where the masters of a Redis are found. Addresses are `redis://` or `rediss://`, user and password in
+/// them or apart.
+#[derive(Debug, Clone)]
+pub enum RedisSite {
+    /// There is one, at this address.
+    Standalone {
+        /// The address.
+        url: Zeroizing<String>,
+    },
+    /// There is one, and sentinels know where.
+    Sentinel(RedisSentinel),
+    /// There are several, and each knows of all.
+    Cluster {
+        /// Some of the nodes; at least one.
+        urls: Vec<Zeroizing<String>>,
+    },
+}
+
+/// Who knows where the master is.
+#[derive(Debug, Clone)]
+pub struct RedisSentinel {
+    /// What the sentinels call it.
+    pub master: String,
+    /// The sentinels; at least one.
+    pub urls: Vec<Zeroizing<String>>,
+    /// Their ACL user.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<Zeroizing<String>>,
+}
+
+/// With whom TLS is spoken.
+#[derive(Debug, Clone, Default)]
+pub struct RedisTls {
+    /// PEM file with the authorities that are trusted; `None`: those of this machine.
+    pub ca: Option<PathBuf>,
+    /// What is shown to a server that asks who we are.
+    pub certificate: Option<Certificate>,
 }
 
 /// How secrets are made and hashed.

@@ -95,6 +95,8 @@ JSON Schema of it, for editors. Every field with its default stands in
   Between braces it is quoted: `{ to: \"${LOG}\" }`, because YAML would read its own braces as more of them.
   It happens after the file was parsed, so a value can never become more than a value, and nothing from the
   environment is ever shown in a message.
+- **`PORTCULLIS_NODE_KEY`**, which no field names, is the key a gate signs the audit log with: 32 bytes, as 64 hex
+  digits or in base64 (`openssl rand -hex 32`). Where it is not set, `node.key` in `data_dir` is, made at the first start.
 - **Durations** are one number and `ms`, `s`, `m`, `h` or `d`; **sizes** one number and `B`, `KiB`, `MiB` or
   `GiB`; **rates** `100/minute`, with `second`, `minute`, `hour` or `day`; switches are `true` or `false` and no
   other word.

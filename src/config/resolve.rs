@@ -213,6 +213,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         sinks: sinks::read(root, walk),
         seal: keys::read_seal(root, walk),
         keys,
+        node_key: None,
         digest: String::new(),
         warnings: Vec::new(),
     }

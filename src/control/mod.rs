@@ -8,8 +8,9 @@
 //! made opens the gate before its maker has read the answer.
 //!
 //! **Tasks** keep what is in memory and what is stored in step: [`sync`] follows the store's feed into the
-//! cache; [`flush`] carries counts to the store, every second and once more at the end; [`jobs`] does what
-//! is due as time goes by: rotates, warns, ends and forgets.
+//! cache; [`flush`] carries counts to the store, every second and once more at the end; [`quotas`] and [`leases`] fetch
+//! what requests spend of quotas and of limits that gates share, and [`thresholds`] tells how far quotas are used up;
+//! [`jobs`] does what is due as time goes by: rotates, warns, ends and forgets.
 //!
 //! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
 //! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
@@ -20,6 +21,7 @@ mod error;
 pub(crate) mod flush;
 pub mod jobs;
 pub mod keys;
+pub(crate) mod leases;
 mod leaving;
 pub mod owners;
 pub mod policies;
@@ -29,6 +31,7 @@ pub mod rotation;
 pub mod rules;
 pub mod sinks;
 pub(crate) mod sync;
+pub(crate) mod thresholds;
 pub mod tokens;
 pub mod told;
 pub mod usage;

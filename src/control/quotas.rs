@@ -3,8 +3,8 @@
 //! What lies at the desk is taken together and drawn together; while one call is under way the next
 //! gathers. A grant is about what a key spends in two seconds, at most a quarter of what is left and at least
 //! what is waited for: so the store is called a few times a second for a busy key, and what a kill loses is
-//! small. Every second the rest is settled: what was spent without a grant, what idle keys still hold,
-//! which thresholds were reached. At the end everything unspent is given back.
+//! small. Every second the rest is settled: what was spent without a grant, what idle keys still hold; and
+//! what thresholds were reached is noted. At the end everything unspent is given back.
 //!
 //! **Invariant:** of one account there is never more than one draw under way, so what it has *received* is
 //! known whenever the store is told.
@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-use crate::domain::draw::{QuotaDraw, QuotaGrant, THRESHOLDS, threshold, thresholds};
+use crate::control::ControlError;
+use crate::control::thresholds::Thresholds;
+use crate::domain::draw::{self, QuotaDraw, QuotaGrant, QuotaPlace, Reached, threshold};
 use crate::domain::id::KeyId;
 use crate::domain::period::Span;
 use crate::domain::time::{Clock, Reading};
@@ -31,6 +33,7 @@ pub(crate) struct Quotas {
     link: Arc<QuotaLink>,
     clock: Arc<dyn Clock>,
     node: Arc<str>,
+    thresholds: Thresholds,
     leases: Mutex<Leases>,
     counts: Counts,
 }
@@ -40,7 +43,6 @@ pub(crate) struct Quotas {
 struct Counts {
     leases: AtomicU64,
     draws: AtomicU64,
-    reached: [AtomicU64; THRESHOLDS.len()],
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +66,10 @@ struct Lease {
     /// For how many sweeps nothing has been spent, and what had been then.
     idle_for: u32,
     spent_then: u64,
+    /// Up to which threshold there is nothing more to tell: told, or noted to be.
     reached: u8,
+    /// What was told and the store is to remember with the next draw; 0: nothing.
+    told: u8,
 }
 
 impl Lease {
@@ -84,7 +89,7 @@ impl Lease {
             back: 0,
             run: self.run,
             received: self.received,
-            reached: 0,
+            reached: self.told,
         }
     }
 
@@ -115,6 +120,39 @@ impl Lease {
             self.drawn_at = now;
         }
         self.reached = self.reached.max(draw.reached).max(grant.reached_before);
+        if self.told <= draw.reached {
+            self.told = 0;
+        }
+    }
+
+    /// Whether it is this quota, period and limit of which something was reached.
+    fn is_of(&self, reached: &Reached) -> bool {
+        let place = &reached.place;
+        (&place.quota, place.span, reached.limit)
+            == (&self.quota.name, self.span, self.quota.quota.limit)
+    }
+
+    /// Notes the thresholds that were reached since.
+    fn note(&mut self, key: KeyId, thresholds: &Thresholds, now: Reading) {
+        let limit = self.quota.quota.limit;
+        let spent = self.account().standing(self.span.first_day).spent();
+        for percent in draw::thresholds(self.reached, threshold(spent, limit)) {
+            let reached = Reached {
+                place: QuotaPlace {
+                    key,
+                    quota: Arc::clone(&self.quota.name),
+                    span: self.span,
+                },
+                limit,
+                percent,
+                spent,
+                at: now.wall,
+            };
+            if !thresholds.note(reached) {
+                return;
+            }
+            self.reached = percent;
+        }
     }
 }
 
@@ -126,6 +164,7 @@ impl Quotas {
         clock: Arc<dyn Clock>,
         node: Arc<str>,
         boot: u64,
+        thresholds: Thresholds,
     ) -> Self {
         Self {
             store,
@@ -133,6 +172,7 @@ impl Quotas {
             link,
             clock,
             node,
+            thresholds,
             leases: Mutex::new(Leases {
                 by_account: HashMap::new(),
                 // Runs of another start of this gate begin elsewhere.
@@ -195,7 +235,6 @@ impl Quotas {
                 if let Some(lease) = leases.by_account.get_mut(at) {
                     lease.take_in(draw, &grant, now);
                 }
-                self.tell(draw, &grant);
             }
         }
         self.counts
@@ -231,6 +270,7 @@ impl Quotas {
         let mut draws = HashMap::new();
         let mut over = Vec::new();
         for (at, lease) in &mut leases.by_account {
+            lease.note(at.0, &self.thresholds, now);
             let mut draw = lease.draw(at.0);
             let standing = lease.account().standing(lease.span.first_day);
             let spent = standing.spent();
@@ -240,13 +280,12 @@ impl Quotas {
                 0
             };
             lease.spent_then = spent;
-            draw.reached = threshold(spent, draw.limit);
             let is_over = !lease.span.contains(now.wall);
             let is_idle = lease.idle_for >= IDLE_SWEEPS;
             if is_idle && !is_over {
                 draw.back = lease.account().withdraw(lease.span.first_day);
             }
-            if draw.charge > 0 || draw.back > 0 || draw.reached > lease.reached {
+            if draw.charge > 0 || draw.back > 0 || draw.reached > 0 {
                 draws.insert(*at, draw);
             }
             if is_idle || is_over {
@@ -291,6 +330,7 @@ impl Quotas {
                         charge: units,
                         run: 0,
                         received: 0,
+                        reached: 0,
                         ..lease.draw(*key)
                     },
                 ));
@@ -298,12 +338,9 @@ impl Quotas {
         }
         for (slot, quota, mut draw) in ended {
             draw.run = leases.run();
-            let grants = self.draw(std::slice::from_ref(&draw)).await?;
+            self.draw(std::slice::from_ref(&draw)).await?;
             slot.account(quota.id)
                 .forgive(draw.span.first_day, draw.charge);
-            for grant in grants {
-                self.tell(&draw, &grant);
-            }
         }
         Ok(())
     }
@@ -332,44 +369,59 @@ impl Quotas {
         outcome
     }
 
+    /// Tells of some thresholds that were noted, and has the store remember that with the next draws: to be
+    /// called every second, by a task that nothing else waits for. Whether there were any.
+    ///
+    /// # Errors
+    /// What the store returns; what was noted waits on.
+    pub(crate) async fn tell(&self) -> Result<bool, ControlError> {
+        // Without a lock: a change may take its time, and requests may wait for a draw.
+        let told = self.thresholds.tell().await?;
+        if told.is_empty() {
+            return Ok(false);
+        }
+        let mut by_key: HashMap<KeyId, Vec<Reached>> = HashMap::new();
+        for reached in told {
+            by_key.entry(reached.place.key).or_default().push(reached);
+        }
+        for ((key, _), lease) in &mut self.leases.lock().await.by_account {
+            for reached in by_key.get(key).into_iter().flatten() {
+                if lease.is_of(reached) {
+                    lease.told = lease.told.max(reached.percent);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// Gives everything unspent back and charges everything owed: the last thing, when no request comes any
     /// more.
     ///
     /// # Errors
     /// What the store returns: then what was held counts as spent.
     pub(crate) async fn release(&self) -> Result<(), StoreError> {
-        let mut leases = self.leases.lock().await;
         let now = self.clock.read();
+        for ((key, _), lease) in &mut self.leases.lock().await.by_account {
+            lease.note(*key, &self.thresholds, now);
+        }
+        let tell_all = async || -> Result<(), ControlError> {
+            while self.tell().await? {}
+            Ok(())
+        };
+        if let Err(error) = tell_all().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "thresholds are not told of until the next draw");
+        }
+        let mut leases = self.leases.lock().await;
         self.charge_ended(&mut leases).await?;
         let draws = leases.by_account.iter().map(|(at, lease)| {
             let mut draw = lease.draw(at.0);
             let account = lease.account();
-            draw.reached = threshold(account.standing(lease.span.first_day).spent(), draw.limit);
             draw.back = account.withdraw(lease.span.first_day);
             (*at, draw)
         });
         let draws = draws.collect();
         self.settle_or_take_back(&mut leases, draws, now).await
-    }
-
-    /// Tells of the thresholds that a draw has reached and that had not been told of, each once in a
-    /// period, as the store remembers.
-    fn tell(&self, draw: &QuotaDraw, grant: &QuotaGrant) {
-        for percent in thresholds(grant.reached_before, draw.reached) {
-            let at = THRESHOLDS.iter().position(|it| *it == percent);
-            if let Some(count) = at.and_then(|at| self.counts.reached.get(at)) {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-            tracing::info!(
-                key.id = %draw.key,
-                quota = &*draw.quota,
-                percent,
-                limit = draw.limit,
-                "{percent} % of the quota `{}` of {} are spent",
-                draw.quota,
-                draw.key,
-            );
-        }
     }
 
     /// How many accounts hold something, or did a moment ago.
@@ -382,14 +434,9 @@ impl Quotas {
         self.counts.draws.load(Ordering::Relaxed)
     }
 
-    /// How often each threshold was reached.
+    /// How often this gate told of each threshold.
     pub(crate) fn reached(&self) -> impl Iterator<Item = (u8, u64)> {
-        let counts = self
-            .counts
-            .reached
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        THRESHOLDS.into_iter().zip(counts)
+        self.thresholds.counts()
     }
 
     /// Whether requests go by what was last seen, because the store does not answer.
@@ -413,6 +460,7 @@ impl Leases {
             idle_for: 0,
             spent_then: 0,
             reached: 0,
+            told: 0,
         };
         let lease = self
             .by_account
@@ -421,7 +469,10 @@ impl Leases {
         if lease.span.first_day < ask.span.first_day {
             *lease = begin();
         }
-        // The limit may have changed since.
+        if lease.quota.quota.limit != ask.quota.quota.limit {
+            // Of another limit the store says what was told.
+            (lease.reached, lease.told) = (0, 0);
+        }
         lease.quota = Arc::clone(&ask.quota);
         lease.idle_for = 0;
         lease

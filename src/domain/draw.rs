@@ -6,8 +6,14 @@
 
 use std::sync::Arc;
 
-use super::id::KeyId;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::event::{Event, EventKind};
+use super::id::{EventId, KeyId};
+use super::key::Key;
 use super::period::Span;
+use super::time::Timestamp;
 
 /// What one gate asks of one quota of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +38,7 @@ pub struct QuotaDraw {
     pub run: u64,
     /// What the gate has received in this run: granted and charged, less what it gave back.
     pub received: u64,
-    /// How many per cent of the limit are spent, as one of [`THRESHOLDS`]; 0: nothing to tell.
+    /// Up to which of [`THRESHOLDS`] those outside have been told; 0: nothing new.
     pub reached: u8,
 }
 
@@ -45,6 +51,61 @@ pub struct QuotaGrant {
     pub granted: u64,
     /// Up to which threshold had been told of before.
     pub reached_before: u8,
+}
+
+/// Where what was given out of a quota is kept: one row a period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaPlace {
+    /// Whose.
+    pub key: KeyId,
+    /// Which of its quotas, by name.
+    pub quota: Arc<str>,
+    /// In which period.
+    pub span: Span,
+}
+
+/// That so much of a quota is spent, for the first time in its period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// Of which quota.
+    pub place: QuotaPlace,
+    /// How much it allows.
+    pub limit: u64,
+    /// How many per cent of that: one of [`THRESHOLDS`].
+    pub percent: u8,
+    /// How much was spent when that was seen.
+    pub spent: u64,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+impl Reached {
+    /// Names the event, the same at every gate: a limit that was changed is told of anew.
+    #[must_use]
+    pub fn event_id(&self) -> EventId {
+        let QuotaPlace { key, quota, span } = &self.place;
+        let text = format!(
+            "quota.reached\n{key}\n{quota}\n{}\n{}\n{}\n",
+            span.first_day, self.limit, self.percent
+        );
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        EventId::from_random(std::array::from_fn(|at| {
+            digest.get(at).copied().unwrap_or_default()
+        }))
+    }
+
+    /// What those outside are told; `key` is whose quota it is.
+    #[must_use]
+    pub fn event(&self, key: &Key) -> Event {
+        let mut event = Event::about_key(self.event_id(), EventKind::QuotaReached, key, self.at);
+        event.say("quota", &*self.place.quota);
+        event.say("limit", self.limit);
+        event.say("percent", self.percent);
+        event.say("used", self.spent);
+        let renews_at = self.place.span.end().map(|end| end.to_string());
+        event.say("renews_at", json!(renews_at));
+        event
+    }
 }
 
 /// How many per cent of a quota are told of, each once a period.
@@ -66,9 +127,12 @@ impl QuotaDraw {
     }
 
     /// What the store is to remember as told of, and what had been, where it remembered `before` per cent of
-    /// `limit`: a limit that was changed is told of anew.
+    /// `limit`: of a limit that was raised so much less was told of, of one that was lowered nothing yet.
     #[must_use]
     pub fn reach(&self, before: u8, limit: u64) -> (u8, u8) {
+        if self.limit < limit {
+            return (self.reached, 0);
+        }
         let units = u128::from(before) * u128::from(limit);
         let before = u8::try_from(units / u128::from(self.limit.max(1))).unwrap_or(u8::MAX);
         (self.reached.max(before), before)
@@ -92,6 +156,10 @@ pub fn threshold(spent: u64, limit: u64) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::OwnerId;
+    use crate::domain::key::KeySettings;
+    use crate::domain::lifecycle::{Birth, create};
+    use crate::domain::secret::{Fingerprint, KeyHash};
 
     fn draw(limit: u64, need: u64, want: u64) -> QuotaDraw {
         QuotaDraw {
@@ -155,11 +223,83 @@ mod tests {
         assert_eq!(thresholds(50, 90).collect::<Vec<_>>(), [80, 90]);
         assert_eq!(at_90.reach(90, 100), (90, 90));
         assert_eq!(thresholds(90, 90).count(), 0);
+        // What is now all of 100 was half of 200, and nobody was told that it is all.
+        assert_eq!(at_90.reach(50, 200), (90, 0));
         // All of 100 were half of 200.
         let at_80_of_200 = QuotaDraw {
             reached: 80,
             ..draw(200, 0, 0)
         };
         assert_eq!(at_80_of_200.reach(100, 100), (80, 50));
+    }
+
+    /// Two gates that see the same name it the same; whatever is another thing has another name.
+    #[test]
+    fn an_event_of_a_threshold_is_named_by_what_it_tells() {
+        let reached = Reached {
+            place: QuotaPlace {
+                key: KeyId::from_random([1; 10]),
+                quota: "key-day".into(),
+                span: Span {
+                    first_day: 20_454,
+                    end_day: 20_455,
+                },
+            },
+            limit: 100,
+            percent: 80,
+            spent: 81,
+            at: Timestamp::from_millis(5),
+        };
+        let id = reached.event_id();
+        let elsewhere = Reached {
+            spent: 83,
+            at: Timestamp::from_millis(9),
+            ..reached.clone()
+        };
+        assert_eq!(elsewhere.event_id(), id);
+        let mut others = vec![
+            Reached {
+                limit: 101,
+                ..reached.clone()
+            },
+            Reached {
+                percent: 90,
+                ..reached.clone()
+            },
+        ];
+        for change in [
+            |place: &mut QuotaPlace| place.key = KeyId::from_random([2; 10]),
+            |place: &mut QuotaPlace| place.quota = "key-week".into(),
+            |place: &mut QuotaPlace| place.span.first_day += 1,
+        ] {
+            let mut other = reached.clone();
+            change(&mut other.place);
+            others.push(other);
+        }
+        for other in others {
+            assert_ne!(other.event_id(), id, "{other:?}");
+        }
+
+        let birth = Birth {
+            id: reached.place.key,
+            owner: OwnerId::from_random([2; 10]),
+            env: "live".into(),
+            hash: KeyHash {
+                pepper: 0,
+                digest: [1; 32],
+            },
+            fingerprint: Fingerprint::from_bytes([1; 6]),
+            created_by: "tok_x".into(),
+        };
+        let key = create(birth, KeySettings::named("k"), Timestamp::from_millis(1));
+        let event = reached.event(&key);
+        assert_eq!((event.id, event.kind), (id, EventKind::QuotaReached));
+        let said = |name: &str| event.data[name].clone();
+        assert_eq!(
+            [said("quota"), said("limit"), said("percent"), said("used")],
+            [json!("key-day"), json!(100), json!(80), json!(81)]
+        );
+        assert_eq!(said("renews_at"), "2026-01-02T00:00:00.000Z");
+        assert_eq!(said("key_name"), "k");
     }
 }

@@ -30,6 +30,15 @@ impl RateLimit {
         }
     }
 
+    /// The same, counted by each gate for itself.
+    #[must_use]
+    pub fn local(rate: Rate) -> Self {
+        Self {
+            mode: LimitMode::Local,
+            ..Self::new(rate)
+        }
+    }
+
     /// In how long one spent token comes back.
     #[must_use]
     pub fn token_ns(&self) -> u64 {

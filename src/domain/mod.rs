@@ -16,6 +16,7 @@ pub mod draw;
 pub mod event;
 pub mod id;
 pub mod key;
+pub mod lease;
 pub mod lifecycle;
 pub mod limit;
 pub mod notice;

@@ -2,13 +2,16 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::domain::permission::{Method, address_allowed, path_covers};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::Route;
 use crate::domain::secret::{Form, Hasher, form};
 use crate::state::keys::{CachedVersion, KeyCache, KeyEntry};
-use crate::state::limiter::{Level, NamedLimit, Slot};
+use crate::state::limiter::{Level, NamedLimit, Slot, Taking};
 
 /// Finds the key that a credential is a secret of.
 ///
@@ -92,7 +95,7 @@ impl Permit {
             return Ok(Self(Some(Arc::clone(slot))));
         }
         // When one of the others ends cannot be known; a second is the least that can be said.
-        Err(Refusal::new(RefusalCode::ConcurrencyExceeded).after(std::time::Duration::from_secs(1)))
+        Err(Refusal::new(RefusalCode::ConcurrencyExceeded).after(Duration::from_secs(1)))
     }
 }
 
@@ -114,7 +117,7 @@ pub struct Tightest<'a> {
 }
 
 /// What taking from all limits came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Spending<'a> {
     /// The enforced limit nearest its end; `None` if none is enforced.
     pub tightest: Option<Tightest<'a>>,
@@ -122,6 +125,11 @@ pub struct Spending<'a> {
     pub shadowed: u64,
     /// The refusal, if a limit refused: then nothing was spent.
     pub refusal: Option<Refusal>,
+    /// The place of the limit that the store must be asked for: those before it were taken from, those
+    /// after it not.
+    pub short: Option<usize>,
+    /// Shared limits of which more should be asked for.
+    pub low: SmallVec<[&'a NamedLimit; 2]>,
 }
 
 /// Takes what a request costs from each of its limits, narrow before wide, or from none.
@@ -131,28 +139,31 @@ pub fn spend<'a>(
     cost: u32,
     now_ns: u64,
 ) -> Spending<'a> {
-    let mut spending = Spending {
-        tightest: None,
-        shadowed: 0,
-        refusal: None,
-    };
+    let mut spending = Spending::default();
     for (named, taken) in limits.clone().zip(0..) {
-        match named.limiter.take(slot, named.id, cost, now_ns) {
-            Ok(level) if named.is_enforced() => spending.tighten(named, level),
-            Ok(_) => {}
-            Err(_) if !named.is_enforced() => spending.shadowed += 1,
-            Err(spent) => {
-                give_back(slot, limits.take(taken), cost);
-                let refusal = Refusal::new(RefusalCode::RateLimited).after(spent.retry_after);
-                let level = Level {
-                    remaining: 0,
-                    ..spent.level
-                };
-                spending.tightest = Some(Tightest {
-                    limit: named,
-                    level,
-                });
-                spending.refusal = Some(refusal);
+        match named.take(slot, cost, now_ns) {
+            Taking::Taken { level, is_low } => {
+                if named.is_enforced() {
+                    spending.tighten(named, level);
+                }
+                if is_low {
+                    spending.low.push(named);
+                }
+            }
+            Taking::Spent(_) if !named.is_enforced() => spending.shadowed += 1,
+            Taking::Spent(spent) => {
+                give_back(slot, limits.take(taken), cost, now_ns);
+                spending.refuse(named, spent.retry_after, spent.level);
+                return spending;
+            }
+            // Nobody waits for a limit that refuses nobody.
+            Taking::Short if !named.is_enforced() => {
+                if slot.tokens(named.id).claim_ask() {
+                    spending.low.push(named);
+                }
+            }
+            Taking::Short => {
+                spending.short = Some(taken);
                 return spending;
             }
         }
@@ -162,14 +173,20 @@ pub fn spend<'a>(
 
 /// Gives back what a request took that is refused after all. Shadow limits keep what they took: they
 /// count what is asked, not what passes.
-pub fn give_back<'a>(slot: &Slot, limits: impl Iterator<Item = &'a NamedLimit>, cost: u32) {
+pub fn give_back<'a>(
+    slot: &Slot,
+    limits: impl Iterator<Item = &'a NamedLimit>,
+    cost: u32,
+    now_ns: u64,
+) {
     for limit in limits.filter(|limit| limit.is_enforced()) {
-        limit.limiter.give_back(slot, limit.id, cost);
+        limit.give_back(slot, cost, now_ns);
     }
 }
 
 impl<'a> Spending<'a> {
-    fn tighten(&mut self, limit: &'a NamedLimit, level: Level) {
+    /// Takes a limit down that was taken from.
+    pub(crate) fn tighten(&mut self, limit: &'a NamedLimit, level: Level) {
         if self
             .tightest
             .as_ref()
@@ -178,6 +195,16 @@ impl<'a> Spending<'a> {
             self.tightest = Some(Tightest { limit, level });
         }
     }
+
+    /// A limit refuses, for so long.
+    pub(crate) fn refuse(&mut self, limit: &'a NamedLimit, retry_after: Duration, level: Level) {
+        let level = Level {
+            remaining: 0,
+            ..level
+        };
+        self.tightest = Some(Tightest { limit, level });
+        self.refusal = Some(Refusal::new(RefusalCode::RateLimited).after(retry_after));
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +212,6 @@ mod tests {
     use super::*;
     use crate::domain::limit::{Enforce, RateLimit};
     use crate::state::limiter::LimitBook;
-    use std::time::Duration;
 
     const NOW: u64 = 1_000_000_000;
 

@@ -17,7 +17,7 @@ use crate::proxy::admit;
 use crate::proxy::record::Record;
 use crate::state::desk::Desk;
 use crate::state::keys::KeyEntry;
-use crate::state::quotas::{Charge, NamedQuota, QuotaAsk, QuotaLink, charge, short};
+use crate::state::quotas::{Charge, NamedQuota, QuotaAsk, QuotaLink, charge, low, short};
 use crate::state::routes::RouteState;
 
 /// Takes what a request costs from each of its key's quotas, or refuses it and gives back what it took of its
@@ -55,7 +55,7 @@ pub(crate) async fn spend(route: &RouteState, record: &mut Record) -> Result<(),
         Ok(Charge::Short) | Err(_) => {}
     }
     let limits = entry.grants.limits.iter().chain(&route.limits);
-    admit::give_back(entry.slot(), limits, cost);
+    admit::give_back(entry.slot(), limits, cost, record.opened_at().mono_ns);
     Err(match outcome {
         Ok(Charge::Refused { refusal, .. }) => refusal,
         _ => RefusalCode::LimitsUnavailable.into(),
@@ -87,8 +87,10 @@ impl Way<'_> {
             match charge(slot, quotas, cost, now, self.link.is_away()) {
                 Charge::Short => {}
                 paid_or_refused => {
-                    if let Charge::Paid { low: Some(low), .. } = &paid_or_refused {
-                        self.ask_ahead(entry, low, now);
+                    if let Charge::Paid { .. } = &paid_or_refused {
+                        for named in low(slot, quotas, now) {
+                            self.ask_ahead(entry, named, now);
+                        }
                     }
                     return Ok(paid_or_refused);
                 }

@@ -22,39 +22,52 @@ use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
 use crate::proxy::tls::may_serve;
 use crate::proxy::unread;
+use crate::proxy::waiting;
 use crate::state::routes::{Miss, RouteState};
 
 /// Answers one request. Every path out of here closes the record, and only there.
-pub(crate) async fn handle(
+///
+/// What comes is taken apart before the future begins, which would else have room for the whole too.
+pub(crate) fn handle(
     request: Request<Incoming>,
+    record: Box<Record>,
+) -> impl Future<Output = Response<Outgoing>> {
+    let (head, body) = request.into_parts();
+    answer(Request::from_parts(head, ()), Some(body), record)
+}
+
+async fn answer(
+    mut request: Request<()>,
+    mut body: Option<Incoming>,
     mut record: Box<Record>,
 ) -> Response<Outgoing> {
-    let (head, body) = request.into_parts();
-    let (mut request, mut body) = (Request::from_parts(head, ()), Some(body));
     if own::is_own(request.uri().path()) {
         // Boxed, because it is seldom: every request's future would have room for it.
         return Box::pin(own::answer(request, body, record)).await;
     }
-    let is_grpc = is_grpc(&request);
-    match pass(&mut request, &mut body, &mut record).await {
-        Ok((head, download)) => {
-            let closes = unread::is_cut_short(&record);
-            record.reply(head.status().as_u16(), None);
-            let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
-            let (mut head, ()) = head.into_parts();
-            headers::for_client(&mut head.headers);
-            record.limit_fields(&mut head.headers);
-            head.headers
-                .insert(headers::X_REQUEST_ID, record.request_id.clone());
-            if closes {
-                unread::close(&mut head.headers);
-            }
-            let body = Outgoing::download(download, idle.unwrap_or_default(), record);
-            Response::from_parts(head, body)
-        }
-        // Boxed, as above.
-        Err(stop) => Box::pin(refuse(stop.halt(is_grpc), body, &request, record)).await,
+    let halt = match pass(&mut request, &mut body, &mut record).await {
+        Ok((head, download)) => return hand_on(head, download, record),
+        Err(stop) => stop.halt(is_grpc(&request)),
+    };
+    // Boxed, as above.
+    Box::pin(refuse(halt, body, &request, record)).await
+}
+
+/// Hands the upstream's answer on.
+fn hand_on(head: Response<()>, download: Download, mut record: Box<Record>) -> Response<Outgoing> {
+    let closes = unread::is_cut_short(&record);
+    record.reply(head.status().as_u16(), None);
+    let idle = record.route.as_ref().map(|route| route.route.timeouts.idle);
+    let (mut head, ()) = head.into_parts();
+    headers::for_client(&mut head.headers);
+    record.limit_fields(&mut head.headers);
+    head.headers
+        .insert(headers::X_REQUEST_ID, record.request_id.clone());
+    if closes {
+        unread::close(&mut head.headers);
     }
+    let body = Outgoing::download(download, idle.unwrap_or_default(), record);
+    Response::from_parts(head, body)
 }
 
 /// Answers a request that goes no further.
@@ -103,7 +116,10 @@ async fn pass(
         authorise(&target, &route, record)?;
     }
     ensure_body_fits(body.as_ref(), route.route.body_max)?;
-    spend(&route, record)?;
+    let short = spend(&route, record)?;
+    if let Some(short) = short {
+        waiting::boxed(&route, record, short).await?;
+    }
     if record.has_quotas() {
         allowance::spend(&route, record).await?;
     }
@@ -252,8 +268,9 @@ pub(crate) fn ensure_body_fits(body: Option<&Incoming>, most: u64) -> Result<(),
     }
 }
 
-/// Takes a place among the key's requests, then what the request costs of each limit.
-fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
+/// Takes a place among the key's requests, then what the request costs of each limit; the place of the limit
+/// that must be waited for.
+fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<Option<usize>, Refusal> {
     let key = record.key.as_ref().map(|(entry, _)| Arc::clone(entry));
     let slot = key.as_ref().map_or(&route.slot, |entry| entry.slot());
     let own = key.as_ref().map_or(&[][..], |entry| &entry.grants.limits);
@@ -264,7 +281,10 @@ fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<(), Refusal> {
     let limits = own.iter().chain(&route.limits);
     let spending = admit::spend(slot, limits, route.route.cost, now_ns);
     record.spent(&spending);
-    spending.refusal.map_or(Ok(()), Err)
+    if !spending.low.is_empty() {
+        waiting::ask_ahead(&spending.low, route, record);
+    }
+    spending.refusal.map_or(Ok(spending.short), Err)
 }
 
 /// A request's body on its way, counted, of which there may be so much.

@@ -18,7 +18,8 @@ pub(crate) struct LimitFields {
     level: Option<HeaderValue>,
     most: u64,
     remaining: u64,
-    whole_in_s: u64,
+    /// `None` for what does not come back by waiting.
+    whole_in_s: Option<u64>,
 }
 
 impl LimitFields {
@@ -37,7 +38,7 @@ impl LimitFields {
             level: level(&tightest.limit.name, remaining, Some(whole_in_s)),
             most: tightest.limit.limit.burst.get().into(),
             remaining,
-            whole_in_s,
+            whole_in_s: Some(whole_in_s),
         }
     }
 
@@ -53,7 +54,7 @@ impl LimitFields {
         key: Option<&HeaderValue>,
         route: Option<&HeaderValue>,
     ) -> Self {
-        // Credits do not come back by waiting: without `t`, as the draft has it.
+        // Credits do not come back by waiting: without `t`, as the draft has it, and without the older field.
         let renews_in_s = nearest
             .renews_at
             .map(|at| at.since(now).as_millis().div_ceil(1_000))
@@ -63,7 +64,7 @@ impl LimitFields {
             level: level(&nearest.quota.name, nearest.remaining, renews_in_s),
             most: nearest.quota.quota.limit,
             remaining: nearest.remaining,
-            whole_in_s: renews_in_s.unwrap_or(0),
+            whole_in_s: renews_in_s,
         }
     }
 
@@ -77,7 +78,9 @@ impl LimitFields {
         if with_legacy {
             headers.insert(LEGACY_LIMIT, self.most.into());
             headers.insert(LEGACY_REMAINING, self.remaining.into());
-            headers.insert(LEGACY_RESET, self.whole_in_s.into());
+            if let Some(seconds) = self.whole_in_s {
+                headers.insert(LEGACY_RESET, seconds.into());
+            }
         }
     }
 }

@@ -49,6 +49,7 @@ mod stream;
 mod target;
 mod tls;
 mod unread;
+mod waiting;
 mod watch;
 mod wire;
 mod worker;

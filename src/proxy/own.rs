@@ -183,7 +183,7 @@ impl OwnLimits {
 
 fn limit(book: &LimitBook, name: &str, count: u32, unit: Unit) -> Option<NamedLimit> {
     let count = NonZeroU32::new(count)?;
-    book.named(name, &[RateLimit::new(Rate { count, unit })])
+    book.named(name, &[RateLimit::local(Rate { count, unit })])
         .pop()
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::state::first_uses::FirstUses;
 use crate::state::holders::HolderCall;
+use crate::state::leases::LeaseAsk;
 use crate::state::quotas::QuotaAsk;
 
 /// What waits for the control plane.
@@ -19,6 +20,8 @@ use crate::state::quotas::QuotaAsk;
 pub struct Desk {
     /// Quotas that a key has too little of in hand.
     pub quotas: Tray<QuotaAsk>,
+    /// Shared limits of which a key has too little in hand.
+    pub leases: Tray<LeaseAsk>,
     /// Pending versions that were used.
     pub first_uses: FirstUses,
     /// What holders ask about their own keys.
@@ -29,6 +32,7 @@ impl Default for Desk {
     fn default() -> Self {
         Self {
             quotas: Tray::new(QUOTAS_MAX),
+            leases: Tray::new(LEASES_MAX),
             first_uses: FirstUses::default(),
             holders: Tray::new(HOLDERS_MAX),
         }
@@ -85,6 +89,8 @@ impl<T> Tray<T> {
 
 /// More would wait longer than a request may.
 const QUOTAS_MAX: usize = 4_096;
+/// Likewise.
+const LEASES_MAX: usize = 4_096;
 /// Holders who may wait at once.
 const HOLDERS_MAX: usize = 64;
 

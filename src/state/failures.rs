@@ -25,7 +25,7 @@ impl Failures {
     pub(crate) fn new(per_minute: u32, limits: &LimitBook) -> Self {
         let limit = NonZeroU32::new(per_minute)
             .map(|count| {
-                RateLimit::new(Rate {
+                RateLimit::local(Rate {
                     count,
                     unit: Unit::Minute,
                 })

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`keys`] the keys, by hash | `control::sync` | every request |
 //! | [`limiter`] limits and their state | every request | every request |
+//! | [`leases`] shared limits: what is leased | every request; `control::leases` | every request |
 //! | [`quotas`] what of its quotas a key holds | every request; `control::quotas` | every request |
 //! | [`routes`] [`upstreams`] where requests go | `app`, at start; health checks | every request |
 //! | [`usage`] [`counters`] what happened | every request | `control::flush`; `/metrics` |
@@ -20,6 +21,7 @@ pub mod first_uses;
 pub mod grants;
 pub mod holders;
 pub mod keys;
+pub mod leases;
 pub mod limiter;
 pub mod quotas;
 pub(crate) mod readiness;

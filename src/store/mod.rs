@@ -16,7 +16,9 @@ pub mod node_key;
 pub mod record;
 pub mod redis;
 pub mod requests;
+mod search;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,12 +28,12 @@ use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision};
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
+use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
+use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -58,6 +60,10 @@ pub trait Store:
 
     /// Whether it answers, and what was last seen of it. Never waits.
     fn contact(&self) -> Contact;
+
+    /// The limits that gates share through it. `None` where one gate has the store for itself: then what
+    /// that gate counts is all there is, and exact.
+    fn leases(&self) -> Option<&dyn LeaseStore>;
 }
 
 /// What is known of a store without asking it.
@@ -274,6 +280,14 @@ pub trait EventStore: Send + Sync {
         after: EventPlace,
         most: usize,
     ) -> Result<Vec<(EventPlace, Event)>, StoreError>;
+
+    /// Those of `ids` whose events lie in the outbox as of [`Feed::revision`], as far as this machine
+    /// followed it: what a change adds where they do not lands once, because another gate's comes before it
+    /// or conflicts with it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError>;
 }
 
 /// Products, policies and rules of automatic rotation.
@@ -336,14 +350,30 @@ pub trait QuotaStore: Send + Sync {
     /// If they cannot be made durable; then any of them may have been.
     async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError>;
 
-    /// What has been given out of these quotas of a key, in the period beside each. Kept for 35 days after
-    /// the period's end.
+    /// What has been given out of each of these quotas in its period, in one question, whosever they are.
+    /// Kept for 35 days after the period's end.
     ///
     /// # Errors
     /// If the store cannot be read.
-    async fn granted(
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError>;
+}
+
+/// Limits that several gates hold together, by leased tokens.
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// Settles each call of `node`, of which no two may be on one limit, by
+    /// [`Bucket::settle`](crate::domain::lease::Bucket::settle) and the store's own clock, and says what came of
+    /// each, in their order: `None` if a later call of the same lease was settled before. Calls on one limit take
+    /// effect one after the other, whoever sends them.
+    ///
+    /// Without any call there is one answer, and it only says whether the store would.
+    ///
+    /// # Errors
+    /// For each call on its own, if it is not known to have been settled: then nothing was granted, and the next
+    /// call of that lease undoes what there was of it.
+    async fn settle(
         &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError>;
+        node: &Arc<str>,
+        calls: Vec<LeaseCall>,
+    ) -> Vec<Result<Option<LeaseReply>, StoreError>>;
 }

@@ -21,6 +21,16 @@ impl std::fmt::Debug for NodeKey {
 }
 
 impl NodeKey {
+    /// The key that a seed makes, where the gate was given one: it stands in the place of the one on its
+    /// disk, which is neither read nor made.
+    ///
+    /// # Errors
+    /// If it makes none.
+    pub fn given(seed: &[u8; SEED_LEN]) -> Result<Self, LocalError> {
+        let path = "PORTCULLIS_NODE_KEY".into();
+        Self::of(seed).ok_or(LocalError::NotAKey { path })
+    }
+
     /// The key in `dir`, made if there is none.
     ///
     /// # Errors
@@ -90,6 +100,17 @@ mod tests {
         let signature = again.sign(b"text");
         assert!(is_signed(&made.public(), b"text", &signature));
         assert!(!is_signed(&made.public(), b"texts", &signature));
+    }
+
+    #[test]
+    fn a_key_that_is_given_signs_and_leaves_the_disk_alone() {
+        // RFC 8032 §7.1, test 1.
+        let seed =
+            *b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\x44\x49\xc5\x69\
+            \x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
+        let key = NodeKey::given(&seed).unwrap();
+        assert!(key.public().starts_with(&[0xd7, 0x5a, 0x98, 0x01]));
+        assert!(is_signed(&key.public(), b"text", &key.sign(b"text")));
     }
 
     #[test]

@@ -63,9 +63,13 @@ metrics! {
     STALENESS = Gauge "portcullis_store_staleness_seconds" "How long ago the store last answered.";
     QUARANTINED = Gauge "portcullis_store_quarantined_records" "Records that could not be read and were set aside.";
     USAGE_WAITING = Gauge "portcullis_usage_rows_waiting" "Rows of usage the store has not taken yet.";
+    LIMIT_LEASES = Gauge "portcullis_limit_leases" "Shared limits of keys that this gate has tokens of, or had a moment ago.";
+    LIMIT_CALLS = Counter "portcullis_limit_lease_calls_total" "Calls on shared limits that the store was asked to settle.";
+    LIMIT_WAITS = Counter "portcullis_limit_waits_total" "Requests that waited for tokens of a shared limit.";
+    LIMIT_SHARES = Counter "portcullis_limit_fallbacks_total" "Requests decided by this gate's share of a limit, since the store did not answer.";
     QUOTA_LEASES = Gauge "portcullis_quota_leases" "Quotas of keys that this gate holds units of, or did half a minute ago.";
     QUOTA_DRAWS = Counter "portcullis_quota_draws_total" "Draws on quotas that the store was asked to settle.";
-    QUOTA_REACHED = Counter "portcullis_quota_reached_total" "Quotas of keys of which 50, 80, 90 or 100 per cent were spent, by per cent.";
+    QUOTA_REACHED = Counter "portcullis_quota_reached_total" "Thresholds of quotas of keys, 50, 80, 90 or 100 per cent spent, that this gate told of, by per cent.";
     EVENTS = Counter "portcullis_events_total" "Events that landed in the outbox by this gate, by kind.";
     WALKS = Counter "portcullis_key_walks_total" "Walks over all keys for what is due of them: rotation, warnings, ends.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";

@@ -26,7 +26,8 @@ pub(crate) async fn call(
 ) -> Result<Json<KeyTested>, Problem> {
     let request = read(body)?;
     let view = shared.keys.load(&caller, id).await?;
-    Ok(Json(shared.gate.test(&view.key, &request)))
+    let quotas = shared.keys.quotas_of(&view.key).await;
+    Ok(Json(shared.gate.test(&view.key, &request, &quotas)))
 }
 
 fn read(asked: TestKey) -> Result<TestRequest, Problem> {

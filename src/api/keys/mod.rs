@@ -7,7 +7,7 @@ mod told;
 pub use ask::{
     CreateKey, NewQuota, NewRateLimit, NewRotation, PatchKey, Reason, RotateKey, TestKey,
 };
-pub use tested::{KeyTested, LimitLeft};
+pub use tested::{KeyTested, LimitLeft, QuotaLeft};
 pub use told::{
     ImportLine, Key, KeyCreated, PendingNode, Previous, Quota, RateLimit, Revocation, Revoked,
     Rotation, SinkTold, Version,

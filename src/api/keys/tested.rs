@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::Time;
+
 /// The answer to `POST /admin/keys/{key_id}/test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyTested {
@@ -23,6 +25,9 @@ pub struct KeyTested {
     pub version: Option<u16>,
     /// The limits that it would spend of, narrow before wide, as they stand on this gate.
     pub limits: Vec<LimitLeft>,
+    /// The quotas that it would spend of, the key's own first.
+    #[serde(default)]
+    pub quotas: Vec<QuotaLeft>,
 }
 
 /// One limit, and where it stands.
@@ -40,4 +45,21 @@ pub struct LimitLeft {
     pub whole_in_ms: u64,
     /// Whether it refuses, or only counts.
     pub enforced: bool,
+}
+
+/// One quota, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaLeft {
+    /// What `RateLimit` fields call it.
+    pub name: String,
+    /// How much it allows.
+    pub limit: u64,
+    /// `day`, `week`, `month` or `total`.
+    pub per: String,
+    /// How much of it is left; while the store is away, as far as this gate knows.
+    pub remaining: u64,
+    /// When it renews; `null` for credits.
+    pub renews_at: Option<Time>,
+    /// Whether it refuses, or only counts.
+    pub hard: bool,
 }

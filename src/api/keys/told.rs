@@ -120,7 +120,7 @@ pub struct Quota {
     pub on_day: Option<u8>,
     /// Whether it refuses when spent.
     pub hard: bool,
-    /// How much is spent in this period; `null` in lists.
+    /// How much is spent in this period; `null` while the store cannot say.
     pub used: Option<u64>,
     /// When the period ends; `null` for credits, which do not renew.
     pub renews_at: Option<Time>,

@@ -178,6 +178,16 @@ pub(super) fn tested(tested: &KeyTested, output: &mut Output) -> Result<(), Fail
         )
     });
     sheet.list("limits", &limits.collect::<Vec<_>>());
+    let quotas = tested.quotas.iter().map(|quota| {
+        let soft = if quota.hard { "" } else { ", only counted" };
+        let (name, left, limit) = (&quota.name, quota.remaining, quota.limit);
+        let per = match &*quota.per {
+            "total" => "in all".to_owned(),
+            per => format!("per {per}"),
+        };
+        format!("{name}: {left} left of {limit} {}{soft}", visible(&per))
+    });
+    sheet.list("quotas", &quotas.collect::<Vec<_>>());
     output.sheet(&sheet)
 }
 

@@ -17,6 +17,7 @@ pub use change::KeyChange;
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
 pub(crate) use first_use::confirm_all;
 pub use import::{Import, Imported, Known, Outcomes};
+pub use quotas::QuotaStanding;
 pub use rotate::{Rotated, Rotation};
 pub use service::{KeyService, KeyView, Rules, Step, Terms};
 pub(in crate::control) use service::{lifecycle_changes, visible};

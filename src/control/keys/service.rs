@@ -80,7 +80,7 @@ pub struct KeyView {
     pub owner: Owner,
     /// When each version was last used, for those that were.
     pub last_used: Vec<(u16, Timestamp)>,
-    /// Of each of its quotas, in their order, how much is spent; none of them where it was not asked for.
+    /// Of each of its quotas, in their order, how much is spent; none of them where it was not asked for, or the store cannot say.
     pub spent: Vec<u64>,
     /// How and when it is to be rotated, if a rule covers it.
     pub schedule: Option<Schedule>,
@@ -261,6 +261,7 @@ impl KeyService {
                 spent: Vec::new(),
             });
         }
+        self.add_spent(&mut items).await;
         Ok(Page {
             items,
             next: page.next,

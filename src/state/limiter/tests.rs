@@ -1,6 +1,11 @@
 //! What passes, what does not, and what is left.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
+use crate::domain::limit::RateLimit;
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;

@@ -30,8 +30,6 @@ pub enum Charge<'a> {
         nearest: Option<Nearest<'a>>,
         /// How many soft quotas are past their limit.
         over: u64,
-        /// A quota of which more should be asked for, ahead of need.
-        low: Option<&'a Arc<NamedQuota>>,
     },
     /// One is exhausted; nothing was charged.
     Refused {
@@ -54,7 +52,7 @@ pub fn charge<'a>(
     on_credit: bool,
 ) -> Charge<'a> {
     let mut nearest: Option<Nearest<'a>> = None;
-    let (mut over, mut low) = (0, None);
+    let mut over = 0;
     for (taken, named) in quotas.iter().enumerate() {
         let span = named.span(now);
         let (day, limit) = (span.first_day, named.quota.limit);
@@ -63,9 +61,6 @@ pub fn charge<'a>(
             account.owe(day, cost);
             let standing = account.standing(day);
             over += u64::from(standing.spent() > limit);
-            if standing.granted.is_none() && account.wants_more(day, 0, limit) {
-                low = Some(named);
-            }
             continue;
         }
         let outcome = match account.take(day, cost, limit) {
@@ -80,18 +75,12 @@ pub fn charge<'a>(
             renews_at: span.end(),
         };
         match outcome {
-            Ok(held) => {
-                if account.wants_more(day, held, limit) {
-                    low = Some(named);
-                }
+            Ok(_) => {
                 if nearest.is_none_or(|nearest| here.remaining < nearest.remaining) {
                     nearest = Some(here);
                 }
             }
             Err(lack) => {
-                if let Some(asked) = low {
-                    slot.account(asked.id).answered();
-                }
                 for earlier in quotas.iter().take(taken) {
                     give_back(slot, earlier, cost, now);
                 }
@@ -105,7 +94,24 @@ pub fn charge<'a>(
             }
         }
     }
-    Charge::Paid { nearest, over, low }
+    Charge::Paid { nearest, over }
+}
+
+/// The quotas of a key of which more should be asked for, ahead of need. Whoever is told of one has to ask:
+/// nobody else is, until the account has been answered.
+pub fn low<'a>(
+    slot: &'a Slot,
+    quotas: &'a [Arc<NamedQuota>],
+    now: Timestamp,
+) -> impl Iterator<Item = &'a Arc<NamedQuota>> {
+    quotas.iter().filter(move |named| {
+        let (day, limit) = (named.span(now).first_day, named.quota.limit);
+        let account = slot.account(named.id);
+        let standing = account.standing(day);
+        // Of a soft quota nothing is held; once the store has told of it, it is settled every second.
+        let is_open = named.quota.hard || standing.granted.is_none();
+        is_open && account.wants_more(day, standing.held, limit)
+    })
 }
 
 /// The quotas of a key of which `cost` is not held here, though it may be left.

@@ -20,4 +20,4 @@ mod tests;
 pub use account::{Account, Accounts, Standing};
 pub use ask::{QuotaAsk, QuotaLink};
 pub use book::{NamedQuota, QuotaBook, QuotaId, names};
-pub use charge::{Charge, Nearest, charge, short};
+pub use charge::{Charge, Nearest, charge, low, short};

@@ -217,10 +217,8 @@ fn more_is_asked_for_once_when_half_is_spent_and_not_when_nothing_is_left() {
     let asks = |count: usize| {
         (0..count)
             .filter(|_| {
-                matches!(
-                    charge(&slot, &quotas, 1, now, false),
-                    Charge::Paid { low: Some(_), .. }
-                )
+                passes(&charge(&slot, &quotas, 1, now, false))
+                    && low(&slot, &quotas, now).next().is_some()
             })
             .count()
     };
@@ -228,6 +226,26 @@ fn more_is_asked_for_once_when_half_is_spent_and_not_when_nothing_is_left() {
     slot.account(quotas[0].id).answered();
     grant(&slot, &quotas[0], 10, 100, now);
     assert_eq!(asks(10), 0);
+}
+
+/// A soft quota that nobody asks about would be owed for ever, and lost when the gate stops.
+#[test]
+fn each_quota_of_which_more_is_wanted_is_asked_about() {
+    let now = at("2026-03-31T22:00:00Z");
+    let quotas = [
+        quota(100, Period::Day, true),
+        quota(9, Period::Total, false),
+        quota(100, Period::Week, true),
+    ];
+    let quotas = QuotaBook::default().named("key", &quotas);
+    let slot = Slot::default();
+    for hard in [&quotas[0], &quotas[2]] {
+        grant(&slot, hard, 1, 1, now);
+    }
+    assert!(passes(&charge(&slot, &quotas, 1, now, false)));
+    let asked: Vec<_> = low(&slot, &quotas, now).map(|it| &*it.name).collect();
+    assert_eq!(asked, ["key-day", "key-total", "key-week"]);
+    assert_eq!(low(&slot, &quotas, now).count(), 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::{AuditQuery, Kind};
 use crate::domain::id::{AuditId, OwnerId};
 use crate::domain::query::{Page, Position, SortValue};
+use crate::store::search::{Index, Search};
 use crate::store::{StoreError, record};
 
 /// Puts entries at the end of the chain.
@@ -222,85 +223,24 @@ pub(super) fn page(
     Ok(Page { items, next: None })
 }
 
-/// What to ask the table, by the index of the narrowest condition; `None` if nothing can be found.
+/// What to ask the table; `None` if nothing can be found.
 fn ask(query: &AuditQuery, limit: usize, after: Option<&Position>) -> Option<(String, Vec<Value>)> {
-    let mut conditions: Vec<(&str, Value)> = Vec::new();
-    let mut add = |sql, value: Option<Value>| {
-        if let Some(value) = value {
-            conditions.push((sql, value));
-        }
-    };
-    let text = |text: String| Value::Text(text);
     let action = match query.kind {
         Kind::All => None,
         Kind::Request => return None,
         Kind::Action(action) => Some(action.as_str()),
     };
-    add("request = ?", query.request_id.clone().map(text));
-    add("key = ?", query.key.map(|key| text(key.to_string())));
-    add(
-        "version = ?",
-        query
-            .key_version
-            .map(|version| Value::Integer(version.into())),
-    );
-    add(
-        "owner = ?",
-        query.owner.map(|owner| text(owner.to_string())),
-    );
-    add("actor = ?", query.actor.clone().map(text));
-    add("code = ?", query.code.clone().map(text));
-    add("type = ?", action.map(|action| text(action.to_owned())));
-    let has = |sql: &str| conditions.iter().any(|(known, _)| *known == sql);
-    let (index, served): (_, &[&str]) = if has("request = ?") {
-        ("audit_by_request", &["request = ?"])
-    } else if has("key = ?") && has("version = ?") {
-        ("audit_by_key_version", &["key = ?", "version = ?"])
-    } else {
-        SINGLE
-            .iter()
-            .find(|(_, served)| has(served.first().copied().unwrap_or_default()))
-            .copied()
-            .unwrap_or(("audit_by_time", &[]))
-    };
-    let mut sql = format!(
-        "SELECT id, timestamp, seq, hash, body, veil FROM audit INDEXED BY {index} WHERE 1"
-    );
-    let mut values = Vec::new();
-    for (condition, value) in conditions {
-        // `+` keeps SQLite from any index but the one that was decided on.
-        sql.push_str(if served.contains(&condition) {
-            " AND "
-        } else {
-            " AND +"
-        });
-        sql.push_str(condition);
-        values.push(value);
-    }
-    match query.is_refused {
-        Some(true) => sql.push_str(" AND +code IS NOT NULL"),
-        Some(false) => sql.push_str(" AND +code IS NULL"),
-        None => {}
-    }
-    if let Some(from) = query.from {
-        sql.push_str(" AND timestamp >= ?");
-        values.push(Value::Integer(millis(from)));
-    }
-    if let Some(until) = query.until {
-        sql.push_str(" AND timestamp < ?");
-        values.push(Value::Integer(millis(until)));
-    }
-    if let Some(after) = after {
-        let SortValue::Number(at) = after.value else {
-            return None;
-        };
-        sql.push_str(" AND (timestamp, id) < (?, ?)");
-        values.push(Value::Integer(signed(at)));
-        values.push(text(format!("{}{}", AuditId::PREFIX, after.id)));
-    }
-    sql.push_str(" ORDER BY timestamp DESC, id DESC LIMIT ?");
-    values.push(Value::Integer(signed(limit as u64 + 1)));
-    Some((sql, values))
+    let mut search = Search::default();
+    search.text("request = ?", query.request_id.as_ref());
+    search.text("key = ?", query.key);
+    search.number("version = ?", query.key_version);
+    search.text("owner = ?", query.owner);
+    search.text("actor = ?", query.actor.as_ref());
+    search.text("code = ?", query.code.as_ref());
+    search.text("type = ?", action);
+    let columns = "id, timestamp, seq, hash, body, veil";
+    let id = |id: &str| format!("{}{id}", AuditId::PREFIX);
+    search.sql((columns, "audit"), &INDEXES, query, after, id, limit + 1)
 }
 
 /// Puts a sealed entry in its place, with what questions are answered by beside it.
@@ -334,14 +274,17 @@ fn put(transaction: &Connection, sealed: &Sealed) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The index of each single condition, the narrowest first.
-const SINGLE: [(&str, &[&str]); 6] = [
+/// The narrowest first.
+const INDEXES: [Index; 9] = [
+    ("audit_by_request", &["request = ?"]),
+    ("audit_by_key_version", &["key = ?", "version = ?"]),
     ("audit_by_key", &["key = ?"]),
     ("audit_by_owner", &["owner = ?"]),
     ("audit_by_code", &["code = ?"]),
     ("audit_by_actor", &["actor = ?"]),
     ("audit_by_version", &["version = ?"]),
     ("audit_by_type", &["type = ?"]),
+    ("audit_by_time", &[]),
 ];
 const HEAD: &str = "audit_head";
 /// Where the part of the log begins, in the words of whoever reads it, that a mirror lacks.

@@ -3,6 +3,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | `store` | [`EmbeddedStore`]: the contract, each call handed to the writer or to a reader |
+//! | `mirrored` | what it is told where it mirrors a store elsewhere |
 //! | `file` | makes the file, or looks at the one there is before anything is written |
 //! | `tables` | its tables, and how older ones become them |
 //! | `writer` | the one thread that writes: what waits is put into one transaction (group commit) |
@@ -28,6 +29,7 @@ mod feed;
 mod file;
 mod ledger;
 mod lists;
+mod mirrored;
 mod outbox;
 mod quotas;
 mod readers;

@@ -1,11 +1,14 @@
 //! Keeps events until they are too old.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use super::fault::{Fault, Quarantine};
 use super::tables::{millis, signed, unsigned};
 use crate::domain::change::Revision;
 use crate::domain::event::{Event, EventPlace};
+use crate::domain::id::EventId;
 use crate::store::record;
 
 /// Puts an event at its place.
@@ -67,6 +70,18 @@ pub(super) fn after(
         }
     }
     Ok(events)
+}
+
+/// Those of `ids` whose events are here.
+pub(super) fn told(connection: &Connection, ids: &[EventId]) -> Result<HashSet<EventId>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?;
+    let mut told = HashSet::new();
+    for id in ids {
+        if statement.exists([id.chars()])? {
+            told.insert(*id);
+        }
+    }
+    Ok(told)
 }
 
 /// How many events are kept.

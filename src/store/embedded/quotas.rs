@@ -3,14 +3,39 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::EmbeddedStore;
 use super::fault::Fault;
 use super::tables::{millis, signed, unsigned};
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
-use crate::domain::id::KeyId;
-use crate::domain::period::Span;
+use super::writer::{Drawing, Work};
+use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::time::Timestamp;
+use crate::store::{QuotaStore, StoreError};
+
+#[async_trait]
+impl QuotaStore for EmbeddedStore {
+    async fn draw(
+        &self,
+        _node: &str,
+        draws: Vec<QuotaDraw>,
+    ) -> Result<Vec<QuotaGrant>, StoreError> {
+        let drawing = Arc::new(Drawing {
+            draws,
+            grants: Mutex::default(),
+        });
+        self.writer.have(Work::Draw(Arc::clone(&drawing))).await?;
+        Ok(std::mem::take(&mut *drawing.grants.lock()))
+    }
+
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
+        let places = places.to_vec();
+        self.ask(move |connection| granted(connection, &places))
+            .await
+    }
+}
 
 /// Settles draws, one after the other. Nothing is lost between this process and its file, so what a gate has
 /// received need not be compared.
@@ -75,20 +100,13 @@ fn write(
 }
 
 /// What was given out of each of these, in its period.
-pub(super) fn granted(
-    connection: &Connection,
-    key: KeyId,
-    quotas: &[(Arc<str>, Span)],
-) -> Result<Vec<u64>, Fault> {
+pub(super) fn granted(connection: &Connection, places: &[QuotaPlace]) -> Result<Vec<u64>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT granted FROM quotas WHERE key = ?1 AND quota = ?2 AND first_day = ?3",
     )?;
-    let each = quotas.iter().map(|(quota, span)| {
-        let granted: Option<i64> = statement
-            .query_row(params![key.chars(), quota, span.first_day], |row| {
-                row.get(0)
-            })
-            .optional()?;
+    let each = places.iter().map(|place| {
+        let at = params![place.key.chars(), place.quota, place.span.first_day];
+        let granted: Option<i64> = statement.query_row(at, |row| row.get(0)).optional()?;
         Ok(unsigned(granted.unwrap_or_default()))
     });
     each.collect()

@@ -1,33 +1,31 @@
 //! The contract, kept: each call goes to the writer or to a reader.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::fault::{Fault, Quarantine, corrupt};
 use super::ledger::Unfolded;
 use super::readers::Readers;
-use super::writer::{Drawing, Seed, Shared, Work, Writer};
+use super::writer::{Shared, Work, Writer};
 use super::{
-    audit, change, feed, file, ledger, lists, outbox, quotas, rules, snapshot, tables, usage, walk,
+    audit, change, feed, file, ledger, lists, outbox, rules, snapshot, tables, usage, walk,
 };
-use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::audit::chain::Sealed;
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
-use crate::domain::change::{Change, Receipt, Revision, Write};
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
+use crate::domain::change::{Change, Receipt, Revision};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position, SortField};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -35,14 +33,14 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    OwnerStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
-    writer: Writer,
+    pub(super) writer: Writer,
     readers: Arc<Readers>,
 }
 
@@ -73,94 +71,6 @@ impl EmbeddedStore {
         })
     }
 
-    /// Writes a change that landed at `revision` in the store that this one mirrors, with its audit entries
-    /// as they were sealed there. One that is here already is passed over.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if changes before it are missing here.
-    pub async fn apply(
-        &self,
-        revision: Revision,
-        change: impl Into<Arc<Change>>,
-        sealed: Vec<Sealed>,
-    ) -> Result<(), StoreError> {
-        self.writer
-            .have(Work::Apply(revision, change.into(), sealed))
-            .await
-            .map(drop)
-    }
-
-    /// Drops all keys, owners, tokens, receipts, the audit log and the feed, and takes instead those of the store that
-    /// this one mirrors, of the history `incarnation`: all of them, or on an error none. `writes` is
-    /// taken from on the writer's thread and may wait for what it gives; where that store stands, and where
-    /// its audit chain ends, is asked for when it has ended. The audit entries come by
-    /// [`Self::fill_audit`].
-    ///
-    /// # Errors
-    /// The first that `writes` gives, or that it cannot be made durable.
-    pub async fn replace(
-        &self,
-        incarnation: [u8; 16],
-        writes: impl Iterator<Item = Result<Write, StoreError>> + Send + 'static,
-        stand: impl Fn() -> (Revision, Head) + Send + 'static,
-    ) -> Result<Revision, StoreError> {
-        let seed = Seed {
-            incarnation,
-            writes: Mutex::new(Box::new(writes)),
-            stand: Box::new(stand),
-        };
-        self.writer
-            .have(Work::Replace(Box::new(seed)))
-            .await
-            .map(Revision)
-    }
-
-    /// Which history this is: drawn when the store was made, or that of the store it mirrors.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub async fn incarnation(&self) -> Result<[u8; 16], StoreError> {
-        self.ask(|connection| Ok(tables::incarnation(connection)?))
-            .await
-    }
-
-    /// What is missing of the audit log: `+` for all of it, then whatever [`Self::fill_audit`] said.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub async fn audit_gap(&self) -> Result<Option<String>, StoreError> {
-        self.ask(audit::gap).await
-    }
-
-    /// Takes audit entries from before those that are here; `gap` is what is then still missing.
-    ///
-    /// # Errors
-    /// If it cannot be made durable.
-    pub async fn fill_audit(
-        &self,
-        entries: Vec<Sealed>,
-        gap: Option<String>,
-    ) -> Result<(), StoreError> {
-        self.writer.have(Work::Fill(entries, gap)).await.map(drop)
-    }
-
-    /// The numbers of the audit entries that have personal values to be erased with an owner.
-    ///
-    /// # Errors
-    /// If the store cannot be read, or not all of them are here yet.
-    pub async fn audit_to_erase(&self, owner: OwnerId) -> Result<Vec<u64>, StoreError> {
-        self.ask(move |connection| audit::to_erase(connection, owner))
-            .await
-    }
-
-    /// Notes when versions were last used, for a mirror that is told so by counts kept elsewhere.
-    ///
-    /// # Errors
-    /// If it cannot be made durable.
-    pub async fn note_used(&self, uses: Vec<(KeyId, u16, Timestamp)>) -> Result<(), StoreError> {
-        self.writer.have(Work::Used(uses)).await.map(drop)
-    }
-
     /// Has all counts brought into their tables, for a question that only those answer.
     async fn fold(&self) {
         if self.shared.unfolded.waiting() > 0 {
@@ -169,7 +79,7 @@ impl EmbeddedStore {
         }
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -212,6 +122,10 @@ impl Store for EmbeddedStore {
             )),
             quarantined: self.shared.quarantine.len(),
         }
+    }
+
+    fn leases(&self) -> Option<&dyn LeaseStore> {
+        None
     }
 }
 
@@ -436,6 +350,12 @@ impl EventStore for EmbeddedStore {
         self.ask(move |connection| outbox::after(connection, after, most, &shared.quarantine))
             .await
     }
+
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        let ids = ids.to_vec();
+        self.ask(move |connection| outbox::told(connection, &ids))
+            .await
+    }
 }
 
 #[async_trait]
@@ -477,32 +397,6 @@ impl UsageStore for EmbeddedStore {
             Ok(uses)
         })
         .await
-    }
-}
-
-#[async_trait]
-impl QuotaStore for EmbeddedStore {
-    async fn draw(
-        &self,
-        _node: &str,
-        draws: Vec<QuotaDraw>,
-    ) -> Result<Vec<QuotaGrant>, StoreError> {
-        let drawing = Arc::new(Drawing {
-            draws,
-            grants: Mutex::default(),
-        });
-        self.writer.have(Work::Draw(Arc::clone(&drawing))).await?;
-        Ok(std::mem::take(&mut *drawing.grants.lock()))
-    }
-
-    async fn granted(
-        &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError> {
-        let quotas = quotas.to_vec();
-        self.ask(move |connection| quotas::granted(connection, key, &quotas))
-            .await
     }
 }
 

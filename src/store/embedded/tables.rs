@@ -134,6 +134,7 @@ CREATE TABLE events (
     record BLOB NOT NULL,
     PRIMARY KEY (revision, at)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX events_by_id ON events (id);
 CREATE TABLE feed (
     revision INTEGER PRIMARY KEY,
     change BLOB NOT NULL UNIQUE,

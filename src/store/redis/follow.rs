@@ -151,7 +151,7 @@ impl Shared {
 
     /// One connection's time.
     async fn session(&self, pause: &mut Backoff) -> Result<Infallible, Fault> {
-        let connection = self.link.server().connect(FOLLOW_DEADLINE).await?;
+        let connection = self.link.connect(FOLLOW_DEADLINE).await?;
         self.join(&connection).await?;
         *pause = Backoff::default();
         info!(revision = %self.revision(), "following the store");

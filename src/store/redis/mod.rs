@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `names` | every key in Redis, and its slot |
 //! | `frame` | how a record lies there |
-//! | `connect`, `trust` | one server, its connections, what goes wrong with them |
+//! | `connect` | the masters, the connections to them, what goes wrong with them |
 //! | `scripts` | what is checked and written as one |
 //! | `feed` | changes and where they end |
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
@@ -30,6 +30,7 @@ mod counts;
 mod feed;
 mod follow;
 mod frame;
+mod leases;
 mod mirror;
 mod names;
 mod outbox;
@@ -38,6 +39,5 @@ mod quotas;
 mod reload;
 mod scripts;
 mod store;
-mod trust;
 
 pub use store::RedisStore;

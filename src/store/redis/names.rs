@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::id::KeyId;
+use crate::domain::lease::LimitHolder;
 
 /// The names below one prefix.
 #[derive(Debug, Clone)]
@@ -146,6 +147,11 @@ impl Names {
     /// What was given out of a key's quota, in the period that began on a day.
     pub(super) fn quota(&self, key: KeyId, quota: &str, first_day: u32) -> String {
         format!("{}:q:{{{}}}:{quota}:{first_day}", self.prefix, key.chars())
+    }
+
+    /// The bucket of a limit that gates share.
+    pub(super) fn lease(&self, holder: &LimitHolder, limit: &str) -> String {
+        format!("{}:l:{{{holder}}}:{limit}", self.prefix)
     }
 
     fn control(&self, what: &str) -> String {

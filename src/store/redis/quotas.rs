@@ -1,12 +1,8 @@
 //! Quotas: a hash a key, quota and period, in the slot of the key; a script call a draw.
 
-use std::sync::Arc;
-
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
-use crate::domain::id::KeyId;
-use crate::domain::period::Span;
+use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::time::Timestamp;
 
 use super::connect::{Fault, Link};
@@ -50,18 +46,19 @@ pub(super) async fn draw(
 pub(super) async fn granted(
     link: &Link,
     names: &Names,
-    key: KeyId,
-    quotas: &[(Arc<str>, Span)],
+    places: &[QuotaPlace],
 ) -> Result<Vec<u64>, Fault> {
-    if quotas.is_empty() {
-        return Ok(Vec::new());
+    let mut granted = Vec::with_capacity(places.len());
+    for places in places.chunks(READS_AT_ONCE) {
+        let mut reads = redis::pipe();
+        for place in places {
+            let hash = names.quota(place.key, &place.quota, place.span.first_day);
+            reads.hget(hash, "g");
+        }
+        let counts: Vec<Option<u64>> = link.ask_all(&reads).await?;
+        granted.extend(counts.into_iter().map(Option::unwrap_or_default));
     }
-    let mut reads = redis::pipe();
-    for (quota, span) in quotas {
-        reads.hget(names.quota(key, quota, span.first_day), "g");
-    }
-    let counts: Vec<Option<u64>> = link.ask_all(&reads).await?;
-    Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
+    Ok(granted)
 }
 
 fn call(names: &Names, node: &str, draw: &QuotaDraw, now: Timestamp) -> Call {
@@ -86,3 +83,5 @@ fn call(names: &Names, node: &str, draw: &QuotaDraw, now: Timestamp) -> Call {
 /// For how long after its end a period's hash is kept: 35 days.
 const KEPT_S: u64 = 35 * 86_400;
 const CALLS_AT_ONCE: usize = 64;
+/// As many as a page has keys: more would keep others waiting for their answers.
+const READS_AT_ONCE: usize = 1_000;

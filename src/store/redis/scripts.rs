@@ -33,6 +33,8 @@ pub(super) struct Scripts {
     pub(super) count: Script,
     /// Settles a draw on a quota.
     pub(super) draw: Script,
+    /// Settles a call on a shared limit.
+    pub(super) lease: Script,
 }
 
 impl Scripts {
@@ -43,6 +45,7 @@ impl Scripts {
             commit: Script::new(include_str!("scripts/commit.lua")),
             count: Script::new(include_str!("scripts/count.lua")),
             draw: Script::new(include_str!("scripts/draw.lua")),
+            lease: Script::new(include_str!("scripts/lease.lua")),
         }
     }
 }
@@ -116,6 +119,7 @@ mod tests {
             (&scripts.commit, "commit"),
             (&scripts.count, "count"),
             (&scripts.draw, "draw"),
+            (&scripts.lease, "lease"),
         ] {
             // `#!lua` makes Redis refuse the whole script, not its second half, when memory is short.
             let head = format!("#!lua\n-- portcullis {name} 1\n");

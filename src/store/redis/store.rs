@@ -1,5 +1,6 @@
 //! The store itself: reads from the mirror, changes and counts to Redis.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -16,12 +17,12 @@ use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
-use crate::domain::draw::{QuotaDraw, QuotaGrant};
+use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::id::{KeyId, OwnerId, TokenId};
+use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
+use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
-use crate::domain::period::Span;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
@@ -29,15 +30,16 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 use super::commit;
-use super::connect::{Link, Server};
+use super::connect::Link;
 use super::counts;
 use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
+use super::leases;
 use super::mirror::Mirror;
 use super::names::Names;
 use super::outbox;
@@ -63,9 +65,9 @@ impl RedisStore {
         mirror_dir: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let link = Link::new(Server::new(choice)?);
-        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
         let names = Names::new(&choice.prefix);
+        let link = Link::new(choice, &names.meta())?;
+        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
         let shared = Arc::new(Shared::new(names, link, mirror, clock));
         let store = Self {
             background: Background::start(Arc::clone(&shared))?,
@@ -111,6 +113,27 @@ impl Store for RedisStore {
             quarantined: self.shared.mirror.unreadable()
                 + self.shared.mirror.tables().contact().quarantined,
         }
+    }
+
+    fn leases(&self) -> Option<&dyn LeaseStore> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl LeaseStore for RedisStore {
+    async fn settle(
+        &self,
+        node: &Arc<str>,
+        calls: Vec<LeaseCall>,
+    ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
+        let Shared {
+            link,
+            names,
+            scripts,
+            ..
+        } = &*self.shared;
+        leases::settle(link, &scripts.lease, names, node, &calls).await
     }
 }
 
@@ -273,6 +296,11 @@ impl EventStore for RedisStore {
             source: "it does not look like an outbox".into(),
         })
     }
+
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        // Of the mirror, which stands where changes are made against; the outbox itself has no index.
+        self.shared.mirror.tables().told(ids).await
+    }
 }
 
 #[async_trait]
@@ -337,13 +365,9 @@ impl QuotaStore for RedisStore {
         Ok(quotas::draw(link, &scripts.draw, names, node, &draws, self.now()).await?)
     }
 
-    async fn granted(
-        &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError> {
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
         let Shared { link, names, .. } = &*self.shared;
-        Ok(quotas::granted(link, names, key, quotas).await?)
+        Ok(quotas::granted(link, names, places).await?)
     }
 }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::segment::Segment;
+use super::erase::{Rewritten, settle};
+use super::segment::{Segment, Signing};
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::request::RequestEntry;
+use crate::domain::id::OwnerId;
 use crate::domain::query::{Page, Position, SortValue};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::StoreError;
@@ -34,6 +36,8 @@ pub struct RequestLog {
     kept: Kept,
     /// The oldest first; the last is written to, unless it is closed.
     segments: Mutex<Vec<Segment>>,
+    /// Held by whoever erases.
+    erasing: Mutex<()>,
 }
 
 impl RequestLog {
@@ -53,6 +57,7 @@ impl RequestLog {
             .recursive(true)
             .mode(0o700)
             .create(dir)?;
+        settle(dir)?;
         let mut segments = Vec::new();
         for file in fs::read_dir(dir)? {
             let path = file?.path();
@@ -68,6 +73,7 @@ impl RequestLog {
             clock,
             kept,
             segments: Mutex::new(segments),
+            erasing: Mutex::default(),
         };
         log.finish();
         Ok(log)
@@ -120,6 +126,46 @@ impl RequestLog {
             id: last.id.chars().to_owned(),
         });
         Ok(Page { items: found, next })
+    }
+
+    /// Takes the addresses out of all requests that were made with an owner's keys; out of how many closed
+    /// files. To be done again if it fails; where nothing is left to take out it does nothing. Waits for the
+    /// disk, and holds up whoever writes only while the file written to is changed.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub fn erase(&self, owner: OwnerId) -> Result<usize, StoreError> {
+        let _turn = self.erasing.lock();
+        let closed = {
+            let segments = self.segments.lock();
+            let closed = segments.iter().map(|segment| segment.erase(owner));
+            closed
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(StoreError::unavailable)?
+        };
+        let signing = Signing {
+            key: &self.key,
+            node: &self.node,
+            erased_at: Some(self.clock.now()),
+        };
+        let mut count = 0;
+        for path in closed.into_iter().flatten() {
+            let rewritten = match Rewritten::make(&path, owner, &signing) {
+                Ok(Some(rewritten)) => rewritten,
+                Ok(None) => continue,
+                // It was let go of meanwhile.
+                Err(_) if !path.exists() => continue,
+                Err(error) => return Err(StoreError::unavailable(error)),
+            };
+            let segments = self.segments.lock();
+            if segments.iter().any(|segment| segment.is_at(&path)) {
+                rewritten.put().map_err(StoreError::unavailable)?;
+                count += 1;
+            } else {
+                rewritten.discard();
+            }
+        }
+        Ok(count)
     }
 
     /// Lets go of what is too old, though nothing is written. Waits for the disk.

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
+use super::erase::{Fault, erase_in_place};
 use super::log::Kept;
 use crate::domain::audit::form::hex;
 use crate::domain::audit::query::{AuditQuery, Kind};
@@ -22,6 +23,7 @@ use crate::domain::query::{Position, SortValue};
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::node_key::NodeKey;
+use crate::store::search::{Index, Search};
 
 /// A file, and what is known of it without looking.
 pub(super) struct Segment {
@@ -175,39 +177,28 @@ impl Segment {
             whole => whole.map_err(StoreError::unavailable)?,
         }
         self.connection = None;
-        self.sign(key, node).map_err(StoreError::unavailable)?;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let signing = Signing {
+            key,
+            node,
+            erased_at: None,
+        };
+        sign(&self.path, &name, &signature_of(&self.path), &signing)
+            .map_err(StoreError::unavailable)?;
         Ok(true)
     }
 
-    fn sign(&self, key: &NodeKey, node: &str) -> std::io::Result<()> {
-        let mut hash = Sha256::new();
-        let mut file = File::open(&self.path)?;
-        let mut piece = vec![0; 64 * 1_024];
-        loop {
-            let read = file.read(&mut piece)?;
-            match piece.get(..read) {
-                None | Some([]) => break,
-                Some(bytes) => hash.update(bytes),
-            }
+    /// Takes an owner's addresses out of it, if it is written to; else its path, for one to be made anew.
+    pub(super) fn erase(&self, owner: OwnerId) -> Result<Option<PathBuf>, Fault> {
+        match &self.connection {
+            Some(connection) => erase_in_place(connection, owner).map(|_| None),
+            None => Ok(Some(self.path.clone())),
         }
-        let digest: [u8; 32] = hash.finalize().into();
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let text = format!("portcullis request log\n{name}\n{}\n{node}\n", hex(&digest));
-        let said = serde_json::json!({
-            "file": name,
-            "sha256": hex(&digest),
-            "node": node,
-            "public_key": hex(&key.public()),
-            "signature": hex(&key.sign(text.as_bytes())),
-        });
-        let mut beside = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(signature_of(&self.path))?;
-        writeln!(beside, "{said}")?;
-        beside.sync_all()
+    }
+
+    /// Whether it is the file at `path`.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.path == path
     }
 
     /// Deletes it, and its digest.
@@ -336,83 +327,75 @@ fn ask(
     if matches!(query.kind, Kind::Action(_)) || query.actor.is_some() {
         return None;
     }
-    let mut conditions: Vec<(&str, Value)> = Vec::new();
-    let mut add = |sql, value: Option<Value>| {
-        if let Some(value) = value {
-            conditions.push((sql, value));
-        }
-    };
-    let version = query.key_version;
-    add("request = ?", query.request_id.clone().map(Value::Text));
-    add(
-        "key = ?",
-        query.key.map(|key| Value::Text(key.chars().to_owned())),
-    );
-    add(
-        "version = ?",
-        version.map(|version| Value::Integer(version.into())),
-    );
-    add(
-        "owner = ?",
-        query
-            .owner
-            .map(|owner| Value::Text(owner.chars().to_owned())),
-    );
-    add("code = ?", query.code.clone().map(Value::Text));
-    let has = |sql: &str| conditions.iter().any(|(known, _)| *known == sql);
-    let (index, served): (_, &[&str]) = match () {
-        () if !is_closed => ("requests_by_time", &[]),
-        () if has("request = ?") => ("requests_by_request", &["request = ?"]),
-        () if has("key = ?") && has("version = ?") => {
-            ("requests_by_key_version", &["key = ?", "version = ?"])
-        }
-        () if has("key = ?") => ("requests_by_key", &["key = ?"]),
-        () if has("owner = ?") => ("requests_by_owner", &["owner = ?"]),
-        () if has("code = ?") => ("requests_by_code", &["code = ?"]),
-        () => ("requests_by_time", &[]),
-    };
-    let mut sql = format!(
-        "SELECT id, timestamp, code, key, version, owner, route, method, path, status, address, request,
-             count, until
-         FROM requests INDEXED BY {index} WHERE 1"
-    );
-    let mut values = Vec::new();
-    for (condition, value) in conditions {
-        sql.push_str(if served.contains(&condition) {
-            " AND "
-        } else {
-            " AND +"
-        });
-        sql.push_str(condition);
-        values.push(value);
-    }
-    match query.is_refused {
-        Some(true) => sql.push_str(" AND +code IS NOT NULL"),
-        Some(false) => sql.push_str(" AND +code IS NULL"),
-        None => {}
-    }
-    if let Some(from) = query.from {
-        sql.push_str(" AND timestamp >= ?");
-        values.push(Value::Integer(millis(from)));
-    }
-    if let Some(until) = query.until {
-        sql.push_str(" AND timestamp < ?");
-        values.push(Value::Integer(millis(until)));
-    }
-    if let Some(after) = after {
-        let SortValue::Number(at) = after.value else {
-            return None;
-        };
-        sql.push_str(" AND (timestamp, id) < (?, ?)");
-        values.push(Value::Integer(i64::try_from(at).unwrap_or(i64::MAX)));
-        values.push(Value::Text(after.id.clone()));
-    }
-    sql.push_str(" ORDER BY timestamp DESC, id DESC LIMIT ?");
-    values.push(Value::Integer(i64::try_from(most).unwrap_or(i64::MAX)));
-    Some((sql, values))
+    let mut search = Search::default();
+    search.text("request = ?", query.request_id.as_ref());
+    search.text("key = ?", query.key.as_ref().map(KeyId::chars));
+    search.number("version = ?", query.key_version);
+    search.text("owner = ?", query.owner.as_ref().map(OwnerId::chars));
+    search.text("code = ?", query.code.as_ref());
+    let columns = "id, timestamp, code, key, version, owner, route, method, path, status, address, \
+                   request, count, until";
+    let indexes: &[Index] = if is_closed { &CLOSED } else { &OPEN };
+    search.sql(
+        (columns, "requests"),
+        indexes,
+        query,
+        after,
+        str::to_owned,
+        most,
+    )
 }
 
-fn signature_of(path: &Path) -> PathBuf {
+/// Who signs a digest, and what else it says.
+pub(super) struct Signing<'a> {
+    pub(super) key: &'a NodeKey,
+    pub(super) node: &'a str,
+    /// When something was last erased from the file after it was closed.
+    pub(super) erased_at: Option<Timestamp>,
+}
+
+/// Signs the digest of the file at `path`, which is known by `name`, into `beside`.
+pub(super) fn sign(
+    path: &Path,
+    name: &str,
+    beside: &Path,
+    signing: &Signing<'_>,
+) -> std::io::Result<()> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut piece = vec![0; 64 * 1_024];
+    loop {
+        let read = file.read(&mut piece)?;
+        match piece.get(..read) {
+            None | Some([]) => break,
+            Some(bytes) => hash.update(bytes),
+        }
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let (key, node) = (signing.key, signing.node);
+    let mut text = format!("portcullis request log\n{name}\n{}\n{node}\n", hex(&digest));
+    if let Some(at) = signing.erased_at {
+        text.push_str(&format!("erased {at}\n"));
+    }
+    let said = serde_json::json!({
+        "file": name,
+        "sha256": hex(&digest),
+        "node": node,
+        "erased_at": signing.erased_at.map(|at| at.to_string()),
+        "public_key": hex(&key.public()),
+        "signature": hex(&key.sign(text.as_bytes())),
+    });
+    let mut beside = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(beside)?;
+    writeln!(beside, "{said}")?;
+    beside.sync_all()
+}
+
+pub(super) fn signature_of(path: &Path) -> PathBuf {
     path.with_extension("sig")
 }
 
@@ -430,6 +413,18 @@ const SUFFIX: &str = ".db";
 /// is short.
 const PARTS: u32 = 64;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// What a file has that is written to.
+const OPEN: [Index; 1] = [("requests_by_time", &[])];
+/// What a closed one has, the narrowest first.
+const CLOSED: [Index; 6] = [
+    ("requests_by_request", &["request = ?"]),
+    ("requests_by_key_version", &["key = ?", "version = ?"]),
+    ("requests_by_key", &["key = ?"]),
+    ("requests_by_owner", &["owner = ?"]),
+    ("requests_by_code", &["code = ?"]),
+    ("requests_by_time", &[]),
+];
 
 const TABLES: &str = "
 CREATE TABLE requests (

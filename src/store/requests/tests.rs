@@ -261,6 +261,129 @@ fn a_closed_file_is_signed_and_what_is_too_old_goes() {
     assert_eq!(text("sha256"), crate::domain::audit::form::hex(&digest));
 }
 
+/// A log of three days, in two closed files and one that is written to, with entries of two owners.
+fn three_days(place: &Place) -> RequestLog {
+    let log = place.open(KEPT);
+    for number in 0..3 {
+        let at = 1_000 + number * 86_400_000;
+        place.clock.0.store(at, Ordering::Relaxed);
+        let mut others = entry(10 + number, at);
+        others.owner = Some(OwnerId::from_random([9; 10]));
+        others.address = Some([198, 51, 100, 4].into());
+        log.write(&[entry(number, at), others]).unwrap();
+    }
+    log
+}
+
+/// Whether a text stands anywhere in the files of a log.
+fn stands_in(place: &Place, text: &str) -> bool {
+    let mut files = place.files("").into_iter();
+    files.any(|file| {
+        let bytes = fs::read(file).unwrap();
+        bytes.windows(text.len()).any(|it| it == text.as_bytes())
+    })
+}
+
+fn ensure_signed(place: &Place, is_erased: bool) {
+    for file in place.files(".sig") {
+        let said = fs::read_to_string(&file).unwrap();
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let text = |name: &str| said[name].as_str().unwrap();
+        let (name, node) = (text("file"), text("node"));
+        assert_eq!(file.with_extension("db").file_name().unwrap(), name);
+        let bytes = fs::read(file.with_extension("db")).unwrap();
+        let digest: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&bytes).into();
+        let digest = crate::domain::audit::form::hex(&digest);
+        assert_eq!(text("sha256"), digest);
+        let mut signed = format!("portcullis request log\n{name}\n{digest}\n{node}\n");
+        assert_eq!(said["erased_at"].is_string(), is_erased);
+        if is_erased {
+            signed.push_str(&format!("erased {}\n", text("erased_at")));
+        }
+        let signature = crate::domain::audit::form::unhex(text("signature")).unwrap();
+        let public = place.key.public();
+        assert!(checkpoint::is_signed(
+            &public,
+            signed.as_bytes(),
+            &signature
+        ));
+    }
+}
+
+/// S4-16: the addresses go from every file, to the last byte, and what was signed is signed again.
+#[test]
+fn an_erased_owners_addresses_are_in_no_file_and_the_files_are_signed_anew() {
+    let place = Place::new();
+    let log = three_days(&place);
+    assert!(stands_in(&place, "203.0.113.7") && stands_in(&place, "198.51.100.4"));
+    ensure_signed(&place, false);
+    let owner = OwnerId::from_random([2; 10]);
+    assert_eq!(log.erase(owner).unwrap(), 2);
+    assert!(!stands_in(&place, "203.0.113.7"));
+    ensure_signed(&place, true);
+    // Again, and for someone who is not there: nothing to do.
+    assert_eq!(log.erase(owner).unwrap(), 0);
+    assert_eq!(log.erase(OwnerId::from_random([8; 10])).unwrap(), 0);
+    assert!(place.files(".new").is_empty());
+
+    let check = |log: &RequestLog| {
+        let page = log.find(&AuditQuery::default(), 10, None).unwrap();
+        assert_eq!(ids(&page), [12, 2, 11, 1, 10, 0]);
+        for found in page.items {
+            let is_kept = found.owner != Some(owner);
+            assert_eq!(found.address.is_some(), is_kept);
+            assert_eq!(found.path.as_deref(), Some("/v1/orders"));
+        }
+    };
+    check(&log);
+    log.close();
+    check(&place.open(KEPT));
+}
+
+/// Wherever a crash breaks it off, each file has the signature that fits, and erasing again ends it.
+#[test]
+fn an_erasure_that_breaks_off_leaves_every_file_with_its_signature() {
+    let owner = OwnerId::from_random([2; 10]);
+    for broken_off in 0..4 {
+        let place = Place::new();
+        let log = three_days(&place);
+        let before = [place.files(".db"), place.files(".sig")].map(|files| {
+            let path = files[0].clone();
+            (fs::read(&path).unwrap(), path)
+        });
+        log.erase(owner).unwrap();
+        log.close();
+        // Before the file was put in its place, half written; with its signature; and before that was.
+        let waiting = |(old, path): &(Vec<u8>, PathBuf)| {
+            let mut new = path.clone().into_os_string();
+            new.push(".new");
+            fs::rename(path, &new).unwrap();
+            fs::write(path, old).unwrap();
+            new
+        };
+        match broken_off {
+            0 => {
+                let new = waiting(&before[0]);
+                fs::write(new, b"half").unwrap();
+                fs::write(&before[1].1, &before[1].0).unwrap();
+            }
+            1 => {
+                waiting(&before[0]);
+                waiting(&before[1]);
+            }
+            2 => drop(waiting(&before[1])),
+            _ => {}
+        }
+        let log = place.open(KEPT);
+        assert!(place.files(".new").is_empty(), "{broken_off}");
+        let again = log.erase(owner).unwrap();
+        assert_eq!(again, usize::from(broken_off < 2), "{broken_off}");
+        ensure_signed(&place, true);
+        assert!(!stands_in(&place, "203.0.113.7"));
+        log.close();
+    }
+}
+
 #[test]
 fn what_is_too_old_goes_though_nothing_comes() {
     let place = Place::new();

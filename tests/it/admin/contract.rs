@@ -15,7 +15,8 @@ const KEY: &str = r#"{"id":"key_3fXk29QmZa","name":"billing-worker","description
 const PREVIOUS: &str = r#"{"number":1,"fingerprint":"9f86d081884c","retires_at":"…"}"#;
 /// Not in the page, which leaves this answer to us.
 const TESTED: &str = r#"{"admitted":false,"status":429,"code":"rate_limited","detail":"…","route":"orders","upstream":"api","path":"/v1/orders","version":2,
- "limits":[{"name":"key-1","rate":"10/second","burst":20,"remaining":0,"whole_in_ms":2000,"enforced":true}]}"#;
+ "limits":[{"name":"key-1","rate":"10/second","burst":20,"remaining":0,"whole_in_ms":2000,"enforced":true}],
+ "quotas":[{"name":"key-day","limit":1000,"per":"day","remaining":588,"renews_at":"…","hard":true}]}"#;
 const REVOCATION: &str = r#"{"revision":1812,"durable_on":["store","gate-1"],"applied_on":["gate-1","gate-2"],"pending":[{"node":"gate-3","last_contact_at":"…","stops_by":"…"}]}"#;
 const USAGE: &str = r#"{"key_id":"key_…","from":"…","to":"…","step":"1h","last_used_at":"…","total":{"requests":20000,"refused":{"rate_limited":3},"status":{"2xx":19990,"4xx":10},"cost":20000,"bytes_in":0,"bytes_out":512000},
  "buckets":[{"start":"…","version":2,"route":null,"requests":118,"refused":{},"status":{"2xx":118},"cost":118,"bytes_in":0,"bytes_out":3020}]}"#;

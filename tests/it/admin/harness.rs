@@ -9,12 +9,12 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use portcullis::admin::gate::{
-    ConfigStatus, Gate, KeyTested, LimitLeft, LimitsStatus, NodeStatus, Status, StoreStatus,
-    TestRequest, UsageStatus,
+    ConfigStatus, Gate, KeyTested, LimitLeft, LimitsStatus, NodeStatus, QuotaLeft, Status,
+    StoreStatus, TestRequest, UsageStatus,
 };
 use portcullis::admin::{Services, Settings, router};
 use portcullis::control::audit::AuditService;
-use portcullis::control::keys::{KeyService, Rules};
+use portcullis::control::keys::{KeyService, QuotaStanding, Rules};
 use portcullis::control::owners::OwnerService;
 use portcullis::control::policies::PolicyService;
 use portcullis::control::products::ProductService;
@@ -429,7 +429,7 @@ impl Gate for Calm {
         "# EOF\n".into()
     }
 
-    fn test(&self, key: &Key, request: &TestRequest) -> KeyTested {
+    fn test(&self, key: &Key, request: &TestRequest, _: &[QuotaStanding]) -> KeyTested {
         KeyTested {
             admitted: false,
             status: Some(429),
@@ -446,6 +446,14 @@ impl Gate for Calm {
                 remaining: 0,
                 whole_in_ms: 2_000,
                 enforced: true,
+            }],
+            quotas: vec![QuotaLeft {
+                name: "key-day".into(),
+                limit: 1_000,
+                per: "day".into(),
+                remaining: 588,
+                renews_at: Some(Timestamp::from_millis(START_MS).into()),
+                hard: true,
             }],
         }
     }

@@ -1,6 +1,6 @@
 //! A store that does not do what it is asked, or to whom another gate got first.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,12 +9,11 @@ use portcullis::domain::audit::checkpoint::Checkpoint;
 use portcullis::domain::audit::query::AuditQuery;
 use portcullis::domain::audit::verify::Verdict;
 use portcullis::domain::change::{Change, ChangeId, Receipt, Revision, Write};
-use portcullis::domain::draw::{QuotaDraw, QuotaGrant};
+use portcullis::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use portcullis::domain::event::{Event, EventPlace};
-use portcullis::domain::id::{KeyId, OwnerId, TokenId};
+use portcullis::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::{Owner, OwnerKind};
-use portcullis::domain::period::Span;
 use portcullis::domain::query::{KeyQuery, KeySort, Page, Position};
 use portcullis::domain::rules::RuleSet;
 use portcullis::domain::secret::KeyHash;
@@ -22,8 +21,8 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, News, OwnerStore,
-    QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 
 /// What happens to the next commit.
@@ -237,12 +236,8 @@ impl QuotaStore for Shaken {
         self.inner.draw(node, draws).await
     }
 
-    async fn granted(
-        &self,
-        key: KeyId,
-        quotas: &[(Arc<str>, Span)],
-    ) -> Result<Vec<u64>, StoreError> {
-        self.inner.granted(key, quotas).await
+    async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {
+        self.inner.granted(places).await
     }
 }
 
@@ -255,6 +250,10 @@ impl EventStore for Shaken {
     ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
         self.inner.events(after, most).await
     }
+
+    async fn told(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        self.inner.told(ids).await
+    }
 }
 
 impl Store for Shaken {
@@ -264,5 +263,9 @@ impl Store for Shaken {
 
     fn contact(&self) -> Contact {
         self.inner.contact()
+    }
+
+    fn leases(&self) -> Option<&dyn LeaseStore> {
+        self.inner.leases()
     }
 }

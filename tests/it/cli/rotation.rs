@@ -146,13 +146,15 @@ fn a_test_says_what_the_gate_would_say() {
         "upstream": "api", "path": "/v1/orders", "version": 2,
         "limits": [{"name": "key-1", "rate": "10/second", "burst": 20, "remaining": 19,
             "whole_in_ms": 100, "enforced": true}],
+        "quotas": [{"name": "key-day", "limit": 1000, "per": "day", "remaining": 3,
+            "renews_at": "2026-01-02T00:00:00.000Z", "hard": true}],
     });
     let admin = Admin::answering([answer(200, &tested)]);
     let run = admin.run(&["keys", "test", KEY, "/v1/orders"]).ends(0);
     assert_eq!(
         run.stdout,
         "verdict   admitted\nroute     orders\nupstream  api\npath      /v1/orders\nversion   2\n\
-         limits    key-1: 19 left of 10/second burst 20\n"
+         limits    key-1: 19 left of 10/second burst 20\nquotas    key-day: 3 left of 1000 per day\n"
     );
     let request = admin.request();
     assert_eq!(

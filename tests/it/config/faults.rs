@@ -137,22 +137,19 @@ fn addresses_of_the_gate_are_its_own() {
 }
 
 #[test]
-fn only_a_standalone_redis_is_supported() {
-    for other in [
-        "sentinel: { master: m, urls: [\"redis://a\"] }",
-        "cluster: { urls: [\"redis://a\"] }",
-    ] {
-        let found = faults(&minimal(&format!("store: {{ redis: {{ {other} }} }}")));
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(
-            found[0].contains("this version supports a standalone Redis only"),
-            "{found:?}"
-        );
-    }
+fn a_redis_is_reached_in_exactly_one_way() {
+    check(
+        "store: { redis: { prefix: x } }",
+        &["4:17 store.redis: must have exactly one of `urls`, `sentinel`, `cluster`"],
+    );
+    check(
+        "store: { redis: { urls: [\"redis://a\"], cluster: { urls: [\"redis://b\"] } } }",
+        &["4:17 store.redis: must have exactly one of `urls`, `sentinel`, `cluster`"],
+    );
     check(
         "store: { redis: { urls: [\"redis://a\", \"redis://b\"] } }",
         &[
-            "4:39 store.redis.urls[1]: this version supports a standalone Redis only: `urls` with one address",
+            "4:39 store.redis.urls[1]: is a second address; several belong below `sentinel` or `cluster`",
         ],
     );
     check(
@@ -164,6 +161,51 @@ fn only_a_standalone_redis_is_supported() {
         &[
             "4:26 store.redis.urls[0]: must begin with `redis://`, or `rediss://` for TLS",
             "4:39 store.redis.username: needs a `password`",
+        ],
+    );
+}
+
+#[test]
+fn sentinels_and_nodes_have_addresses_that_are_spoken_to_alike() {
+    check(
+        "store: { redis: { sentinel: { username: x } } }",
+        &[
+            "4:29 store.redis.sentinel.master: is missing",
+            "4:29 store.redis.sentinel.urls: is missing",
+            "4:31 store.redis.sentinel.username: needs a `password`",
+        ],
+    );
+    check(
+        "store: { redis: { cluster: { urls: [] } } }",
+        &["4:36 store.redis.cluster.urls: must have at least one"],
+    );
+    check(
+        "store: { redis: { cluster: { urls: [\"redis://a/0\", \"rediss://b\", \"redis://c/1\"] } } }",
+        &[
+            "4:52 store.redis.cluster.urls[1]: must begin as the first address does",
+            "4:66 store.redis.cluster.urls[2]: may have no database: there is only the first",
+        ],
+    );
+    check(
+        "store: { redis: { sentinel: { master: m, urls: [\"redis://u:p@a\", \"redis://b\"] } } }",
+        &["4:66 store.redis.sentinel.urls[1]: must have the user and the password of the first"],
+    );
+}
+
+#[test]
+fn tls_towards_a_redis_is_looked_at_before_it_is_used() {
+    check(
+        "store: { redis: { urls: [\"redis://a\"], tls: { cert: Cargo.toml } } }",
+        &[
+            "4:40 store.redis.tls: is not used: the addresses must begin with `rediss://`",
+            "4:47 store.redis.tls.cert: needs a `key`",
+            "4:53 store.redis.tls.cert: holds no certificate in PEM",
+        ],
+    );
+    check(
+        "store: { redis: { urls: [\"rediss://a\"], tls: { ca: nowhere.pem } } }",
+        &[
+            "4:52 store.redis.tls.ca: the file cannot be read: No such file or directory (os error 2)",
         ],
     );
 }

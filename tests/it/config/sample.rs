@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::config::{AccessLog, StoreChoice};
+use portcullis::config::{AccessLog, RedisSite, StoreChoice};
 use portcullis::domain::limit::Period;
 use portcullis::domain::permission::Method;
 use portcullis::domain::route::{HostMatch, KeySource, PathMatch};
@@ -175,13 +175,47 @@ fn a_redis_has_its_own_fields() {
     let StoreChoice::Redis(redis) = config.store else {
         panic!("not Redis");
     };
-    assert_eq!(redis.url.as_str(), "rediss://cache:6380/2");
+    let RedisSite::Standalone { url } = &redis.site else {
+        panic!("not standalone: {:?}", redis.site);
+    };
+    assert_eq!(url.as_str(), "rediss://cache:6380/2");
     assert_eq!(redis.username.as_deref(), Some("gate"));
     assert_eq!(
         redis.password.as_ref().map(|text| text.as_str()),
         Some("hunter2")
     );
     assert_eq!(redis.prefix, "x");
+}
+
+#[test]
+fn a_redis_may_be_watched_by_sentinels_or_be_a_cluster() {
+    let load = |redis: &str| {
+        let text = minimal(&format!("store: {{ redis: {{ {redis} }} }}"));
+        let config = portcullis::config::load_text(&text, "gate.yaml", &|_| None);
+        match config.unwrap_or_else(|faults| panic!("{faults}")).store {
+            StoreChoice::Redis(redis) => redis.site,
+            StoreChoice::Embedded { .. } => panic!("not Redis"),
+        }
+    };
+    let urls = |urls: &[zeroize::Zeroizing<String>]| {
+        urls.iter().map(|url| url.to_string()).collect::<Vec<_>>()
+    };
+
+    let site = load(
+        "sentinel: { master: m, urls: [\"redis://a:26379\", \"redis://b:26379\"], password: p }, password: q",
+    );
+    let RedisSite::Sentinel(sentinel) = site else {
+        panic!("not sentinels: {site:?}");
+    };
+    assert_eq!(sentinel.master, "m");
+    assert_eq!(urls(&sentinel.urls), ["redis://a:26379", "redis://b:26379"]);
+    assert_eq!(sentinel.password.unwrap().as_str(), "p");
+
+    let site = load("cluster: { urls: [\"rediss://a:7000\", \"rediss://b:7000\"] }");
+    let RedisSite::Cluster { urls: nodes } = site else {
+        panic!("no cluster: {site:?}");
+    };
+    assert_eq!(urls(&nodes), ["rediss://a:7000", "rediss://b:7000"]);
 }
 
 #[test]

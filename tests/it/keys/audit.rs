@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::patience::a_moment;
-use crate::support::{Gateway, Upstream};
+use crate::support::{Gateway, Upstream, eventually};
 
 /// The entries that a question finds, once there are at least `count`.
 async fn entries(gateway: &Gateway, query: &str, count: usize) -> Vec<Value> {
@@ -127,4 +127,43 @@ async fn requests_are_still_there_after_a_restart() {
     let found = entries(&gateway, "type=request", 1).await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0]["path"], "/kept");
+}
+
+/// S4-16: whoever erases an owner erases where its callers were, on the disk of a gate that was stopped, too.
+#[tokio::test]
+async fn an_erased_owners_addresses_go_from_the_requests_too() {
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream).start().await;
+    let (gone, stays) = (
+        gateway
+            .create_key_with(json!({"owner": {"name": "Leaving", "type": "user"}}))
+            .await,
+        gateway.create_key().await,
+    );
+    for key in [&gone, &stays] {
+        assert_eq!(gateway.get("/asked").with(key).await.status, 200);
+    }
+    let addresses = async |gateway: &Gateway| {
+        let mut found = Vec::new();
+        for key in [&gone, &stays] {
+            let query = format!("type=request&key_id={}", key.id);
+            found.push(entries(gateway, &query, 1).await[0]["address"].clone());
+        }
+        found
+    };
+    assert_eq!(addresses(&gateway).await, ["127.0.0.1", "127.0.0.1"]);
+    gateway.revoke(&gone).await;
+    let path = format!("/admin/users/{}?reason=asked", gone.owner);
+    let reply = gateway.admin(Method::DELETE, &path, None).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let erased = async |gateway: &Gateway| {
+        eventually("the addresses to go", async || {
+            let found = addresses(gateway).await;
+            (found[0].is_null() && found[1] == "127.0.0.1").then_some(())
+        })
+        .await;
+    };
+    erased(&gateway).await;
+    gateway.restart().await;
+    erased(&gateway).await;
 }

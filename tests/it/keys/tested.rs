@@ -110,6 +110,47 @@ async fn nothing_is_spent_sent_or_counted() {
     assert_eq!(test(&gateway, &key, asked).await["version"], 2);
 }
 
+/// A quota is judged as the gate would, also by a gate that holds nothing of it, and stays as it is.
+// S0-08
+#[tokio::test]
+async fn an_exhausted_quota_is_told_of_and_none_is_spent() {
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream)
+        .asking("cost: 2")
+        .setting("products: { starter: { quotas: [{ limit: 5, per: week }] } }")
+        .start()
+        .await;
+    let fields = json!({
+        "products": ["starter"],
+        "quotas": [{"limit": 9, "per": "day"}, {"limit": 1, "per": "total", "hard": false}],
+    });
+    let key = gateway.create_key_with(fields).await;
+    let asked = json!({"method": "GET", "path": "/"});
+    let left = |told: &Value| {
+        let quotas = told["quotas"].as_array().unwrap().iter();
+        let left = quotas.map(|it| (it["name"].clone(), it["remaining"].as_u64().unwrap()));
+        left.collect::<Vec<_>>()
+    };
+    let week = "product-starter-week";
+    for (passed, rest) in [(0, [9, 1, 5]), (1, [7, 0, 3]), (2, [5, 0, 1])] {
+        for _ in 0..3 {
+            let told = test(&gateway, &key, asked.clone()).await;
+            let names = ["key-day", "key-total", week].map(|name| json!(name));
+            assert_eq!(left(&told), names.into_iter().zip(rest).collect::<Vec<_>>());
+            assert_eq!(told["admitted"], passed < 2, "{told}");
+            if passed == 2 {
+                assert_eq!(told["status"], 429);
+                assert_eq!(told["code"], "quota_exhausted");
+                assert_eq!(told["detail"], format!("`{week}` has 1 left"));
+            }
+        }
+        let status = gateway.get("/").with(&key).await.status;
+        assert_eq!(status, if passed < 2 { 200 } else { 429 });
+        gateway.restart().await;
+    }
+    assert_eq!(upstream.requests(), 2);
+}
+
 #[tokio::test]
 async fn what_is_no_request_is_told_at_its_place() {
     let upstream = Upstream::echo().await;

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use super::gate::{PATIENCE, Setup};
+use crate::support::venv;
 
 /// A server of someone else's, ended when dropped.
 struct Peer(Child);
@@ -48,20 +49,6 @@ fn program(name: &str, package: &str) -> PathBuf {
         .map(|place| Path::new(place).join(name))
         .find(|path| path.exists());
     found.unwrap_or_else(|| panic!("`{name}` is missing: install the package {package}"))
-}
-
-/// Python with the packages of tests/requirements.txt, as `tests/run` sets it up.
-fn python() -> PathBuf {
-    let target = Path::new(env!("CARGO_BIN_EXE_portcullis"))
-        .ancestors()
-        .nth(2)
-        .unwrap();
-    let local = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    let found = [target, &local]
-        .iter()
-        .map(|it| it.join("tests-venv/bin/python"))
-        .find(|it| it.exists());
-    found.unwrap_or_else(|| panic!("target/tests-venv is missing: tests/run makes it"))
 }
 
 fn nginx(directory: &Path) -> (Peer, SocketAddr) {
@@ -144,7 +131,7 @@ for http2 in (False, True):
     assert client.get(url).status_code == 401
 print('well')
 ";
-    let output = Command::new(python())
+    let output = Command::new(venv::python())
         .args(["-c", script])
         .envs([("URL", &url), ("SECRET", &secret), ("THROUGH", &through)])
         .output()

@@ -20,6 +20,7 @@ mod refusals;
 mod revocation;
 mod rotation;
 mod routing;
+mod shared_limits;
 mod streaming;
 mod tls;
 mod unread;

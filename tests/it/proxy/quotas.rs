@@ -2,6 +2,9 @@
 //! gives back.
 
 use http::Method;
+use portcullis::domain::event::{Event, EventKind, EventPlace};
+use portcullis::store::EventStore as _;
+use portcullis::store::embedded::EmbeddedStore;
 use serde_json::{Value, json};
 
 use crate::support::admin::Key;
@@ -233,6 +236,207 @@ async fn thresholds_are_told_of_once() {
     gateway.restart().await;
     assert_eq!(passed(&gateway, &key, 4).await, 2);
     comes(&gateway, [0, 0, 1, 1]).await;
+}
+
+/// What the outbox has told of quotas: percentages, in its order; each event names what it is of.
+async fn told_of(store: &EmbeddedStore, key: &Key) -> Vec<u64> {
+    let events = store.events(EventPlace::default(), 100).await.unwrap();
+    let events = events.into_iter().map(|(_, event)| event);
+    let reached = events.filter(|event| event.kind == EventKind::QuotaReached);
+    let percent = |event: Event| {
+        assert_eq!(event.data["key_id"], key.id);
+        event.data["percent"].as_u64().unwrap()
+    };
+    reached.map(percent).collect()
+}
+
+/// S2-09: a gate that starts again when little is left knows how little, lets exactly that pass, and tells of
+/// each threshold once, however often it starts.
+#[tokio::test]
+async fn a_gate_that_starts_again_near_the_end_of_a_quota_knows_what_is_left_and_what_was_told() {
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream).workers(2).start().await;
+    let key = allowed(&gateway, json!([{"limit": 100, "per": "day"}])).await;
+    assert_eq!(passed(&gateway, &key, 97).await, 97);
+    for left in [3, 2] {
+        gateway
+            .restart_after(async |store| {
+                assert_eq!(told_of(store, &key).await, [50, 80, 90]);
+            })
+            .await;
+        assert_eq!(used(&gateway, &key).await, 100 - left);
+        let reply = gateway.get("/").with(&key).await;
+        assert!(
+            told(&reply)
+                .1
+                .starts_with(&format!("\"key-day\";r={};", left - 1))
+        );
+    }
+    gateway.restart().await;
+    assert_eq!(passed(&gateway, &key, 5).await, 1);
+    assert_eq!(upstream.requests(), 100);
+    for _ in 0..2 {
+        gateway
+            .restart_after(async |store| {
+                assert_eq!(told_of(store, &key).await, [50, 80, 90, 100]);
+            })
+            .await;
+        assert_eq!(passed(&gateway, &key, 3).await, 0);
+    }
+    // The next period has events of its own.
+    gateway.clock.turn_ms(DAY_MS);
+    assert_eq!(passed(&gateway, &key, 50).await, 50);
+    gateway
+        .restart_after(async |store| {
+            assert_eq!(told_of(store, &key).await, [50, 80, 90, 100, 50]);
+        })
+        .await;
+}
+
+/// Of a limit that changed it is told anew: a raised one what is reached of it then, a lowered one at once.
+#[tokio::test]
+async fn a_limit_that_changes_is_told_of_anew() {
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream).start().await;
+    let key = allowed(&gateway, json!([{"limit": 10, "per": "total"}])).await;
+    assert_eq!(passed(&gateway, &key, 20).await, 10);
+    gateway
+        .restart_after(async |store| {
+            assert_eq!(told_of(store, &key).await, [50, 80, 90, 100]);
+        })
+        .await;
+    gateway
+        .patch(&key, json!({"quotas": [{"limit": 20, "per": "total"}]}))
+        .await;
+    // Half of it was told of as all of the ten.
+    assert_eq!(passed(&gateway, &key, 6).await, 6);
+    gateway
+        .restart_after(async |store| {
+            assert_eq!(told_of(store, &key).await, [50, 80, 90, 100, 80]);
+        })
+        .await;
+    gateway
+        .patch(&key, json!({"quotas": [{"limit": 17, "per": "total"}]}))
+        .await;
+    assert_eq!(passed(&gateway, &key, 6).await, 1);
+    gateway
+        .restart_after(async |store| {
+            let all = told_of(store, &key).await;
+            assert_eq!(all[5..], [50, 80, 90, 100]);
+        })
+        .await;
+}
+
+/// A period begins where it was asked to, in the month that lacks that day too, and not a millisecond before.
+#[tokio::test]
+async fn a_period_begins_on_the_day_that_was_chosen() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream).start().await;
+    let month = allowed(
+        &gateway,
+        json!([{"limit": 2, "per": "month", "on_day": 31}]),
+    )
+    .await;
+    let week = allowed(&gateway, json!([{"limit": 1, "per": "week", "on_day": 3}])).await;
+    for (key, limit) in [(&month, 2), (&week, 1)] {
+        assert_eq!(passed(&gateway, key, 4).await, limit);
+    }
+    let renews = async |key: &Key| shown(&gateway, key).await[0]["renews_at"].clone();
+    assert_eq!(renews(&month).await, "2026-01-31T00:00:00.000Z");
+    // The first Wednesday of the year.
+    assert_eq!(renews(&week).await, "2026-01-07T00:00:00.000Z");
+    assert_eq!(shown(&gateway, &month).await[0]["on_day"], 31);
+    let refused = gateway.get("/").with(&month).await;
+    let level = format!("\"key-month@31\";r=0;t={}", 30 * DAY_MS / 1_000);
+    assert_eq!(told(&refused), (429, &*level, Some(30 * DAY_MS / 1_000)));
+
+    gateway.clock.turn_ms(6 * DAY_MS - 1);
+    assert_eq!(passed(&gateway, &week, 2).await, 0);
+    gateway.clock.turn_ms(1);
+    assert_eq!(passed(&gateway, &week, 2).await, 1);
+    gateway.clock.turn_ms(24 * DAY_MS - 1);
+    assert_eq!(passed(&gateway, &month, 2).await, 0);
+    gateway.clock.turn_ms(1);
+    assert_eq!(used(&gateway, &month).await, 0);
+    assert_eq!(passed(&gateway, &month, 4).await, 2);
+    // February has no 31st.
+    assert_eq!(renews(&month).await, "2026-02-28T00:00:00.000Z");
+    gateway.clock.turn_ms(28 * DAY_MS);
+    assert_eq!(passed(&gateway, &month, 4).await, 2);
+    assert_eq!(renews(&month).await, "2026-03-31T00:00:00.000Z");
+    assert_eq!(upstream.requests(), 2 + 1 + 1 + 2 + 2);
+
+    let body = json!({"quotas": [{"limit": 1, "per": "month", "on_day": 32},
+        {"limit": 1, "per": "day", "on_day": 1}]});
+    let path = format!("/admin/keys/{}", month.id);
+    let reply = gateway.admin(Method::PATCH, &path, Some(body)).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert_eq!(shown(&gateway, &month).await[0]["on_day"], 31);
+}
+
+/// The older fields tell of a quota where it is nearest its end, and of no reset where there is none.
+#[tokio::test]
+async fn the_older_fields_tell_of_quotas_too() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream)
+        .setting("rate_limit_headers: { legacy: true }")
+        .start()
+        .await;
+    let older = |reply: &Reply| {
+        ["limit", "remaining", "reset"].map(|name| {
+            let value = reply.header(&format!("x-ratelimit-{name}"));
+            value.map(|text| text.parse::<u64>().unwrap())
+        })
+    };
+    let fields =
+        json!({"quotas": [{"limit": 2, "per": "day"}], "rate_limits": [{"rate": "5/hour"}]});
+    let key = gateway.create_key_with(fields).await;
+    for (status, left) in [(200, 1), (200, 0), (429, 0)] {
+        let reply = gateway.get("/").with(&key).await;
+        assert_eq!(reply.status, status);
+        assert_eq!(older(&reply), [Some(2), Some(left), Some(DAY_MS / 1_000)]);
+    }
+    gateway.clock.turn_ms(DAY_MS - 1);
+    let refused = gateway.get("/").with(&key).await;
+    assert_eq!(older(&refused), [Some(2), Some(0), Some(1)]);
+    let credits = allowed(&gateway, json!([{"limit": 1, "per": "total"}])).await;
+    for status in [200, 429] {
+        let reply = gateway.get("/").with(&credits).await;
+        assert_eq!(reply.status, status);
+        assert_eq!(older(&reply), [Some(1), Some(0), None]);
+    }
+}
+
+/// A list says of every key what one key's own page says.
+#[tokio::test]
+async fn a_list_tells_what_is_used_of_each_key() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream).start().await;
+    let twice = json!([{"limit": 9, "per": "day"}, {"limit": 9, "per": "month", "hard": false}]);
+    let keys = [
+        (allowed(&gateway, json!([])).await, 2),
+        (allowed(&gateway, twice).await, 3),
+        (
+            allowed(&gateway, json!([{"limit": 5, "per": "week"}])).await,
+            0,
+        ),
+        (
+            allowed(&gateway, json!([{"limit": 5, "per": "total"}])).await,
+            4,
+        ),
+    ];
+    for (key, requests) in &keys {
+        assert_eq!(passed(&gateway, key, *requests).await, *requests);
+    }
+    let list = gateway.admin(Method::GET, "/admin/keys", None).await.json();
+    for (key, requests) in &keys {
+        let mut items = list["items"].as_array().unwrap().iter();
+        let item = items.find(|item| item["id"] == key.id).unwrap();
+        assert_eq!(item["quotas"], shown(&gateway, key).await);
+        for quota in item["quotas"].as_array().unwrap() {
+            assert_eq!(quota["used"], *requests);
+        }
+    }
 }
 
 /// A key's first request waits for its quota instead of being refused, however many come at once.

@@ -6,5 +6,10 @@
 mod contract;
 mod embedded;
 mod files;
+mod gate;
+mod redis_cluster;
+mod redis_sentinel;
 mod redis_standalone;
+mod redis_valkey;
+mod shared;
 pub(crate) mod things;

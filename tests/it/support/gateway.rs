@@ -35,9 +35,23 @@ pub(crate) struct Builder {
     redis: Option<String>,
     is_on_system_clock: bool,
     workers: usize,
+    node: String,
+    token: Option<String>,
 }
 
 impl Builder {
+    /// Its name among the gates that share a store.
+    pub(crate) fn node(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.node);
+        self
+    }
+
+    /// Operators show this token, at all gates that share a store.
+    pub(crate) fn admin_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
     /// The first route asks for this too: fields as they stand in the file.
     pub(crate) fn asking(mut self, fields: &str) -> Self {
         let first = &mut self.routes[0];
@@ -119,10 +133,14 @@ impl Builder {
             None => format!("embedded: {{ path: {} }}", path("store")),
         };
         let text = format!(
-            "listeners:\n  - {}\nadmin: {{ address: \"127.0.0.1:0\" }}\nnode: gate-1\nworkers: {}\ndrain: {}\n\
+            "listeners:\n  - {}\nadmin: {{ address: \"127.0.0.1:0\"{} }}\nnode: {}\nworkers: {}\ndrain: {}\n\
              store: {{ {store} }}\ndata_dir: {}\naccess_log: {{ to: {} }}\n\
              upstreams:\n{}\nroutes:\n{}\n{}\n",
             self.listener,
+            self.token
+                .as_ref()
+                .map_or(String::new(), |token| format!(", token: {token}")),
+            self.node,
             self.workers,
             self.drain,
             path("data"),
@@ -143,11 +161,12 @@ impl Builder {
             .build()
             .unwrap();
         let mut running = launch(&runtime, &text, &read_by_gate).await;
-        let token = running.first_token.take().unwrap();
+        let made = running.first_token.take();
+        let made = made.map(|token| token.reveal().to_owned());
         Gateway {
             address: running.addresses[0],
             admin: running.admin,
-            token: token.reveal().to_owned(),
+            token: self.token.or(made).unwrap(),
             clock,
             read_by_gate,
             text,
@@ -213,6 +232,8 @@ impl Gateway {
             redis: None,
             is_on_system_clock: false,
             workers: 1,
+            node: "gate-1".into(),
+            token: None,
         }
     }
 

@@ -15,13 +15,18 @@
 pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod cluster;
 pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod guard;
+pub(crate) mod old_redis;
 pub(crate) mod patience;
 pub(crate) mod raw;
 pub(crate) mod redis;
+pub(crate) mod sentinel;
 pub(crate) mod tls;
 pub(crate) mod upstream;
+pub(crate) mod venv;
 pub(crate) mod wire;
 
 pub(crate) use client::{Ask, Connection, Reply};

@@ -2,16 +2,22 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::guard::Guard;
+use super::venv;
+
 /// A running server. What it has acknowledged survives [`RedisServer::kill`].
 pub(crate) struct RedisServer {
+    program: PathBuf,
     port: u16,
     dir: TempDir,
     settings: Vec<String>,
@@ -26,8 +32,25 @@ impl RedisServer {
 
     /// Starts one with more settings, as on its command line: `["--maxmemory-policy", "allkeys-lru"]`.
     pub(crate) fn start_with(settings: &[&str]) -> Self {
+        Self::start_program(Path::new("redis-server"), settings)
+    }
+
+    /// A Valkey that all tests of this process share, each under a prefix of its own.
+    pub(crate) fn shared_valkey() -> &'static Self {
+        static SHARED: OnceLock<(RedisServer, Guard)> = OnceLock::new();
+        let (server, _) = SHARED.get_or_init(|| {
+            let server = Self::start_program(&venv::valkey_server(), &[]);
+            let guard = Guard::over([server.remains()].into_iter());
+            (server, guard)
+        });
+        server
+    }
+
+    /// Starts one of another make.
+    pub(crate) fn start_program(program: &Path, settings: &[&str]) -> Self {
         for _ in 0..20 {
             let mut server = Self {
+                program: program.to_owned(),
                 port: free_port(),
                 dir: tempfile::tempdir().expect("a temporary folder"),
                 settings: settings.iter().map(ToString::to_string).collect(),
@@ -44,6 +67,17 @@ impl RedisServer {
     /// Its address, as the configuration has it.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its address, as servers tell it each other.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its process and its folder, for a [`Guard`].
+    pub(crate) fn remains(&self) -> (u32, &Path) {
+        let process = self.process.as_ref().expect("it runs");
+        (process.id(), self.dir.path())
     }
 
     /// Its port.
@@ -134,7 +168,7 @@ impl RedisServer {
 
     /// Whether it came up.
     fn launch(&mut self) -> bool {
-        let mut process = spawn(self.port, self.dir.path(), &self.settings);
+        let mut process = spawn(&self.program, self.port, self.dir.path(), &self.settings);
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
             if process.try_wait().expect("its state is known").is_some() {
@@ -180,8 +214,8 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(port: u16, dir: &Path, settings: &[String]) -> Child {
-    let started = Command::new("redis-server")
+fn spawn(program: &Path, port: u16, dir: &Path, settings: &[String]) -> Child {
+    let started = Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .arg("--dir")
         .arg(dir)
@@ -208,6 +242,12 @@ fn copy_files(from: &Path, to: &Path) {
             fs::copy(entry.path(), copy).expect("a copy");
         }
     }
+}
+
+/// A prefix that no other test of this process has, so that many may share a server.
+pub(crate) fn own_prefix() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("pc{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A port that is free now.

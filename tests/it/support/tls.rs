@@ -75,3 +75,45 @@ impl Certificates {
         Ok((stream, which.unwrap()))
     }
 }
+
+/// A certificate authority of a test's own, its files and those of what it vouches for.
+pub(crate) struct Authority {
+    folder: tempfile::TempDir,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "authority");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let own = params.self_signed(&key).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), own.pem()).unwrap();
+        let issuer = rcgen::Issuer::new(params, key);
+        Self { folder, issuer }
+    }
+
+    /// The file with its own certificate.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// Vouches for these names; the files with the certificate and its key.
+    pub(crate) fn vouch(&self, names: &[&str]) -> (PathBuf, PathBuf) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let file = |kind: &str| self.folder.path().join(format!("{}.{kind}", names[0]));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(names.clone()).unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, names[0].as_str());
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(file("pem"), certificate.pem()).unwrap();
+        std::fs::write(file("key"), key.serialize_pem()).unwrap();
+        (file("pem"), file("key"))
+    }
+}

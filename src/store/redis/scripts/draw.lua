@@ -28,7 +28,11 @@ granted = granted + units
 received = math.max(received + units + charge - back, 0)
 
 local told = tonumber(held[2] or '0')
-local told_before = math.min(math.floor(told * tonumber(held[3] or '0') / math.max(limit, 1)), 255)
+local told_of = tonumber(held[3] or '0')
+local told_before = 0
+if limit >= told_of then
+  told_before = math.min(math.floor(told * told_of / math.max(limit, 1)), 255)
+end
 
 local function digits(number)
   return string.format('%.0f', number)

@@ -40,6 +40,9 @@ pub(crate) async fn events_lie_in_the_outbox_with_their_change_and_in_order(back
     assert_eq!(store.events(begin, 1).await.unwrap(), all[..1]);
     assert_eq!(store.events(place(1, 1), 10).await.unwrap(), all[1..]);
     assert_eq!(store.events(place(3, 0), 10).await.unwrap(), []);
+    let ids = [1, 2, 3, 9].map(|number| event(number, EventKind::KeyCreated).id);
+    let told = store.told(&ids).await.unwrap();
+    assert_eq!(told, ids[..3].iter().copied().collect());
     let News::Changes(changes) = store.since(Revision(0), 1).await.unwrap() else {
         panic!("the feed is gone");
     };

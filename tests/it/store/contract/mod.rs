@@ -5,6 +5,7 @@ mod changes;
 mod counts;
 mod events;
 mod feed;
+mod leases;
 mod lists;
 mod quotas;
 mod rules;
@@ -20,6 +21,7 @@ pub(crate) use changes::*;
 pub(crate) use counts::*;
 pub(crate) use events::*;
 pub(crate) use feed::*;
+pub(crate) use leases::*;
 pub(crate) use lists::*;
 pub(crate) use quotas::*;
 pub(crate) use rules::*;
@@ -78,7 +80,11 @@ macro_rules! keeps_the_contract {
             what_was_given_out_survives_reopening,
             each_period_has_its_own_allowance,
             a_threshold_is_remembered,
+            what_was_given_out_of_many_is_told_at_once,
             draws_at_once_take_nothing_twice,
+            gates_that_share_a_limit_get_no_more_than_there_is,
+            a_call_that_is_sent_again_gives_nothing_twice,
+            limits_of_different_holders_do_not_meet,
             audit_entries_are_chained_with_their_change,
             audit_entries_are_found_by_what_they_say,
             an_erased_owner_leaves_the_chain_whole,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::domain::draw::{QuotaDraw, QuotaGrant};
+use portcullis::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use portcullis::domain::period::Span;
 use portcullis::store::Store;
 
@@ -41,8 +41,15 @@ async fn draw(store: &dyn Store, node: &str, draw: QuotaDraw) -> QuotaGrant {
 }
 
 async fn granted(store: &dyn Store, backend: &dyn Backend, key: u32) -> u64 {
-    let named = [(Arc::from("key-day"), span(backend))];
-    store.granted(key_id(key), &named).await.unwrap()[0]
+    store.granted(&[place(backend, key)]).await.unwrap()[0]
+}
+
+fn place(backend: &dyn Backend, key: u32) -> QuotaPlace {
+    QuotaPlace {
+        key: key_id(key),
+        quota: "key-day".into(),
+        span: span(backend),
+    }
 }
 
 /// Two gates draw on one quota until nothing is left: each gets what the rule says, and all of it is given
@@ -144,6 +151,42 @@ pub(crate) async fn a_threshold_is_remembered(backend: &dyn Backend) {
         ..reaching(3, 80)
     };
     assert_eq!(draw(&*store, "b", raised).await.reached_before, 45);
+    let lowered = QuotaDraw {
+        limit: 90,
+        ..reaching(4, 50)
+    };
+    assert_eq!(draw(&*store, "b", lowered).await.reached_before, 0);
+    let again = QuotaDraw {
+        limit: 90,
+        ..reaching(5, 50)
+    };
+    assert_eq!(draw(&*store, "b", again).await.reached_before, 50);
+    store.close().await;
+}
+
+/// One question tells of many keys, in its own order, whatever their number.
+pub(crate) async fn what_was_given_out_of_many_is_told_at_once(backend: &dyn Backend) {
+    let store = backend.open().await;
+    for key in [3, 1] {
+        draw(
+            &*store,
+            "a",
+            wanting(backend, key, 1, u64::from(key) * 10, 0),
+        )
+        .await;
+    }
+    let week = QuotaPlace {
+        quota: "key-week".into(),
+        ..place(backend, 3)
+    };
+    let mut places: Vec<_> = [1, 2, 3].map(|key| place(backend, key)).into();
+    places.push(week);
+    assert_eq!(store.granted(&places).await.unwrap(), [10, 0, 30, 0]);
+    assert!(store.granted(&[]).await.unwrap().is_empty());
+    let many: Vec<_> = (0..2_500).map(|key| place(backend, key % 4)).collect();
+    let granted = store.granted(&many).await.unwrap();
+    assert_eq!(granted.len(), 2_500);
+    assert_eq!(granted[2_496..], [0, 10, 0, 30]);
     store.close().await;
 }
 

@@ -298,7 +298,7 @@ async fn a_dropped_store_can_be_opened_again() {
     let server = RedisServer::start();
     let dir = tempfile::tempdir().unwrap();
     for number in 1..=3 {
-        let store = open(&server.url(), dir.path()).await.unwrap();
+        let store = open(&choice(&server.url()), dir.path()).await.unwrap();
         store.commit(making(number)).await.unwrap();
         drop(store);
     }

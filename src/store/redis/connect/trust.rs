@@ -1,13 +1,69 @@
-//! Whom a server that speaks TLS is believed to be.
+//! Whom a server that speaks TLS is believed to be, and who it is told that we are.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use redis::{ClientTlsConfig, TlsCertificates};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 
+use crate::config::RedisTls;
+
+/// Which authorities are trusted, and which certificate is shown.
+#[derive(Debug, Clone)]
+pub(super) struct Trust {
+    files: RedisTls,
+    /// What this machine trusts, where no authority is named.
+    machine: Option<Arc<[u8]>>,
+}
+
+impl Trust {
+    /// What the configuration says.
+    pub(super) fn new(files: &RedisTls) -> Self {
+        let machine = match files.ca {
+            Some(_) => None,
+            None => authorities().map(Arc::from),
+        };
+        Self {
+            files: files.clone(),
+            machine,
+        }
+    }
+
+    /// Reads the files anew, so that a certificate may be replaced while the gate runs.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub(super) fn certificates(&self) -> io::Result<TlsCertificates> {
+        let client_tls = match &self.files.certificate {
+            None => None,
+            Some(certificate) => Some(ClientTlsConfig {
+                client_cert: read(&certificate.cert)?,
+                client_key: read(&certificate.key)?,
+            }),
+        };
+        let root_cert = match &self.files.ca {
+            None => self.machine.as_deref().map(<[u8]>::to_vec),
+            Some(file) => Some(read(file)?),
+        };
+        Ok(TlsCertificates {
+            client_tls,
+            root_cert,
+        })
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(file)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
+}
+
 /// The authorities that this machine trusts, as PEM, so that a company's own is among them; `None` where
 /// it has none, as in a container with nothing else in it: then those compiled in are trusted.
-pub(super) fn authorities() -> Option<Vec<u8>> {
+fn authorities() -> Option<Vec<u8>> {
     // One that cannot be read, or that rustls would not use, must not stand in the way of the others.
     let found = rustls_native_certs::load_native_certs().certs;
     let usable = found

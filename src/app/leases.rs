@@ -1,0 +1,38 @@
+//! Limits that gates share: who shares them, and the task that fetches their tokens.
+
+use std::sync::Arc;
+
+use crate::app::tasks::Tasks;
+use crate::config::Config;
+use crate::control::leases::Leases;
+use crate::state::leases::{LeaseLink, Roster};
+use crate::state::limiter::LimitBook;
+use crate::store::Store;
+
+/// The way to the store. Until gates know of each other, there are as many as the configuration says there will
+/// ever be, or this one.
+pub(super) fn link(config: &Config) -> Arc<LeaseLink> {
+    let fleet = &config.fleet;
+    let link = LeaseLink::new(fleet.lease_wait, fleet.fallback_after);
+    let gates = fleet.max_nodes.unwrap_or(1);
+    link.seat(Roster {
+        live: gates,
+        max_recent: gates,
+        ..Roster::default()
+    });
+    Arc::new(link)
+}
+
+/// The limits there are: shared over `link`, if the store is shared at all.
+pub(super) fn limits(store: &dyn Store, link: &Arc<LeaseLink>) -> Arc<LimitBook> {
+    Arc::new(match store.leases() {
+        Some(_) => LimitBook::shared_over(Arc::clone(link)),
+        None => LimitBook::default(),
+    })
+}
+
+/// Answers the desk and keeps leases up.
+pub(super) fn spawn(tasks: &Tasks, leases: &Arc<Leases>) {
+    let leases = Arc::clone(leases);
+    tasks.spawn("leases", async move { leases.serve().await });
+}

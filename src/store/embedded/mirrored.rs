@@ -1,0 +1,104 @@
+//! What a store is that mirrors another one: told of changes that were decided there.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::store::EmbeddedStore;
+use super::writer::{Seed, Work};
+use super::{audit, tables};
+use crate::domain::audit::chain::{Head, Sealed};
+use crate::domain::change::{Change, Revision, Write};
+use crate::domain::id::{KeyId, OwnerId};
+use crate::domain::time::Timestamp;
+use crate::store::StoreError;
+
+impl EmbeddedStore {
+    /// Writes a change that landed at `revision` in the store that this one mirrors, with its audit entries
+    /// as they were sealed there. One that is here already is passed over.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if changes before it are missing here.
+    pub async fn apply(
+        &self,
+        revision: Revision,
+        change: impl Into<Arc<Change>>,
+        sealed: Vec<Sealed>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .have(Work::Apply(revision, change.into(), sealed))
+            .await
+            .map(drop)
+    }
+
+    /// Drops all keys, owners, tokens, receipts, the audit log and the feed, and takes instead those of the store that
+    /// this one mirrors, of the history `incarnation`: all of them, or on an error none. `writes` is
+    /// taken from on the writer's thread and may wait for what it gives; where that store stands, and where
+    /// its audit chain ends, is asked for when it has ended. The audit entries come by
+    /// [`Self::fill_audit`].
+    ///
+    /// # Errors
+    /// The first that `writes` gives, or that it cannot be made durable.
+    pub async fn replace(
+        &self,
+        incarnation: [u8; 16],
+        writes: impl Iterator<Item = Result<Write, StoreError>> + Send + 'static,
+        stand: impl Fn() -> (Revision, Head) + Send + 'static,
+    ) -> Result<Revision, StoreError> {
+        let seed = Seed {
+            incarnation,
+            writes: Mutex::new(Box::new(writes)),
+            stand: Box::new(stand),
+        };
+        self.writer
+            .have(Work::Replace(Box::new(seed)))
+            .await
+            .map(Revision)
+    }
+
+    /// Which history this is: drawn when the store was made, or that of the store it mirrors.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn incarnation(&self) -> Result<[u8; 16], StoreError> {
+        self.ask(|connection| Ok(tables::incarnation(connection)?))
+            .await
+    }
+
+    /// What is missing of the audit log: `+` for all of it, then whatever [`Self::fill_audit`] said.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn audit_gap(&self) -> Result<Option<String>, StoreError> {
+        self.ask(audit::gap).await
+    }
+
+    /// Takes audit entries from before those that are here; `gap` is what is then still missing.
+    ///
+    /// # Errors
+    /// If it cannot be made durable.
+    pub async fn fill_audit(
+        &self,
+        entries: Vec<Sealed>,
+        gap: Option<String>,
+    ) -> Result<(), StoreError> {
+        self.writer.have(Work::Fill(entries, gap)).await.map(drop)
+    }
+
+    /// The numbers of the audit entries that have personal values to be erased with an owner.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or not all of them are here yet.
+    pub async fn audit_to_erase(&self, owner: OwnerId) -> Result<Vec<u64>, StoreError> {
+        self.ask(move |connection| audit::to_erase(connection, owner))
+            .await
+    }
+
+    /// Notes when versions were last used, for a mirror that is told so by counts kept elsewhere.
+    ///
+    /// # Errors
+    /// If it cannot be made durable.
+    pub async fn note_used(&self, uses: Vec<(KeyId, u16, Timestamp)>) -> Result<(), StoreError> {
+        self.writer.have(Work::Used(uses)).await.map(drop)
+    }
+}
