@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::canned::{Admin, json as answer};
+use super::keys::nobody;
 use super::{KEY, OWNER, key, problem};
 
 fn created() -> String {

@@ -4,7 +4,7 @@ use portcullis::domain::time::Timestamp;
 use serde_json::json;
 
 use super::canned::{Admin, TOKEN, command, json as answer};
-use super::{KEY, OWNER, key, problem};
+use super::{KEY, OWNER, key};
 
 const SECRET: &str = "pk_live_3fXk29QmZa_000000000000000000000000000000AbCdEf";
 
@@ -15,7 +15,7 @@ fn created() -> String {
     )
 }
 
-fn nobody() -> String {
+pub(super) fn nobody() -> String {
     answer(200, &json!({"items": [], "next_cursor": null}))
 }
 
