@@ -18,6 +18,7 @@ pub(crate) mod holder;
 mod keys;
 mod lists;
 mod live;
+mod misread;
 mod policies;
 mod problem;
 mod products;

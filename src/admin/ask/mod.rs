@@ -3,8 +3,6 @@
 //! Nothing is ignored. A field or parameter that is not known, or given twice, is refused by its name: a
 //! misspelt filter that lists everything, or a misspelt `expires_at`, is worse than an error.
 
-mod told;
-
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +15,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::admin::cursor::{self, QueryTag};
+use crate::admin::misread;
 use crate::admin::problem::{Code, Problem};
 use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 use crate::domain;
@@ -134,16 +133,16 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             Err(error) => FieldFault::new("", "syntax", error.to_string()),
         },
         Err(error) if error.inner().is_data() => {
-            let first = told::one(error.path(), error.inner());
+            let first = misread::one(error.path(), error.inner());
             let faults = match serde_json::from_slice(bytes) {
-                Ok(value) => told::all::<T>(first, value),
+                Ok(value) => misread::all::<T>(first, value),
                 // It is no JSON either, further on.
                 Err(_) => vec![first],
             };
             return Err(Problem::faults(Code::Invalid, faults));
         }
         Err(error) => {
-            let pointer = told::pointer(error.path());
+            let pointer = misread::pointer(error.path());
             FieldFault::new(pointer, "syntax", error.inner().to_string())
         }
     };
@@ -152,7 +151,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// Reads JSON that is in memory into `T`, or names the field that is not what was expected.
 pub(crate) fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldFault> {
-    serde_path_to_error::deserialize(value).map_err(|error| told::one(error.path(), error.inner()))
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| misread::one(error.path(), error.inner()))
 }
 
 /// An id in the path, and the number of something below it. What is neither names nothing.

@@ -57,7 +57,7 @@ async fn every_example_of_the_page_is_answered_as_it_says() {
         let request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
             .uri(target)
-            .header("host", "127.0.0.1:9900")
+            .header("host", "localhost")
             .header("authorization", format!("Bearer {CONFIGURED}"));
         let request = if body.trim().is_empty() {
             request.body(Body::empty())

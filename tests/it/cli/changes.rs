@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::canned::{Admin, json as answer};
+use super::keys::nobody;
 use super::{KEY, OWNER, key, problem};
 
 fn created() -> String {
@@ -178,4 +179,32 @@ fn a_revoked_key_is_shown_with_its_end() {
     ] {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
+}
+
+#[test]
+fn a_refusal_is_told_with_every_place_it_points_at() {
+    let body = problem(
+        422,
+        "invalid",
+        "Invalid request",
+        "2 fields are wrong",
+        json!([
+            {"pointer": "/scopes/0", "code": "format", "detail": "no scope"},
+            {"pointer": "/env", "code": "unknown", "detail": "`prod` is not `live` or `test`"},
+        ]),
+    );
+    let admin = Admin::answering([nobody(), answer(422, &body)]);
+
+    let run = admin
+        .run(&[
+            "keys", "create", "--name", "k", "--owner", "o", "--env", "prod",
+        ])
+        .ends(1);
+
+    assert_eq!(run.stdout, "");
+    assert_eq!(
+        run.stderr,
+        "error: Invalid request (422 invalid): 2 fields are wrong\n  /scopes/0: no scope\n  \
+         /env: `prod` is not `live` or `test`\n  request req_0000000001\n"
+    );
 }

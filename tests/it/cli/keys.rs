@@ -4,7 +4,7 @@ use portcullis::domain::time::Timestamp;
 use serde_json::json;
 
 use super::canned::{Admin, TOKEN, command, json as answer};
-use super::{KEY, OWNER, key, problem};
+use super::{KEY, OWNER, key};
 
 const SECRET: &str = "pk_live_3fXk29QmZa_000000000000000000000000000000AbCdEf";
 
@@ -15,7 +15,7 @@ fn created() -> String {
     )
 }
 
-fn nobody() -> String {
+pub(super) fn nobody() -> String {
     answer(200, &json!({"items": [], "next_cursor": null}))
 }
 
@@ -468,33 +468,5 @@ fn a_revocation_says_where_it_is_in_force_and_where_not_yet() {
     assert_eq!(
         run.stderr,
         "warning: gate-3 does not have it yet; it stops serving by itself by 2026-02-01T12:00:00Z\n"
-    );
-}
-
-#[test]
-fn a_refusal_is_told_with_every_place_it_points_at() {
-    let body = problem(
-        422,
-        "invalid",
-        "Invalid request",
-        "2 fields are wrong",
-        json!([
-            {"pointer": "/scopes/0", "code": "format", "detail": "no scope"},
-            {"pointer": "/env", "code": "unknown", "detail": "`prod` is not `live` or `test`"},
-        ]),
-    );
-    let admin = Admin::answering([nobody(), answer(422, &body)]);
-
-    let run = admin
-        .run(&[
-            "keys", "create", "--name", "k", "--owner", "o", "--env", "prod",
-        ])
-        .ends(1);
-
-    assert_eq!(run.stdout, "");
-    assert_eq!(
-        run.stderr,
-        "error: Invalid request (422 invalid): 2 fields are wrong\n  /scopes/0: no scope\n  \
-         /env: `prod` is not `live` or `test`\n  request req_0000000001\n"
     );
 }

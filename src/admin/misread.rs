@@ -9,7 +9,7 @@ use crate::domain::lifecycle::FieldFault;
 
 /// Everything that keeps `value` from being a `T`: what `first` says, and what is wrong with the other
 /// fields of the body.
-pub(super) fn all<T: DeserializeOwned>(first: FieldFault, mut value: Value) -> Vec<FieldFault> {
+pub(crate) fn all<T: DeserializeOwned>(first: FieldFault, mut value: Value) -> Vec<FieldFault> {
     let mut faults = vec![first];
     while faults.len() < FAULTS_MAX {
         // What was told of is taken away, to see what is wrong besides.
@@ -39,18 +39,18 @@ pub(super) fn all<T: DeserializeOwned>(first: FieldFault, mut value: Value) -> V
 }
 
 /// One thing that is wrong.
-pub(super) fn one(path: &serde_path_to_error::Path, error: &serde_json::Error) -> FieldFault {
+pub(crate) fn one(path: &serde_path_to_error::Path, error: &serde_json::Error) -> FieldFault {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);
     let at = pointer(path);
     if let Some(field) = between(text, "missing field `") {
         let detail = "this field is mandatory";
-        return FieldFault::new(format!("{at}/{}", escaped(field)), "missing", detail);
+        return FieldFault::new(format!("{at}/{}", escaped(field)), "type", detail);
     }
     if let Some(field) = between(text, "duplicate field `") {
         let detail = format!("`{field}` is given twice");
-        return FieldFault::new(at, "duplicate", detail);
+        return FieldFault::new(at, "type", detail);
     }
     if let Some(rest) = text.strip_prefix("unknown field `") {
         let known = rest.split_once("expected ").map_or("", |(_, known)| known);
@@ -59,7 +59,7 @@ pub(super) fn one(path: &serde_path_to_error::Path, error: &serde_json::Error) -
             "" | "there are no fields" => "there is no such field".to_owned(),
             known => format!("there is no such field here; there are {known}"),
         };
-        return FieldFault::new(at, "unknown_field", detail);
+        return FieldFault::new(at, "type", detail);
     }
     let expected = text
         .split_once("expected ")
@@ -108,7 +108,7 @@ fn between<'a>(text: &'a str, before: &str) -> Option<&'a str> {
 }
 
 /// A path as a JSON pointer (RFC 6901 §3).
-pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
+pub(crate) fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
