@@ -235,7 +235,7 @@ mod tests {
             begins.recv().await.unwrap();
         }
         // All threads for calls are taken; what runs here, on one thread, goes on all the same.
-        sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
 
         drop(done);
         stop.send_replace(true);

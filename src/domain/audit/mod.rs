@@ -12,6 +12,7 @@ pub mod export;
 pub mod form;
 pub mod query;
 pub mod request;
+mod unveiled;
 pub mod verify;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Walks a chain and names the first entry that is not as it was written.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::Action;
 use super::chain::{self, Digest, Head, Sealed, Veil};
 use super::checkpoint::Checkpoint;
 use super::form::{NotAnEntry, unhex};
+use super::unveiled::{Persons, Unveiled};
 use crate::domain::id::OwnerId;
 use crate::domain::time::Timestamp;
 
@@ -156,15 +157,6 @@ pub struct Link {
     pub unveiled: Option<Persons>,
     /// Whose personal values were taken out of all entries before this one.
     pub erases: Option<OwnerId>,
-}
-
-/// Whose personal values an entry has: of either, erasing takes them out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Persons {
-    /// Whom it is about.
-    pub owner: Option<OwnerId>,
-    /// Who did it.
-    pub actor: Option<OwnerId>,
 }
 
 /// What is found beside a stored body: the columns that questions are answered by.
@@ -332,49 +324,6 @@ pub struct Walk {
     forged: Option<u64>,
     signers: Vec<Signer>,
     unveiled: Unveiled,
-}
-
-/// Entries whose personal values are gone, until it is found that they were erased.
-#[derive(Debug, Default)]
-struct Unveiled {
-    /// Of each person the first entry.
-    of_one: HashMap<OwnerId, u64>,
-    /// Entries of two persons, either of whom may have been erased.
-    of_two: Vec<(u64, Persons)>,
-    /// The first entry that is nobody's.
-    of_none: Option<u64>,
-}
-
-impl Unveiled {
-    fn note(&mut self, seq: u64, persons: Persons) {
-        match (persons.owner, persons.actor) {
-            (Some(owner), Some(actor)) if owner != actor => self.of_two.push((seq, persons)),
-            (Some(person), _) | (None, Some(person)) => {
-                self.of_one.entry(person).or_insert(seq);
-            }
-            (None, None) => {
-                self.of_none.get_or_insert(seq);
-            }
-        }
-    }
-
-    fn erased(&mut self, person: OwnerId) {
-        self.of_one.remove(&person);
-        let of_other = |persons: &Persons| ![persons.owner, persons.actor].contains(&Some(person));
-        self.of_two.retain(|(_, persons)| of_other(persons));
-    }
-
-    /// The first that nobody erased.
-    fn first(&self) -> Option<u64> {
-        let of_two = self.of_two.iter().map(|(seq, _)| *seq);
-        let all = self
-            .of_one
-            .values()
-            .copied()
-            .chain(of_two)
-            .chain(self.of_none);
-        all.min()
-    }
 }
 
 impl Walk {
