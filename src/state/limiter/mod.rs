@@ -5,7 +5,7 @@
 //! a single number per limit, lies in that key's [`Slot`]. The slot belongs to the key and outlives its
 //! entries: changing a rate continues from the state there is, and rotating refills nothing.
 //!
-//! A limit that gates share has [`Tokens`] in the slot instead, see [`leases`](crate::state::leases).
+//! A limit that gates share has [`Tokens`](crate::state::leases::Tokens) in the slot instead.
 //!
 //! Time is the request's own reading of the monotonic clock, taken once.
 
