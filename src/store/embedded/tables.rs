@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: u32 = 0x5063_756c;
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step takes the tables from one version to the next. What was released is never edited.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// Ids are the ten characters without prefix, times milliseconds since 1970, names lower case.
 ///
@@ -134,7 +134,6 @@ CREATE TABLE events (
     record BLOB NOT NULL,
     PRIMARY KEY (revision, at)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX events_by_id ON events (id);
 CREATE TABLE feed (
     revision INTEGER PRIMARY KEY,
     change BLOB NOT NULL UNIQUE,
@@ -175,10 +174,6 @@ CREATE TABLE usage_day (
     bytes_out INTEGER NOT NULL,
     PRIMARY KEY (start, key, version, route)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE usage_batch (
-    seq INTEGER PRIMARY KEY,
-    record BLOB NOT NULL
-) STRICT;
 CREATE TABLE usage_mark (
     node TEXT NOT NULL,
     epoch INTEGER NOT NULL,
@@ -207,6 +202,15 @@ CREATE TABLE quotas (
     PRIMARY KEY (key, quota, first_day)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX quotas_by_end ON quotas (ends_at);
+";
+
+/// Batches of counts that are not in their tables yet; events found by their ids.
+const SECOND: &str = "
+CREATE TABLE usage_batch (
+    seq INTEGER PRIMARY KEY,
+    record BLOB NOT NULL
+) STRICT;
+CREATE INDEX events_by_id ON events (id);
 ";
 
 /// Does what is missing of [`MIGRATIONS`], in one transaction; whether there was anything to do.

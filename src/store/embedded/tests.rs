@@ -372,3 +372,44 @@ fn counts_that_a_cut_off_run_left_are_there_after_the_next_start() {
         store.close().await;
     });
 }
+
+/// A store keeps what it has when a newer binary takes it over.
+#[tokio::test]
+async fn a_store_of_every_older_format_is_opened_and_goes_on() {
+    for format in 1..tables::MIGRATIONS.len() {
+        let directory = tempfile::tempdir().unwrap();
+        {
+            let (path, connection) = super::file::open(directory.path()).unwrap();
+            drop(connection);
+            std::fs::remove_file(&path).unwrap();
+            let older = Connection::open(&path).unwrap();
+            for step in &tables::MIGRATIONS[..format] {
+                older.execute_batch(step).unwrap();
+            }
+            let id = tables::APPLICATION_ID;
+            older.pragma_update(None, "application_id", id).unwrap();
+            older
+                .pragma_update(None, "user_version", format as u32)
+                .unwrap();
+            tables::begin(&older, [1; 16]).unwrap();
+        }
+        let store = EmbeddedStore::open(directory.path(), Arc::new(Still)).unwrap();
+        store
+            .commit(change(0, 1..3).as_ref().clone())
+            .await
+            .unwrap();
+        store.add_usage(usage(1, 7, 10)).await.unwrap();
+        store.close().await;
+
+        let store = EmbeddedStore::open(directory.path(), Arc::new(Still)).unwrap();
+        assert_eq!(store.revision().await.unwrap(), Revision(1));
+        assert_eq!(store.incarnation().await.unwrap(), [1; 16]);
+        let key = KeyId::from_chars(b"0000000001").unwrap();
+        let until = Timestamp::from_millis(86_400_000);
+        let days = store
+            .usage(key, Step::Day, Timestamp::default(), until)
+            .await;
+        assert_eq!(days.unwrap()[0].tally.requests, 10);
+        store.close().await;
+    }
+}
