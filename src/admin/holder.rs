@@ -153,6 +153,7 @@ async fn rotate(
         if_match: None,
         // Who may rotate a key by holding it needs no other reason, where one is asked for.
         reason: body.reason.or_else(|| Some(BY_HOLDER.to_owned())),
+        ..Terms::default()
     };
     let rotated = keys.rotate(&caller, id, &asked, terms).await?;
     let current = rotated.view.key.current();

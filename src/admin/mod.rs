@@ -19,6 +19,7 @@ mod keys;
 mod lists;
 mod live;
 mod misread;
+mod nodes;
 mod policies;
 mod problem;
 mod products;

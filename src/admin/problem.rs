@@ -270,6 +270,10 @@ impl From<ControlError> for Problem {
                 Code::Conflict,
                 "the configuration defines this, and only the file changes it",
             ),
+            ControlError::NodeLive => Self::new(
+                Code::Conflict,
+                "the gate is live; one is struck off when it will not come back",
+            ),
             ControlError::TokenRevoked => {
                 Self::new(Code::Conflict, "the token is revoked, which is final")
             }

@@ -14,8 +14,11 @@ use crate::admin::gate::Gate;
 use crate::admin::live::Live;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
-use crate::admin::{audit, keys, live, policies, products, rotation, shell, status, tokens, users};
+use crate::admin::{
+    audit, keys, live, nodes, policies, products, rotation, shell, status, tokens, users,
+};
 use crate::control::audit::AuditService;
+use crate::control::fleet::FleetService;
 use crate::control::keys::KeyService;
 use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
@@ -43,6 +46,8 @@ pub struct Services {
     pub policies: PolicyService,
     /// What keys were used for.
     pub usage: UsageService,
+    /// The gates that share the store.
+    pub fleet: Arc<FleetService>,
     /// What was done, and by whom.
     pub audit: AuditService,
     /// The gate itself.
@@ -143,6 +148,8 @@ pub fn calls() -> Vec<Call> {
         call(Method::GET,    "/admin/audit-logs",            VIEWER,   get(audit::list::call)),
         call(Method::GET,    "/admin/audit-logs/verify", GATE_VIEWER,  get(audit::verify::call)),
         call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
+        call(Method::GET,    "/admin/nodes",             GATE_VIEWER,  get(nodes::list::call)),
+        call(Method::DELETE, "/admin/nodes/{node}",       GATE_ADMIN,  delete(nodes::strike_off::call)),
         call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
         call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),
         call(Method::GET,    "/healthz",            Needs::Nothing,    get(status::healthz)),

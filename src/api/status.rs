@@ -66,6 +66,25 @@ pub struct LimitsStatus {
     pub away: bool,
 }
 
+/// A gate of the roster, as `GET /admin/nodes` tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub node: String,
+    /// `live`, `silent` or `gone`.
+    pub state: String,
+    /// The revision it has applied, as of its last word.
+    pub revision: u64,
+    /// When it was last heard of.
+    pub last_contact_at: Option<Time>,
+    /// Which version of Portcullis it runs.
+    pub version: String,
+    /// Its place among the gates; `null` where one has the store for itself.
+    pub index: Option<u32>,
+    /// Whether it is the gate that answers.
+    pub this: bool,
+}
+
 /// Another gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {

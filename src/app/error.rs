@@ -17,6 +17,15 @@ pub enum StartError {
     /// This gate's own directory cannot be had.
     #[error("cannot use the data directory")]
     DataDir(#[source] LocalError),
+    /// Another process beats under this gate's name.
+    #[error("cannot go by the name `{node}` (`node`)")]
+    NodeTaken {
+        /// The name.
+        node: String,
+        /// Who has it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + std::marker::Sync>,
+    },
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[source] StoreError),

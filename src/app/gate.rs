@@ -5,12 +5,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::admin::gate::{
-    Alarm, ConfigStatus, Gate, KeyTested, LimitsStatus, Status, StoreStatus, TestRequest,
-    UsageStatus,
+    Alarm, ConfigStatus, Gate, KeyTested, LimitsStatus, NodeStatus, Status, StoreStatus,
+    TestRequest, UsageStatus,
 };
 use crate::app::rehearsal::rehearse;
 use crate::app::tasks::Restarts;
 use crate::control::audit::RequestsLost;
+use crate::control::fleet::{Beats, FleetService};
 use crate::control::flush::Flush;
 use crate::control::jobs::Jobs;
 use crate::control::keys::QuotaStanding;
@@ -18,11 +19,12 @@ use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
+use crate::domain::fleet::Presence;
 use crate::domain::key::Key;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::time::{Clock, Timestamp};
 use crate::proxy::Plane;
-use crate::state::counters::{CoreCounters, RouteCounters};
+use crate::state::counters::{CoreCounters, Histogram, RouteCounters};
 use crate::store::{Contact, Store};
 use crate::telemetry::metrics::{self, Exposition};
 
@@ -51,6 +53,9 @@ pub(crate) struct Description {
     pub(crate) flush: Arc<Flush>,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) fleet: Arc<FleetService>,
+    pub(crate) beats: Arc<Beats>,
+    pub(crate) propagation: Arc<Histogram>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) requests_lost: Arc<RequestsLost>,
@@ -92,7 +97,7 @@ impl Gate for Description {
                 leases: self.quotas.leases() + self.leases.leases(),
                 away: self.quotas.is_away() || self.leases.is_away(),
             },
-            nodes: Vec::new(),
+            nodes: self.others(),
             quarantined: contact.quarantined,
             config: ConfigStatus {
                 loaded_at: self.loaded_at.into(),
@@ -120,6 +125,7 @@ impl Gate for Description {
         self.connections(&mut out);
         self.endpoints(&mut out);
         self.stored(&mut out);
+        self.roster(&mut out);
         out.into_text()
     }
 
@@ -145,7 +151,44 @@ impl Description {
             let detail = format!("{count} records cannot be read and were set aside");
             alarms.push(alarm("records_quarantined", detail, since));
         }
+        if let Some(since) = self.fleet.taken_since() {
+            let name = &self.plane.node;
+            let detail = format!(
+                "another process goes by the name of this gate, `{name}`: `node` must differ"
+            );
+            alarms.push(alarm("node_name_taken", detail, since));
+        }
+        let nodes = self.fleet.nodes();
+        let silent = nodes.iter().filter(|it| it.presence == Presence::Silent);
+        for node in silent {
+            let name = &node.name;
+            let detail = format!("gate `{name}` is silent and did not sign off; it may be serving");
+            alarms.push(alarm("node_silent", detail, node.last_contact_at));
+        }
         alarms
+    }
+
+    /// The gates of the roster but this one.
+    fn others(&self) -> Vec<NodeStatus> {
+        let nodes = self.fleet.nodes().into_iter().filter(|node| !node.is_this);
+        nodes
+            .map(|node| NodeStatus {
+                node: node.name.to_string(),
+                state: node.presence.as_str().to_owned(),
+                revision: node.applied.0,
+                last_contact_at: Some(node.last_contact_at.into()),
+            })
+            .collect()
+    }
+
+    fn roster(&self, out: &mut Exposition) {
+        let (live, lost) = self.fleet.live_and_lost();
+        out.one(metrics::NODES_LIVE, f64::from(live));
+        out.one(metrics::NODES_LOST, f64::from(lost));
+        out.one(metrics::BEATS_FAILED, self.beats.failures() as f64);
+        let counts = self.propagation.counts().to_vec();
+        let row = (Vec::new(), counts, self.propagation.sum_us());
+        out.histogram(metrics::PROPAGATION, [row]);
     }
 
     fn requests(&self, out: &mut Exposition) {

@@ -5,21 +5,17 @@ use std::sync::Arc;
 use crate::app::tasks::Tasks;
 use crate::config::Config;
 use crate::control::leases::Leases;
-use crate::state::leases::{LeaseLink, Roster};
+use crate::state::leases::LeaseLink;
 use crate::state::limiter::LimitBook;
 use crate::store::Store;
 
-/// The way to the store. Until gates know of each other, there are as many as the configuration says there will
-/// ever be, or this one.
-pub(super) fn link(config: &Config) -> Arc<LeaseLink> {
+/// The way to the store; beats seat those who share it.
+pub(super) fn link(config: &Config, store: &dyn Store) -> Arc<LeaseLink> {
     let fleet = &config.fleet;
     let link = LeaseLink::new(fleet.lease_wait, fleet.fallback_after);
-    let gates = fleet.max_nodes.unwrap_or(1);
-    link.seat(Roster {
-        live: gates,
-        max_recent: gates,
-        ..Roster::default()
-    });
+    if store.fleet().is_some() {
+        link.give_places();
+    }
     Arc::new(link)
 }
 

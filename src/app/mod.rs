@@ -6,6 +6,7 @@ mod audit;
 mod clock;
 mod echo;
 mod error;
+mod fleet;
 mod gate;
 mod leases;
 mod open_store;

@@ -111,7 +111,7 @@ fn pass(
         detail: lacking(code, &entry, &route),
     })?;
     if let Some(most) = entry.grants.concurrency
-        && entry.slot().in_flight() >= most
+        && entry.slot().in_flight() >= plane.fleet.part_of(most)
     {
         return Err(RefusalCode::ConcurrencyExceeded.into());
     }

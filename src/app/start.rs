@@ -12,6 +12,7 @@ use crate::app::access_log::access_log;
 use crate::app::admin_server;
 use crate::app::audit::{AuditKeeping, Requests, spawn_erasures};
 use crate::app::error::{StartError, chain};
+use crate::app::fleet;
 use crate::app::gate::{Description, Since};
 use crate::app::leases;
 use crate::app::open_store::open_store;
@@ -24,6 +25,7 @@ use crate::app::work::{spawn_answers, spawn_flush, spawn_follower};
 use crate::app::workers;
 use crate::config::Config;
 use crate::control::audit::{Checkpoints, Erasures};
+use crate::control::fleet::Beats;
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs};
 use crate::control::keys::KeyService;
@@ -75,6 +77,7 @@ pub struct Running {
     flush: Arc<Flush>,
     quotas: Arc<Quotas>,
     leases: Arc<Leases>,
+    beats: Arc<Beats>,
     requests: Requests,
     audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
@@ -101,6 +104,20 @@ pub fn start_log(filter: Option<&str>) {
 /// # Errors
 /// [`StartError`] says what is in the way; nothing is left running.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let mut entered = None;
+    let begun = begin(config, clock, &mut entered).await;
+    if let (Err(_), Some(beats)) = (&begun, entered) {
+        // Nobody is to wait for a gate that never served.
+        beats.sign_off().await;
+    }
+    begun
+}
+
+async fn begin(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    entered: &mut Option<Arc<Beats>>,
+) -> Result<Running, StartError> {
     ports::ensure_free(&config)?;
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
     let node = data_dir
@@ -117,7 +134,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let store = open_store(&config, &data_dir, &clock).await?;
 
     let cores = workers::cores(&config);
-    let lease_link = leases::link(&config);
+    let lease_link = leases::link(&config, &*store);
     let limits = leases::limits(&*store, &lease_link);
     let routes = Arc::new(route_table(&config, &limits)?);
     let cache = Arc::<KeyCache>::default();
@@ -132,6 +149,19 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         Arc::clone(&clock),
         config.fleet.max_staleness,
     ));
+    let mut boot = [0; 8];
+    getrandom::fill(&mut boot).map_err(StartError::Random)?;
+    let boot = u64::from_le_bytes(boot);
+    let on = fleet::Footing {
+        config: &config,
+        dir: &data_dir,
+        store: &store,
+        clock: &clock,
+        node: &node,
+        boot,
+    };
+    let beats = fleet::enter(on, sync.applied(), &lease_link).await?;
+    *entered = Some(Arc::clone(&beats));
     sync.load().await.map_err(StartError::Load)?;
 
     // Sockets come before threads: what cannot be listened on is said before anything runs.
@@ -155,12 +185,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     admin_socket.set_nonblocking(true).map_err(listen)?;
     let admin_address = admin_socket.local_addr().map_err(listen)?;
 
-    let mut boot = [0; 8];
-    getrandom::fill(&mut boot).map_err(StartError::Random)?;
     let (log_writer, log) = access_log(&config.access_log)?;
     let recorder = UsageRecorder::new(cores);
     let (notes, note_sink) = NoteWriter::new(cores);
-    let boot = u64::from_le_bytes(boot);
     let (desk, quota_link) = (Arc::<Desk>::default(), Arc::<QuotaLink>::default());
     let plane = Arc::new(Plane {
         clock: Arc::clone(&clock),
@@ -171,6 +198,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         counters: Counters::new(cores, routes.routes().len()),
         tap: Arc::new(Tap::default()),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
+        fleet: Arc::clone(&lease_link),
         desk: Arc::clone(&desk),
         own_limits: OwnLimits::new(&limits),
         readiness: Arc::clone(&readiness),
@@ -218,7 +246,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let leases = Arc::new(Leases::new(
         Arc::clone(&store),
         Arc::clone(&desk),
-        lease_link,
+        Arc::clone(&lease_link),
         Arc::clone(&clock),
         Arc::clone(&node),
         boot,
@@ -231,6 +259,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         configured,
     );
     spawn_follower(&tasks, Arc::clone(&sync));
+    fleet::spawn(&tasks, &beats, &sync.words());
+    let fleet = fleet::service(&beats, &writer);
     let first_token = tokens
         .bootstrap()
         .await
@@ -257,6 +287,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         flush: Arc::clone(&flush),
         quotas: Arc::clone(&quotas),
         leases: Arc::clone(&leases),
+        fleet: Arc::clone(&fleet),
+        beats: Arc::clone(&beats),
+        propagation: sync.propagation(),
         writer: Arc::clone(&writer),
         jobs: Arc::clone(&jobs),
         requests_lost: Arc::clone(&requests.lost),
@@ -298,6 +331,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             .audit(&node, &node_key)
             .with_requests(Arc::clone(&requests.log))
             .with_signed(Arc::clone(&signed_head)),
+        fleet,
         gate: Arc::new(description),
         tap: Arc::clone(&plane.tap),
         closing: tasks.stopping(),
@@ -364,6 +398,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         flush,
         quotas,
         leases,
+        beats,
         requests,
         audit,
         store,
@@ -415,6 +450,7 @@ impl Running {
         // It has said so if it panicked.
         let _ = tokio::task::spawn_blocking(move || calls.join()).await;
         self.audit.last().await;
+        self.beats.sign_off().await;
         self.store.close().await;
         self.time_kept.keep();
         if let Some(log) = self.log {

@@ -43,6 +43,9 @@ pub enum ControlError {
     /// It stands in the configuration, and only that changes it.
     #[error("defined by the configuration")]
     ReadOnly,
+    /// A gate that beats is not struck off.
+    #[error("gate is live")]
+    NodeLive,
     /// Only an admin does this.
     #[error("needs an admin")]
     NotAdmin,
@@ -123,6 +126,7 @@ impl ControlError {
             | Self::TokenRevoked
             | Self::OwnerHasKeys
             | Self::OwnerLeaving
+            | Self::NodeLive
             | Self::ReadOnly => "conflict",
             Self::OwnerDisabled => "owner_disabled",
             Self::DuplicateSecret => "duplicate_secret",

@@ -6,7 +6,7 @@ use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
 use crate::control::jobs::{Progress, ended_entry, tokens_of};
 use crate::control::owners::OwnerService;
-use crate::control::writer::{Done, Draft};
+use crate::control::writer::{Audience, Done, Draft};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::OwnerId;
@@ -39,6 +39,7 @@ impl OwnerService {
         caller: &Caller,
         id: OwnerId,
         why: Option<String>,
+        audience: Audience,
     ) -> Result<Done<SwitchedOff>, ControlError> {
         let why = reason(why)?;
         if why.is_none() && self.asks_reason {
@@ -50,7 +51,10 @@ impl OwnerService {
             return Err(ControlError::field("/reason", "missing", detail));
         }
         let shut_out = || self.shut_out(caller, id, &why).boxed();
-        let done = self.writer.commit_urgent(ATTEMPTS, shut_out).await?;
+        let done = self
+            .writer
+            .commit_urgent(ATTEMPTS, audience, shut_out)
+            .await?;
         let progress = self.leavers.end_all(caller, why, id).await;
         Ok(Done {
             revision: done.revision,

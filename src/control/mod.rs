@@ -18,6 +18,7 @@
 pub mod audit;
 pub mod caller;
 mod error;
+pub mod fleet;
 pub(crate) mod flush;
 pub mod jobs;
 pub mod keys;

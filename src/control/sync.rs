@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::control::fleet::Words;
 use crate::control::jobs::LeaverBook;
 use crate::control::rules::RuleBook;
 use crate::control::writer::Applied;
@@ -18,6 +19,7 @@ use crate::domain::change::{Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::owner::Owner;
 use crate::domain::time::Clock;
+use crate::state::counters::Histogram;
 use crate::state::grants::GrantBook;
 use crate::state::keys::KeyCache;
 use crate::state::readiness::Readiness;
@@ -34,6 +36,8 @@ pub(crate) struct Sync {
     max_staleness: Duration,
     applied: watch::Sender<Revision>,
     leavers: Arc<LeaverBook>,
+    words: Arc<Words>,
+    propagation: Arc<Histogram>,
 }
 
 /// Tells when a revision has been applied.
@@ -79,7 +83,19 @@ impl Sync {
             max_staleness,
             applied: watch::Sender::new(Revision::default()),
             leavers: Arc::default(),
+            words: Arc::default(),
+            propagation: Arc::default(),
         }
+    }
+
+    /// What those who wait for changes are told.
+    pub(crate) fn words(&self) -> Arc<Words> {
+        Arc::clone(&self.words)
+    }
+
+    /// How long changes of other gates took from their commit until this gate acted on them.
+    pub(crate) fn propagation(&self) -> Arc<Histogram> {
+        Arc::clone(&self.propagation)
     }
 
     /// Where owners are noted of whom something may be left.
@@ -189,8 +205,11 @@ impl Sync {
                 Ok(true)
             }
             News::Changes(changes) => {
-                let mut last = None;
+                let (mut last, mut awaited) = (None, Vec::new());
                 for (revision, change) in changes {
+                    if change.id.is_awaited() {
+                        awaited.push(revision);
+                    }
                     // Before the keys of the change, which may name what it makes.
                     if self.rules.apply(&change.writes) {
                         self.regrant();
@@ -208,9 +227,22 @@ impl Sync {
                 }
                 if let Some(last) = last {
                     self.applied.send_replace(last);
+                    self.words.applied(awaited);
+                    self.measure(applied, last);
                 }
                 Ok(last.is_some())
             }
+        }
+    }
+
+    /// Notes how long the changes after `before`, up to `last`, were under way.
+    fn measure(&self, before: Revision, last: Revision) {
+        let Some(fleet) = self.store.fleet() else {
+            return;
+        };
+        let revisions = (before.next().0..=last.0).map(Revision);
+        for age in revisions.filter_map(|revision| fleet.age(revision)) {
+            self.propagation.observe(age);
         }
     }
 

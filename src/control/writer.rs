@@ -59,6 +59,26 @@ pub struct Done<T> {
     pub value: T,
 }
 
+/// Who is to know of a change, and how soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Audience {
+    /// Every gate acts on it as soon as it hears of it; nobody waits for that.
+    #[default]
+    Nobody,
+    /// Someone waits: every gate says at once that it acts on it.
+    Waiting,
+}
+
+impl Audience {
+    /// What the change is called, where its name says something.
+    fn name(self) -> Result<Option<ChangeId>, ControlError> {
+        Ok(match self {
+            Self::Nobody => None,
+            Self::Waiting => Some(ChangeId::awaited(draw()?)),
+        })
+    }
+}
+
 /// What came of trying a change once.
 enum Step<T> {
     Landed(Done<T>),
@@ -108,6 +128,20 @@ impl Writer {
         self.acted_on(done).await
     }
 
+    /// As [`Self::commit`]; where someone waits for it to be in force everywhere, the change says so to every
+    /// gate.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_for<'a, T: Send>(
+        &self,
+        audience: Audience,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+    ) -> Result<Done<T>, ControlError> {
+        let done = self.land(audience.name()?, draft, ORDINARY).await?;
+        self.acted_on(done).await
+    }
+
     /// As [`Self::commit`], for what must get through whoever else writes: it is tried as often as is said,
     /// and steps back for less than an ordinary change does.
     ///
@@ -116,13 +150,14 @@ impl Writer {
     pub async fn commit_urgent<'a, T: Send>(
         &self,
         attempts: u32,
+        audience: Audience,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
         let urgent = Patience {
             attempts,
             doublings: 0,
         };
-        let done = self.land(None, draft, urgent).await?;
+        let done = self.land(audience.name()?, draft, urgent).await?;
         self.acted_on(done).await
     }
 

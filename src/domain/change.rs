@@ -36,6 +36,28 @@ impl std::fmt::Display for Revision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChangeId(pub [u8; 16]);
 
+impl ChangeId {
+    /// Names a change that someone waits for to be in force everywhere: gates say at once that they have
+    /// applied it. The name itself says so, because it is what every gate, of whatever version, is told of a
+    /// change; 112 bits of it are still `random`.
+    #[must_use]
+    pub const fn awaited(mut random: [u8; 16]) -> Self {
+        let [first, second, ..] = AWAITED;
+        random[0] = first;
+        random[1] = second;
+        Self(random)
+    }
+
+    /// Whether someone waits for the change. One in 65,536 others is taken for such, which costs a word.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        self.0[0] == AWAITED[0] && self.0[1] == AWAITED[1]
+    }
+}
+
+/// What the names of changes begin with that someone waits for.
+const AWAITED: [u8; 2] = [0xac, 0x4e];
+
 /// Everything that lands together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -106,4 +128,18 @@ pub struct Receipt {
 impl Receipt {
     /// For how long a receipt is kept.
     pub const KEPT: Duration = Duration::from_secs(24 * 3_600);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_change_says_whether_someone_waits_for_it() {
+        assert!(ChangeId::awaited([7; 16]).is_awaited());
+        assert_eq!(ChangeId::awaited([7; 16]).0[2..], [7; 14]);
+        assert_ne!(ChangeId::awaited([7; 16]), ChangeId::awaited([8; 16]));
+        assert!(!ChangeId([7; 16]).is_awaited());
+        assert!(!ChangeId([0; 16]).is_awaited());
+    }
 }

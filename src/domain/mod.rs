@@ -14,6 +14,7 @@ pub mod badge;
 pub mod change;
 pub mod draw;
 pub mod event;
+pub mod fleet;
 pub mod id;
 pub mod key;
 pub mod lease;

@@ -275,7 +275,9 @@ fn spend(route: &Arc<RouteState>, record: &mut Record) -> Result<Option<usize>, 
     let slot = key.as_ref().map_or(&route.slot, |entry| entry.slot());
     let own = key.as_ref().map_or(&[][..], |entry| &entry.grants.limits);
     if let Some(entry) = &key {
-        record.permit = Some(Permit::take(slot, entry.grants.concurrency)?);
+        let most = entry.grants.concurrency;
+        let most = most.map(|most| record.part_of(most));
+        record.permit = Some(Permit::take(slot, most)?);
     }
     let now_ns = record.opened_at().mono_ns;
     let limits = own.iter().chain(&route.limits);

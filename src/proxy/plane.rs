@@ -17,6 +17,7 @@ use crate::state::counters::Counters;
 use crate::state::desk::Desk;
 use crate::state::failures::{Failures, neighbourhood};
 use crate::state::keys::KeyCache;
+use crate::state::leases::LeaseLink;
 use crate::state::quotas::QuotaLink;
 use crate::state::readiness::Readiness;
 use crate::state::requests::NoteWriter;
@@ -36,6 +37,8 @@ pub(crate) struct Plane {
     pub(crate) counters: Counters,
     pub(crate) tap: Arc<Tap>,
     pub(crate) failures: Arc<Failures>,
+    /// Among how many gates a limit is divided that each counts for itself.
+    pub(crate) fleet: Arc<LeaseLink>,
     /// Where requests leave what only the control plane can do.
     pub(crate) desk: Arc<Desk>,
     pub(crate) own_limits: OwnLimits,

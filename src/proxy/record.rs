@@ -109,6 +109,11 @@ impl Record {
         &self.peer
     }
 
+    /// This gate's part of a limit that gates divide.
+    pub(crate) fn part_of(&self, limit: u32) -> u32 {
+        self.worker.plane.fleet.part_of(limit)
+    }
+
     /// When it came; what it is judged by throughout.
     pub(crate) fn opened_at(&self) -> Reading {
         self.opened_at

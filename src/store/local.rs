@@ -54,6 +54,12 @@ pub enum LocalError {
         /// The file.
         path: PathBuf,
     },
+    /// What is kept of how many gates there were is none.
+    #[error("{} holds no numbers of gates", path.display())]
+    NotAPeak {
+        /// The file.
+        path: PathBuf,
+    },
     /// The kept key is none.
     #[error("{} holds no node key: 32 bytes are one", path.display())]
     NotAKey {

@@ -13,6 +13,7 @@ pub mod embedded;
 mod error;
 pub mod local;
 pub mod node_key;
+pub mod peak_file;
 pub mod record;
 pub mod redis;
 pub mod requests;
@@ -21,6 +22,7 @@ pub mod signed_head;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -31,6 +33,7 @@ use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision};
 use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
+use crate::domain::fleet::Roster;
 use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::lease::{LeaseCall, LeaseReply};
@@ -65,6 +68,11 @@ pub trait Store:
     /// The limits that gates share through it. `None` where one gate has the store for itself: then what
     /// that gate counts is all there is, and exact.
     fn leases(&self) -> Option<&dyn LeaseStore>;
+
+    /// The gates that share it. `None` where one gate has the store for itself.
+    fn fleet(&self) -> Option<&dyn FleetStore> {
+        None
+    }
 }
 
 /// What is known of a store without asking it.
@@ -377,4 +385,94 @@ pub trait LeaseStore: Send + Sync {
         node: &Arc<str>,
         calls: Vec<LeaseCall>,
     ) -> Vec<Result<Option<LeaseReply>, StoreError>>;
+}
+
+/// The gates that share a store: who is there, and who has applied what.
+#[async_trait]
+pub trait FleetStore: Send + Sync {
+    /// Writes down that a gate is there, and tells who else is, by the store's own clock. A gate whose name
+    /// nobody has gets the lowest index that no gate has which may be serving, and keeps it as long as it is
+    /// in the roster; rows of gates that nobody heard of for a day, and that must have stopped by themselves,
+    /// go.
+    ///
+    /// # Errors
+    /// If nothing was written.
+    async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreError>;
+
+    /// Writes down that a gate serves no more; nothing, if its name is another's by now.
+    ///
+    /// # Errors
+    /// If that is not known to have been written: the gate is then silent until it is forgotten.
+    async fn sign_off(&self, beat: &Beat) -> Result<(), StoreError>;
+
+    /// Who is there now.
+    ///
+    /// # Errors
+    /// If the store does not say.
+    async fn roster(&self) -> Result<Roster, StoreError>;
+
+    /// Takes a gate out of the roster, unless it is live. It comes back by its next beat.
+    ///
+    /// # Errors
+    /// If it is not known to be out.
+    async fn strike_off(&self, node: &str) -> Result<Struck, StoreError>;
+
+    /// Says that `node` has applied these changes, to whoever waits for that within a minute.
+    ///
+    /// # Errors
+    /// If nobody was told; the next beat says it too.
+    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError>;
+
+    /// The next gate that says it has applied `revision`, each once; `None` if none does within `wait`.
+    /// Only one waits for a revision at a time, and no other call waits for this one.
+    ///
+    /// # Errors
+    /// If nobody can be heard.
+    async fn acknowledged(
+        &self,
+        revision: Revision,
+        wait: Duration,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// How long ago the change of this revision was committed, both times by the store's clock; `None` if
+    /// it is not one of another gate's that came here lately. Never waits.
+    fn age(&self, revision: Revision) -> Option<Duration>;
+}
+
+/// What a gate says of itself once a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// Its name.
+    pub node: Arc<str>,
+    /// Which start of it.
+    pub boot: u64,
+    /// What it has applied.
+    pub applied: Revision,
+    /// After how long without the store it refuses by itself.
+    pub max_staleness: Duration,
+}
+
+/// What came of a beat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beaten {
+    /// It is written down; these are all gates, this one among them.
+    Known(Roster),
+    /// Another process beats under this name, and did so this long ago.
+    Taken {
+        /// How long ago.
+        since: Duration,
+    },
+    /// There are as many gates as a roster has room for.
+    Full,
+}
+
+/// What came of striking a gate off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Struck {
+    /// It is off.
+    Off,
+    /// There is none of this name.
+    Unknown,
+    /// It is live, and stays.
+    Live,
 }

@@ -76,6 +76,10 @@ metrics! {
     REQUESTS_LOST = Counter "portcullis_audit_requests_lost_total" "Requests that are missing in the audit log because the disk was behind or failed.";
     REFUSALS_LOST = Counter "portcullis_audit_refusals_lost_total" "Refused calls of the admin API that are missing in the audit log because there were too many.";
     RESTARTS = Counter "portcullis_task_restarts_total" "Tasks of the control plane begun again after a panic, by task; each is a bug to report.";
+    NODES_LIVE = Gauge "portcullis_nodes_live" "Gates over this store that were heard of in the last 3 s, this one included.";
+    NODES_LOST = Gauge "portcullis_nodes_lost" "Other gates that were not heard of for 2 s and did not sign off: their share of every limit is left to them.";
+    BEATS_FAILED = Counter "portcullis_beats_failed_total" "How often the store did not take this gate's word that it is there, once a second.";
+    PROPAGATION = Histogram "portcullis_change_propagation_seconds" "From the commit of another gate's change until this gate acts on it; both times by the store's clock, so no gate's clock counts.";
     READY = Gauge "portcullis_ready" "Whether the gate may take traffic (1) or not (0).";
     BUILD = Gauge "portcullis_build_info" "Always 1; the version is a label.";
 }

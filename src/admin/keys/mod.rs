@@ -14,6 +14,7 @@ pub(crate) mod suspend;
 pub(crate) mod test;
 pub(crate) mod update;
 pub(crate) mod usage;
+pub(in crate::admin) mod wait;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

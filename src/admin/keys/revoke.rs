@@ -1,10 +1,10 @@
 //! `DELETE /admin/keys/{key_id}?reason=&wait=&timeout=`: ends a key for ever.
 //!
 //! When it answers, no request with the key passes this gate any more, and the answer says where else
-//! that is so. `wait=all` waits up to `timeout` for every gate; one gate has nobody to wait for.
+//! that is so. `wait=all` waits up to `timeout` for every gate of the roster: 200 when all of them refuse the
+//! key, 202 with those that may not yet.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -14,15 +14,14 @@ use http::HeaderMap;
 use crate::admin::ask::{Id, Params};
 use crate::admin::auth::By;
 use crate::admin::etag;
+use crate::admin::keys::wait::Wait;
 use crate::admin::keys::wire;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
-use crate::api::keys::{Revocation, Revoked};
+use crate::api::keys::Revoked;
 use crate::control::keys::{KeyView, Step, Terms};
 use crate::control::writer::Done;
-use crate::domain::change::Revision;
 use crate::domain::id::KeyId;
-use crate::domain::span::Span;
 
 /// Revokes a key.
 pub(crate) async fn call(
@@ -32,49 +31,31 @@ pub(crate) async fn call(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {
-    let terms = terms(&headers, params)?;
+    let (terms, wait) = terms(&headers, params)?;
     let done = shared.keys.take(&caller, id, Step::Revoke, terms).await?;
-    Ok(answer(&shared, &done))
+    Ok(answer(&shared, &done, wait).await)
 }
 
-/// What a revocation is asked with. One gate has nobody to wait for, so how long is only read.
-pub(super) fn terms(headers: &HeaderMap, mut params: Params) -> Result<Terms, Problem> {
-    let terms = Terms {
-        if_match: etag::if_match(headers)?,
-        reason: params.text("reason"),
-    };
-    params.read("wait", "`all`", |text| (text == "all").then_some(()));
-    params.read("timeout", TIMEOUT, |text| {
-        let Span(wait) = text.parse().ok()?;
-        (wait <= TIMEOUT_MAX).then_some(())
-    });
+/// What a revocation is asked with, and how long its answer may take.
+pub(super) fn terms(headers: &HeaderMap, mut params: Params) -> Result<(Terms, Wait), Problem> {
+    let if_match = etag::if_match(headers)?;
+    let reason = params.text("reason");
+    let wait = Wait::read(&mut params);
     params.finish()?;
-    Ok(terms)
+    let terms = Terms {
+        if_match,
+        reason,
+        audience: wait.audience(),
+    };
+    Ok((terms, wait))
 }
 
 /// The key, and where its secrets are refused.
-pub(super) fn answer(shared: &Shared, done: &Done<KeyView>) -> Response {
+pub(super) async fn answer(shared: &Shared, done: &Done<KeyView>, wait: Wait) -> Response {
+    let (status, revocation) = wait.revocation(shared, done.revision).await;
     let body = Revoked {
         key: wire(&done.value, shared.clock.now()),
-        revocation: revocation(shared, done.revision),
+        revocation,
     };
-    (etag::field(&done.value.tag()), Json(body)).into_response()
+    (status, etag::field(&done.value.tag()), Json(body)).into_response()
 }
-
-/// How far a revocation that landed at `revision` has come.
-pub(in crate::admin) fn revocation(shared: &Shared, revision: Revision) -> Revocation {
-    let node = shared.gate.node().to_owned();
-    let mut durable_on = vec!["store".to_owned()];
-    if shared.keys.store_kind() == "embedded" {
-        durable_on.push(node.clone());
-    }
-    Revocation {
-        revision: Some(revision.0),
-        durable_on,
-        applied_on: vec![node],
-        pending: Vec::new(),
-    }
-}
-
-const TIMEOUT: &str = "a time like `500ms` or `5s`, at most 60s";
-const TIMEOUT_MAX: Duration = Duration::from_secs(60);

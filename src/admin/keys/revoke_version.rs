@@ -22,7 +22,7 @@ pub(crate) async fn call(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {
-    let terms = terms(&headers, params)?;
+    let (terms, wait) = terms(&headers, params)?;
     let done = shared.keys.revoke_version(&caller, id, number, terms);
-    Ok(answer(&shared, &done.await?))
+    Ok(answer(&shared, &done.await?, wait).await)
 }

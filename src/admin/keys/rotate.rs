@@ -37,6 +37,7 @@ pub(crate) async fn call(
     let terms = Terms {
         if_match: etag::if_match(&headers)?,
         reason: body.reason,
+        ..Terms::default()
     };
     let rotated = shared.keys.rotate(&caller, id, &asked, terms).await?;
     Ok(answer(&shared, rotated))

@@ -30,6 +30,7 @@ pub(crate) async fn call(
     let terms = Terms {
         if_match: etag::if_match(&headers)?,
         reason: body.reason,
+        ..Terms::default()
     };
     let done = shared.keys.take(&caller, id, Step::Suspend, terms).await?;
     Ok(answer(&done.value, shared.clock.now()))

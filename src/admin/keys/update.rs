@@ -29,7 +29,7 @@ pub(crate) async fn call(
 ) -> Result<Response, Problem> {
     let terms = Terms {
         if_match: etag::if_match(&headers)?,
-        reason: None,
+        ..Terms::default()
     };
     let asked = form::patch(body);
     let view = shared.keys.change(&caller, id, &asked, terms).await?;

@@ -1,8 +1,9 @@
-//! `POST /admin/users/{user_id}/keys/disable`: switches an owner off, with every key in one step.
+//! `POST /admin/users/{user_id}/keys/disable?wait=&timeout=`: switches an owner off, with every key in one step.
 //!
 //! Protected keys too, and the admin tokens bound to the owner: all of them are refused when this is
 //! answered. 200 when each of them is also written down as ended, 202 while the gate is still at it. The
 //! owner gets no new keys until an admin lets it back in (`PATCH …/users/{user_id}` with `"disabled": false`).
+//! `?wait=all&timeout=` waits for every gate of the roster to refuse them, and is 202 while one may not.
 
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::admin::ask::{AskIfAny, Id, NoQuery};
+use crate::admin::ask::{AskIfAny, Id, Params};
 use crate::admin::auth::By;
-use crate::admin::keys::revoke::revocation;
+use crate::admin::keys::wait::Wait;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::owners::{DisableKeys, Owner, OwnerDisabled};
@@ -23,14 +24,18 @@ pub(crate) async fn call(
     State(shared): State<Arc<Shared>>,
     By(caller): By,
     Id(id): Id<OwnerId>,
-    _: NoQuery,
+    mut params: Params,
     AskIfAny(asked): AskIfAny<DisableKeys>,
 ) -> Result<(StatusCode, Json<OwnerDisabled>), Problem> {
-    let reason = asked.body.reason;
-    let done = shared.owners.switch_off(&caller, id, reason).await?;
+    let wait = Wait::read(&mut params);
+    params.finish()?;
+    let (reason, audience) = (asked.body.reason, wait.audience());
+    let done = shared.owners.switch_off(&caller, id, reason, audience);
+    let done = done.await?;
     let progress = done.value.progress;
+    let (reached, revocation) = wait.revocation(&shared, done.revision).await;
     let status = if progress.is_done {
-        StatusCode::OK
+        reached
     } else {
         StatusCode::ACCEPTED
     };
@@ -39,7 +44,7 @@ pub(crate) async fn call(
         revoked: progress.keys,
         tokens_ended: progress.tokens,
         under_way: !progress.is_done,
-        revocation: revocation(&shared, done.revision),
+        revocation,
     };
     Ok((status, Json(body)))
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
-use crate::control::writer::{Draft, Drafting, Writer};
+use crate::control::writer::{Audience, Draft, Drafting, Writer};
 use crate::domain::audit::{Action, AuditEntry, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId, TokenId};
@@ -270,7 +270,11 @@ impl Leavers {
         batch: impl Fn() -> Drafting<'a, usize> + Send + Sync,
         size: &mut usize,
     ) -> Result<Option<usize>, ControlError> {
-        match self.writer.commit_urgent(ATTEMPTS, batch).await {
+        match self
+            .writer
+            .commit_urgent(ATTEMPTS, Audience::Nobody, batch)
+            .await
+        {
             Ok(done) => {
                 *size = (*size * 2).min(AT_ONCE);
                 Ok(Some(done.value))

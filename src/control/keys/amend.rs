@@ -136,7 +136,7 @@ impl KeyService {
             }
             .boxed()
         };
-        let Done { revision, value } = self.writer.commit(amend).await?;
+        let Done { revision, value } = self.writer.commit_for(terms.audience, amend).await?;
         let value = self.view_of_done(value).await;
         Ok(Done { revision, value })
     }

@@ -37,8 +37,8 @@ impl KeyService {
             version: Some(number),
         };
         let terms = Terms {
-            if_match: None,
             reason: Some("first use".to_owned()),
+            ..Terms::default()
         };
         // Two versions stay unless a rule of rotation says otherwise: no client is cut off by another's progress.
         let others = schedule.map_or(Activation::KeepPrevious, |schedule| {

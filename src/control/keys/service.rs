@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::control::ControlError;
 use crate::control::caller::Caller;
 use crate::control::sinks::Handover;
-use crate::control::writer::{Done, Writer};
+use crate::control::writer::{Audience, Done, Writer};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, VersionState};
@@ -95,6 +95,8 @@ pub struct Terms {
     pub if_match: Option<Vec<String>>,
     /// Why, for the audit log.
     pub reason: Option<String>,
+    /// Who is to know of it.
+    pub audience: Audience,
 }
 
 impl Terms {

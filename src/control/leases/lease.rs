@@ -437,7 +437,7 @@ impl Lease {
     fn terms(&self) -> Option<(LeaseTerms, Roster)> {
         let sharing = self.limit.sharing.as_ref()?;
         let roster = sharing.link.roster();
-        let terms = if roster.index.is_some() {
+        let terms = if sharing.link.has_places() {
             sharing.terms.with_tokens_set_aside()
         } else {
             sharing.terms

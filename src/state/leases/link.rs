@@ -40,6 +40,8 @@ pub struct LeaseLink {
     is_down: AtomicBool,
     answered_ns: AtomicU64,
     missed_ns: AtomicU64,
+    /// Each gate has, or will have, a place, and some have a token set aside for them.
+    has_places: AtomicBool,
     live: AtomicU32,
     /// One more than the index; 0: none.
     place: AtomicU32,
@@ -67,6 +69,7 @@ impl LeaseLink {
             is_down: AtomicBool::new(false),
             answered_ns: AtomicU64::new(0),
             missed_ns: AtomicU64::new(0),
+            has_places: AtomicBool::new(false),
             live: AtomicU32::new(1),
             place: AtomicU32::new(0),
             max_recent: AtomicU32::new(1),
@@ -86,6 +89,25 @@ impl LeaseLink {
         let most = roster.max_recent.max(roster.live).max(1);
         self.max_recent.store(most, Ordering::Relaxed);
         self.lost.store(roster.lost, Ordering::Relaxed);
+    }
+
+    /// Gates have places from now on, whether or not this one knows its own yet: all of them must agree on how
+    /// much of a bucket is set aside.
+    pub fn give_places(&self) {
+        self.has_places.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether part of every bucket is set aside for the first gates.
+    #[must_use]
+    pub fn has_places(&self) -> bool {
+        self.has_places.load(Ordering::Relaxed) || self.place.load(Ordering::Relaxed) > 0
+    }
+
+    /// This gate's part of a limit that gates do not share but divide, as that of requests at once: at least
+    /// one.
+    #[must_use]
+    pub fn part_of(&self, limit: u32) -> u32 {
+        (limit / self.live.load(Ordering::Relaxed).max(1)).max(1)
     }
 
     /// The gates that share the store.

@@ -208,6 +208,8 @@ async fn mirror(
         change,
         sealed,
         unreadable: 0,
+        // Whoever measures how long changes are under way measures those of others.
+        committed_us: None,
     };
     match shared.take(vec![entry]).await? {
         // A mirror that was read anew in between has it all the same.

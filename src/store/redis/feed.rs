@@ -56,6 +56,8 @@ pub(super) struct Entry {
     pub(super) sealed: Vec<Sealed>,
     /// How many of its records could not be read, and are missing from it.
     pub(super) unreadable: u64,
+    /// When it was committed, in microseconds of the store's clock; `None` if it does not say.
+    pub(super) committed_us: Option<u64>,
 }
 
 /// An answer does not look like a feed.
@@ -157,7 +159,7 @@ fn read_entry(entry: Value) -> Option<Entry> {
         .strip_suffix("-0")?
         .parse()
         .ok()?;
-    let (mut change, mut before) = (None, None);
+    let (mut change, mut before, mut committed_us) = (None, None, None);
     let (mut writes, mut audit, mut all_sealed) = (Vec::new(), Vec::new(), Vec::new());
     let mut unreadable = 0;
     let mut fields = fields.into_iter();
@@ -165,7 +167,11 @@ fn read_entry(entry: Value) -> Option<Entry> {
         let (name, value) = (bytes(name)?, bytes(value)?);
         match name.as_slice() {
             b"c" => change = unhex(&value).map(ChangeId),
-            b"p" => before = unhex(&value).map(ChangeId),
+            // A gate that does not know of times takes the last `p` there is; so one that names none is the time.
+            b"p" => match value.strip_prefix(b"at ") {
+                Some(digits) => committed_us = std::str::from_utf8(digits).ok()?.parse().ok(),
+                None => before = unhex(&value).map(ChangeId),
+            },
             b"a" => match record::decode_sealed(&value) {
                 Ok(sealed) => {
                     // One of a newer gate says nothing here, and stands in its place all the same.
@@ -191,6 +197,7 @@ fn read_entry(entry: Value) -> Option<Entry> {
         },
         sealed: all_sealed,
         unreadable,
+        committed_us,
     })
 }
 
@@ -302,6 +309,13 @@ mod tests {
         assert_eq!(read[0].change.id, ChangeId([2; 16]));
         assert_eq!(read[0].change.expect, Revision(7));
         assert_eq!(read[0].unreadable, 2);
+        assert_eq!(read[0].committed_us, None);
+
+        let timed = ["p", "at 1700000000000001", "c", &change, "p", &before];
+        let read = read_range(Value::Array(vec![entry("8-0", &timed)])).unwrap();
+        assert_eq!(read[0].before, ChangeId([1; 16]));
+        assert_eq!(read[0].committed_us, Some(1_700_000_000_000_001));
+        assert_eq!(read[0].unreadable, 0);
 
         for broken in [
             entry("8-1", &fields),

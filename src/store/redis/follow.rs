@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::Value;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::domain::change::Revision;
@@ -22,6 +22,7 @@ use super::connect::{Backoff, Cause, Connection, Fault, Link};
 use super::feed::{self, Entry, Meta, NotAFeed, Stand};
 use super::mirror::{Mirror, Taken};
 use super::names::{Names, hex};
+use super::nodes::Neighbours;
 use super::scripts::{Call, Scripts};
 
 /// What the follower and the callers share.
@@ -31,6 +32,9 @@ pub(super) struct Shared {
     pub(super) link: Link,
     pub(super) mirror: Mirror,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) neighbours: Neighbours,
+    /// A beat saw that the store has what the follower has not.
+    pub(super) follower_missed: Notify,
     stage: watch::Sender<Stage>,
     last_contact: Mutex<Option<Timestamp>>,
 }
@@ -55,6 +59,8 @@ impl Shared {
             link,
             mirror,
             clock,
+            neighbours: Neighbours::default(),
+            follower_missed: Notify::new(),
             stage: watch::Sender::new(Stage::Starting),
             last_contact: Mutex::new(None),
         }
@@ -130,6 +136,11 @@ impl Shared {
     /// # Errors
     /// If the mirror cannot be written.
     pub(super) async fn take(&self, entries: Vec<Entry>) -> Result<Taken, Fault> {
+        for entry in &entries {
+            if let Some(at_us) = entry.committed_us {
+                self.neighbours.note_commit(entry.revision, at_us);
+            }
+        }
         let taken = self.mirror.take(entries).await;
         taken.map_err(|source| self.mirror_fault(source))
     }
@@ -166,7 +177,13 @@ impl Shared {
             is_whole = is_whole || !self.fill_audit(&connection).await?;
             let wait_ms = if is_whole { BLOCK_MS } else { 1 };
             let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
-            let answer: Value = connection.ask(&ask).await?;
+            let answer: Value = tokio::select! {
+                answer = connection.ask(&ask) => answer?,
+                // Another connection sees more than this one, which is let go of.
+                () = self.follower_missed.notified() => {
+                    return Err(connection.blame(Cause::Silent));
+                }
+            };
             let entries = self.entries(feed::read_news(answer))?;
             if entries.is_empty() {
                 self.join(&connection).await?;

@@ -20,6 +20,7 @@
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
 //! | `quotas` | what was given out of them |
+//! | `nodes` | the gates that share it, and words between them |
 //! | `outbox` | events |
 //! | `store` | the contract, by all of these |
 
@@ -33,6 +34,7 @@ mod frame;
 mod leases;
 mod mirror;
 mod names;
+mod nodes;
 mod outbox;
 mod period;
 mod quotas;

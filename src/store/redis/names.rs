@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::change::Revision;
 use crate::domain::id::KeyId;
 use crate::domain::lease::LimitHolder;
 
@@ -109,6 +110,16 @@ impl Names {
         self.control("events")
     }
 
+    /// The gates.
+    pub(super) fn nodes(&self) -> String {
+        self.control("nodes")
+    }
+
+    /// Who has applied a change that someone waits for.
+    pub(super) fn acks(&self, revision: Revision) -> String {
+        self.control(&format!("ack:{revision}"))
+    }
+
     /// One of the hashes that keys lie in.
     pub(super) fn bucket(&self, bucket: Bucket) -> String {
         self.control(&format!("k:{:03x}", bucket.0))
@@ -203,6 +214,8 @@ mod tests {
         assert_eq!(names.meta(), "{pc}:meta");
         assert_eq!(names.feed(), "{pc}:feed");
         assert_eq!(names.audit(), "{pc}:audit");
+        assert_eq!(names.nodes(), "{pc}:nodes");
+        assert_eq!(names.acks(Revision(7)), "{pc}:ack:7");
         assert_eq!(names.table(Table::Owners), "{pc}:t:owners");
         assert_eq!(
             names.receipt(&[0xab; 32]),

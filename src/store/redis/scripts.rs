@@ -25,6 +25,8 @@ pub(super) struct Call {
 /// All there are.
 #[derive(Debug)]
 pub(super) struct Scripts {
+    /// Writes down that a gate is there, and tells which there are.
+    pub(super) beat: Script,
     /// Makes an empty store, or says where the one there stands.
     pub(super) begin: Script,
     /// Lands a change.
@@ -35,17 +37,21 @@ pub(super) struct Scripts {
     pub(super) draw: Script,
     /// Settles a call on a shared limit.
     pub(super) lease: Script,
+    /// Strikes a gate off the roster.
+    pub(super) strike: Script,
 }
 
 impl Scripts {
     /// Hashes their texts.
     pub(super) fn new() -> Self {
         Self {
+            beat: Script::new(include_str!("scripts/beat.lua")),
             begin: Script::new(include_str!("scripts/begin.lua")),
             commit: Script::new(include_str!("scripts/commit.lua")),
             count: Script::new(include_str!("scripts/count.lua")),
             draw: Script::new(include_str!("scripts/draw.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),
+            strike: Script::new(include_str!("scripts/strike.lua")),
         }
     }
 }
@@ -115,11 +121,13 @@ mod tests {
     fn every_script_says_so_and_carries_its_version() {
         let scripts = Scripts::new();
         for (script, name) in [
+            (&scripts.beat, "beat"),
             (&scripts.begin, "begin"),
             (&scripts.commit, "commit"),
             (&scripts.count, "count"),
             (&scripts.draw, "draw"),
             (&scripts.lease, "lease"),
+            (&scripts.strike, "strike"),
         ] {
             // `#!lua` makes Redis refuse the whole script, not its second half, when memory is short.
             let head = format!("#!lua\n-- portcullis {name} 1\n");

@@ -19,6 +19,7 @@ use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
+use crate::domain::fleet::Roster;
 use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::key::Key;
 use crate::domain::lease::{LeaseCall, LeaseReply};
@@ -30,8 +31,9 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
-    OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
+    AuditEnd, AuditStore, Beat, Beaten, Contact, EventStore, Feed, FleetStore, KeyRow, KeyStore,
+    LeaseStore, News, OwnerStore, QuotaStore, RuleStore, Store, StoreError, Struck, TokenStore,
+    UsageStore,
 };
 
 use super::commit;
@@ -42,6 +44,7 @@ use super::frame::{self, Kind};
 use super::leases;
 use super::mirror::Mirror;
 use super::names::Names;
+use super::nodes;
 use super::outbox;
 use super::quotas;
 
@@ -117,6 +120,46 @@ impl Store for RedisStore {
 
     fn leases(&self) -> Option<&dyn LeaseStore> {
         Some(self)
+    }
+
+    fn fleet(&self) -> Option<&dyn FleetStore> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl FleetStore for RedisStore {
+    async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreError> {
+        nodes::beat(&self.shared, beat).await
+    }
+
+    async fn sign_off(&self, beat: &Beat) -> Result<(), StoreError> {
+        nodes::sign_off(&self.shared, beat).await
+    }
+
+    async fn roster(&self) -> Result<Roster, StoreError> {
+        nodes::roster(&self.shared).await
+    }
+
+    async fn strike_off(&self, node: &str) -> Result<Struck, StoreError> {
+        nodes::strike_off(&self.shared, node).await
+    }
+
+    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError> {
+        nodes::acknowledge(&self.shared, node, revisions).await
+    }
+
+    async fn acknowledged(
+        &self,
+        revision: Revision,
+        wait: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        nodes::acknowledged(&self.shared, revision, wait).await
+    }
+
+    fn age(&self, revision: Revision) -> Option<Duration> {
+        let now_ns = self.shared.clock.mono_ns();
+        self.shared.neighbours.age(revision, now_ns)
     }
 }
 

@@ -14,6 +14,7 @@ use portcullis::admin::gate::{
 };
 use portcullis::admin::{Services, Settings, router};
 use portcullis::control::audit::AuditService;
+use portcullis::control::fleet::FleetService;
 use portcullis::control::keys::{KeyService, QuotaStanding, Rules};
 use portcullis::control::owners::OwnerService;
 use portcullis::control::policies::PolicyService;
@@ -105,6 +106,13 @@ impl Admin {
         let leavers = owners.leavers();
         crate::support::beside(async move { leavers.run().await });
         let services = Services {
+            fleet: Arc::new(FleetService::new(
+                store.clone(),
+                clock.clone(),
+                writer.clone(),
+                "gate-1".into(),
+                Duration::from_secs(600),
+            )),
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
             owners,
             products: ProductService::new(

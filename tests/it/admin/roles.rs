@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::admin::harness::{Admin, Setup, request};
 
 /// The table as it is meant to be; the one in the code is to be changed only together with this one.
-const TABLE: [(&str, &str, &str); 43] = [
+const TABLE: [(&str, &str, &str); 45] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
     ("POST", "/admin/keys/import", "operator"),
@@ -56,6 +56,8 @@ const TABLE: [(&str, &str, &str); 43] = [
     ("GET", "/admin/audit-logs", "viewer"),
     ("GET", "/admin/audit-logs/verify", "viewer of all"),
     ("GET", "/admin/live", "viewer"),
+    ("GET", "/admin/nodes", "viewer of all"),
+    ("DELETE", "/admin/nodes/{node}", "admin of all"),
     ("GET", "/admin/status", "viewer of all"),
     ("GET", "/metrics", "viewer of all"),
     ("GET", "/healthz", "nobody"),
@@ -102,7 +104,7 @@ async fn every_role_gets_through_to_its_calls_and_to_no_others() {
             let path = call.path.replace("{key_id}", "key_0000000000");
             let path = path.replace("{user_id}", "usr_0000000000");
             let path = path.replace("{token_id}", "tok_0000000000");
-            let path = path.replace("{number}", "1");
+            let path = path.replace("{number}", "1").replace("{node}", "gate-9");
             let headers = [("authorization", field.as_str())];
             let asked = request(call.method.clone(), &path, &headers, None);
             let status = admin.send(asked).await.status().as_u16();

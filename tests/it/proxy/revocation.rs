@@ -148,11 +148,13 @@ async fn a_revoked_key_stays_revoked_when_the_gate_starts_again() {
 async fn an_owner_who_is_switched_off_is_refused_at_every_gate_at_once() {
     let redis = RedisServer::start();
     let upstream = Upstream::echo().await;
-    let gate = async || {
-        let gateway = Gateway::routing("/", &upstream).redis(&redis.url());
+    let gate = async |node| {
+        let gateway = Gateway::routing("/", &upstream)
+            .node(node)
+            .redis(&redis.url());
         gateway.start().await
     };
-    let (here, there) = (gate().await, gate().await);
+    let (here, there) = (gate("gate-1").await, gate("gate-2").await);
     let keys = [here.create_key().await, here.create_key().await];
     for key in &keys {
         eventually("the other gate knows the key", async || {

@@ -69,7 +69,11 @@ for i = 1, writes do
   end
 end
 
-local entry = {feed, 'MAXLEN', '~', ARGV[6], revision .. '-0', 'c', change, 'p', stand[3]}
+-- When it is, for those who measure how long it takes to be in force everywhere. A gate that does not know of this takes
+-- the last `p` there is, so the time stands before it.
+local clock = redis.call('TIME')
+local stamp = 'at ' .. clock[1] .. string.format('%06d', clock[2])
+local entry = {feed, 'MAXLEN', '~', ARGV[6], revision .. '-0', 'p', stamp, 'c', change, 'p', stand[3]}
 for i = 1, writes do
   local at = first_write + 4 * (i - 1)
   entry[#entry + 1] = ARGV[at] .. ':' .. ARGV[at + 1]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use portcullis::control::caller::Caller;
 use portcullis::control::jobs::{LeaverBook, Leavers};
 use portcullis::control::owners::OwnerService;
-use portcullis::control::writer::{Applied, Writer};
+use portcullis::control::writer::{Applied, Audience, Writer};
 use portcullis::domain::change::{Revision, Write};
 use portcullis::domain::key::{KeyStatus, Standing};
 use portcullis::domain::owner::OwnerKind;
@@ -104,7 +104,9 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
         let first = Arc::clone(&first);
         beside(async move {
             let why = Some("left".to_owned());
-            first.switch_off(&Caller::configured(), id, why).await
+            first
+                .switch_off(&Caller::configured(), id, why, Audience::Nobody)
+                .await
         })
     };
     let owner = eventually("the owner is off", async || {
@@ -156,7 +158,11 @@ pub(crate) async fn an_owner_of_thousands_is_ended_whoever_hangs_up_writes_or_is
     let leavers = last.leavers();
     let worker = beside(async move { leavers.run().await });
     let at = store.revision().await.unwrap();
-    let done = within("again", last.switch_off(&caller, id, None)).await;
+    let done = within(
+        "again",
+        last.switch_off(&caller, id, None, Audience::Nobody),
+    )
+    .await;
     let progress = done.unwrap().value.progress;
     assert_eq!(
         (progress.keys, progress.tokens, progress.is_done),

@@ -5,6 +5,7 @@ mod changes;
 mod counts;
 mod events;
 mod feed;
+mod fleet;
 mod leases;
 mod leavers;
 mod lists;
@@ -22,6 +23,7 @@ pub(crate) use changes::*;
 pub(crate) use counts::*;
 pub(crate) use events::*;
 pub(crate) use feed::*;
+pub(crate) use fleet::*;
 pub(crate) use leases::*;
 pub(crate) use leavers::*;
 pub(crate) use lists::*;
@@ -88,6 +90,10 @@ macro_rules! keeps_the_contract {
             gates_that_share_a_limit_get_no_more_than_there_is,
             a_call_that_is_sent_again_gives_nothing_twice,
             limits_of_different_holders_do_not_meet,
+            gates_know_each_other_by_their_beats,
+            a_name_is_one_gates_at_a_time,
+            a_gate_that_beats_is_not_struck_off,
+            whoever_waits_for_a_change_hears_who_has_applied_it,
             audit_entries_are_chained_with_their_change,
             audit_entries_are_found_by_what_they_say,
             an_erased_owner_leaves_the_chain_whole,

@@ -1,0 +1,389 @@
+//! The gates that share the store: a row each in one hash, written once a second by a script that tells
+//! every gate of all; and words from gate to gate, that a change someone waits for has been applied.
+//!
+//! Those words lie in a list of their own for a minute, and are waited for on connections of their own: a
+//! blocking read would hold up everything else on the one that commands go over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::domain::change::{ChangeId, Revision};
+use crate::domain::fleet::{LIVE_WITHIN, Node, Roster};
+use crate::domain::time::Timestamp;
+use crate::store::{Beat, Beaten, StoreError, Struck};
+
+use super::connect::{Cause, Connection, Fault, Link};
+use super::feed::Stand;
+use super::follow::Shared;
+use super::names::{hex, unhex};
+use super::scripts::Call;
+
+/// What a gate knows of the others besides what is in the mirror.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    /// Connections that wait for words, when nobody does.
+    idle: Mutex<Vec<Connection>>,
+    waits: Semaphore,
+    times: Mutex<Times>,
+}
+
+impl Default for Neighbours {
+    fn default() -> Self {
+        Self {
+            idle: Mutex::default(),
+            waits: Semaphore::new(WAITS_MAX),
+            times: Mutex::default(),
+        }
+    }
+}
+
+/// When changes were committed, and what the store's clock says.
+#[derive(Debug, Default)]
+struct Times {
+    /// The store's clock at one moment of this gate's monotonic one.
+    clock: Option<Pair>,
+    /// Of the last changes of other gates, in order.
+    committed: VecDeque<(Revision, u64)>,
+    /// Where the store stood at the beat before.
+    stood: Option<Revision>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    store_us: u64,
+    here_ns: u64,
+}
+
+impl Neighbours {
+    /// A change came that was committed then, in microseconds of the store's clock.
+    pub(super) fn note_commit(&self, revision: Revision, at_us: u64) {
+        let mut times = self.times.lock();
+        if times
+            .committed
+            .back()
+            .is_none_or(|(last, _)| *last < revision)
+        {
+            times.committed.push_back((revision, at_us));
+            if times.committed.len() > COMMITS_KEPT {
+                times.committed.pop_front();
+            }
+        }
+    }
+
+    /// How long ago a change was committed, if that is known.
+    pub(super) fn age(&self, revision: Revision, now_ns: u64) -> Option<Duration> {
+        let times = self.times.lock();
+        let Pair { store_us, here_ns } = times.clock?;
+        let at = times
+            .committed
+            .binary_search_by_key(&revision, |(revision, _)| *revision)
+            .ok()?;
+        let (_, committed_us) = times.committed.get(at)?;
+        let now_us = store_us + now_ns.saturating_sub(here_ns) / 1_000;
+        Some(Duration::from_micros(now_us.saturating_sub(*committed_us)))
+    }
+
+    /// The store answered with its time in the middle of a call that began and ended then.
+    fn learn(&self, store_us: u64, (sent_ns, landed_ns): (u64, u64)) {
+        let here_ns = sent_ns + landed_ns.saturating_sub(sent_ns) / 2;
+        self.times.lock().clock = Some(Pair { store_us, here_ns });
+    }
+
+    /// Whether the mirror, which is at `mine`, lacks what the store had a beat ago; the store is now at
+    /// `theirs`.
+    fn is_behind(&self, mine: Revision, theirs: Revision) -> bool {
+        let stood = self.times.lock().stood.replace(theirs);
+        stood.is_some_and(|stood| mine < stood)
+    }
+}
+
+/// Says that a gate is there, and learns who else is.
+///
+/// # Errors
+/// If nothing was written.
+pub(super) async fn beat(shared: &Shared, beat: &Beat) -> Result<Beaten, StoreError> {
+    let (answer, stand, span) = send(shared, beat, UP).await?;
+    let mut words = answer.into_iter();
+    let word = words.next().unwrap_or_default();
+    match word.as_slice() {
+        b"OK" => {}
+        b"FULL" => return Ok(Beaten::Full),
+        b"TAKEN" => {
+            let ms = words.nth(1).as_deref().and_then(number).unwrap_or_default();
+            let since = Duration::from_millis(ms);
+            return Ok(Beaten::Taken { since });
+        }
+        b"FOREIGN" => return Err(foreign(shared, stand, words.next()).into()),
+        _ => return Err(damaged(shared).into()),
+    }
+    let head = (|| {
+        let at_us = number(&words.next()?)?;
+        let revision = Revision(number(&words.next()?)?);
+        let change = ChangeId(unhex(&words.next()?)?);
+        Some((at_us, revision, change))
+    })();
+    let Some((at_us, revision, change)) = head else {
+        return Err(damaged(shared).into());
+    };
+    shared.heard();
+    shared.neighbours.learn(at_us, span);
+    let at = Timestamp::from_millis(at_us / 1_000);
+    let nodes = read_rows(words);
+    // What the follower missed, whatever keeps it from seeing it: a silent connection, a master that is none
+    // any more and does not know.
+    let is_forked = revision == stand.revision && change != stand.change;
+    if shared.neighbours.is_behind(shared.revision(), revision) || is_forked {
+        shared.follower_missed.notify_waiters();
+    }
+    Ok(Beaten::Known(Roster { at, nodes }))
+}
+
+/// Says that a gate is there no more.
+///
+/// # Errors
+/// If that is not known to have been written.
+pub(super) async fn sign_off(shared: &Shared, beat: &Beat) -> Result<(), StoreError> {
+    send(shared, beat, OFF).await?;
+    Ok(())
+}
+
+/// Who is there.
+///
+/// # Errors
+/// If the store does not say.
+pub(super) async fn roster(shared: &Shared) -> Result<Roster, StoreError> {
+    let mut ask = redis::pipe();
+    ask.cmd("TIME");
+    ask.hgetall(shared.names.nodes());
+    let ((seconds, micros), rows): ((u64, u64), Vec<(Vec<u8>, Vec<u8>)>) =
+        shared.link.ask_all(&ask).await?;
+    Ok(Roster {
+        at: Timestamp::from_millis(seconds * 1_000 + micros / 1_000),
+        nodes: read_rows(rows.into_iter().flat_map(|(name, row)| [name, row])),
+    })
+}
+
+/// Takes a gate out of the roster.
+///
+/// # Errors
+/// If it is not known to be out.
+pub(super) async fn strike_off(shared: &Shared, node: &str) -> Result<Struck, StoreError> {
+    let mut call = Call::default();
+    call.key(shared.names.nodes());
+    call.bytes(node).number(millis(LIVE_WITHIN));
+    shared.link.may_write().await?;
+    let answer: String = shared.scripts.strike.run(&shared.link, &call).await?;
+    match answer.as_str() {
+        "DONE" => Ok(Struck::Off),
+        "NONE" => Ok(Struck::Unknown),
+        "LIVE" => Ok(Struck::Live),
+        _ => Err(damaged(shared).into()),
+    }
+}
+
+/// Says that a gate has applied these changes.
+///
+/// # Errors
+/// If nobody was told.
+pub(super) async fn acknowledge(
+    shared: &Shared,
+    node: &str,
+    revisions: &[Revision],
+) -> Result<(), StoreError> {
+    let mut words = redis::pipe();
+    for revision in revisions {
+        let list = shared.names.acks(*revision);
+        words.rpush(&list, node).ignore();
+        words.expire(&list, ACKS_LIVE_S).ignore();
+    }
+    let answers: redis::Value = shared.link.ask_all(&words).await?;
+    drop(answers);
+    Ok(())
+}
+
+/// The next gate that says so; `None` if none does in time.
+///
+/// # Errors
+/// If nobody can be heard.
+pub(super) async fn acknowledged(
+    shared: &Shared,
+    revision: Revision,
+    wait: Duration,
+) -> Result<Option<String>, StoreError> {
+    let wait = wait.clamp(Duration::from_millis(1), WAIT_MOST);
+    let Neighbours { idle, waits, .. } = &shared.neighbours;
+    let turn = tokio::time::timeout(wait, waits.acquire()).await;
+    let Ok(Ok(_turn)) = turn else {
+        return Ok(None);
+    };
+    let held = idle.lock().pop();
+    let connection = match held {
+        Some(connection) => connection,
+        None => connect(&shared.link).await?,
+    };
+    let mut ask = redis::cmd("BLPOP");
+    ask.arg(shared.names.acks(revision)).arg(wait.as_secs_f64());
+    let answer: Option<(String, String)> = connection.ask(&ask).await?;
+    // One that failed, or that nobody waits for to the end, is let go of.
+    idle.lock().push(connection);
+    Ok(answer.map(|(_, node)| node))
+}
+
+async fn connect(link: &Link) -> Result<Connection, Fault> {
+    link.connect(WAIT_MOST + Duration::from_millis(1_500)).await
+}
+
+/// Sends a beat; the answer, what the mirror was at, and when it was sent and answered.
+async fn send(
+    shared: &Shared,
+    beat: &Beat,
+    state: &str,
+) -> Result<(Vec<Vec<u8>>, Stand, (u64, u64)), Fault> {
+    let Some(stand) = shared.mirror.stand() else {
+        return Err(shared.link.blame(Cause::NotConnected));
+    };
+    let mut call = Call::default();
+    call.key(shared.names.nodes());
+    call.key(shared.names.meta());
+    call.bytes(hex(&stand.incarnation))
+        .bytes(beat.node.as_bytes())
+        .bytes(format!("{:x}", beat.boot))
+        .number(beat.applied.0)
+        .bytes(state)
+        .number(beat.max_staleness.as_secs())
+        .bytes(env!("CARGO_PKG_VERSION"))
+        .number(millis(LIVE_WITHIN))
+        .number(ROW_KEPT_S)
+        .number(ROWS_MAX);
+    shared.link.may_write().await?;
+    let sent_ns = shared.clock.mono_ns();
+    let answer = shared.scripts.beat.run(&shared.link, &call).await?;
+    Ok((answer, stand, (sent_ns, shared.clock.mono_ns())))
+}
+
+/// The rows that can be read: those of a version to come are its own business.
+fn read_rows(words: impl Iterator<Item = Vec<u8>>) -> Vec<Node> {
+    let mut words = words;
+    let mut nodes = Vec::new();
+    while let (Some(name), Some(row)) = (words.next(), words.next()) {
+        nodes.extend(read_row(&name, &row));
+    }
+    nodes.sort_by(|one: &Node, other| one.name.cmp(&other.name));
+    nodes
+}
+
+fn read_row(name: &[u8], row: &[u8]) -> Option<Node> {
+    let mut words = std::str::from_utf8(row).ok()?.split(' ');
+    Some(Node {
+        name: Arc::from(std::str::from_utf8(name).ok()?),
+        boot: u64::from_str_radix(words.next()?, 16).ok()?,
+        index: words.next()?.parse().ok()?,
+        applied: Revision(words.next()?.parse().ok()?),
+        beat_at: Timestamp::from_millis(words.next()?.parse().ok()?),
+        is_off: words.next()? != UP,
+        max_staleness: Duration::from_secs(words.next()?.parse().ok()?),
+        version: Arc::from(words.next()?),
+    })
+}
+
+fn foreign(shared: &Shared, mine: Stand, found: Option<Vec<u8>>) -> Fault {
+    let mine = hex(&mine.incarnation);
+    let found = String::from_utf8_lossy(&found.unwrap_or_default()).into_owned();
+    shared.link.blame(if found.is_empty() {
+        Cause::Emptied { mine }
+    } else {
+        Cause::Foreign { found, mine }
+    })
+}
+
+fn damaged(shared: &Shared) -> Fault {
+    shared.link.blame(Cause::Damaged {
+        what: "it does not answer as the scripts of the roster do".to_owned(),
+    })
+}
+
+fn number(text: &(impl AsRef<[u8]> + ?Sized)) -> Option<u64> {
+    std::str::from_utf8(text.as_ref()).ok()?.parse().ok()
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+const UP: &str = "up";
+const OFF: &str = "off";
+/// How long a row is kept that nobody beats for, at least.
+const ROW_KEPT_S: u64 = 24 * 3_600;
+const ROWS_MAX: u64 = 512;
+/// How long it is remembered who has applied a change.
+const ACKS_LIVE_S: i64 = 60;
+/// How long one blocking read is at most.
+const WAIT_MOST: Duration = Duration::from_secs(1);
+/// How many wait at once, each on a connection of its own; more than that take turns.
+const WAITS_MAX: usize = 16;
+/// Of how many changes it is remembered when they were committed.
+const COMMITS_KEPT: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_reads_back_whatever_a_newer_gate_adds_and_what_is_none_is_left_alone() {
+        let node = read_row(b"gate-1", b"ff 3 1812 5000 up 86400 0.1.0").unwrap();
+        assert_eq!(
+            (node.boot, node.index, node.applied),
+            (255, 3, Revision(1_812))
+        );
+        assert_eq!(node.beat_at, Timestamp::from_millis(5_000));
+        assert_eq!(node.max_staleness, Duration::from_secs(86_400));
+        assert!(!node.is_off && &*node.version == "0.1.0");
+        assert!(read_row(b"g", b"ff 3 1 5 off 1 0.1.0 more").unwrap().is_off);
+        for broken in ["", "ff 3 1 5 up", "x 3 1 5 up 1 v", "ff 3 -1 5 up 1 v"] {
+            assert_eq!(read_row(b"g", broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_age_of_a_change_is_by_the_stores_clock_and_never_negative() {
+        let known = Neighbours::default();
+        known.note_commit(Revision(5), 1_000_000);
+        known.note_commit(Revision(6), 9_000_000);
+        assert_eq!(known.age(Revision(5), 0), None);
+        // The store said 2 s half way between the first and the third second here.
+        known.learn(2_000_000, (1_000_000_000, 3_000_000_000));
+        let age = |revision, now_s: u64| known.age(Revision(revision), now_s * 1_000_000_000);
+        assert_eq!(age(5, 2), Some(Duration::from_secs(1)));
+        assert_eq!(age(5, 5), Some(Duration::from_secs(4)));
+        assert_eq!(age(6, 2), Some(Duration::ZERO));
+        assert_eq!(age(4, 2), None);
+        assert_eq!(age(7, 2), None);
+    }
+
+    #[test]
+    fn only_the_last_changes_are_remembered() {
+        let known = Neighbours::default();
+        known.learn(0, (0, 0));
+        for revision in 1..=5_000 {
+            known.note_commit(Revision(revision), 1);
+        }
+        assert_eq!(known.age(Revision(904), 0), None);
+        assert_eq!(known.age(Revision(905), 0), Some(Duration::ZERO));
+        // What is read anew is known already.
+        known.note_commit(Revision(4_999), 7);
+        assert_eq!(known.times.lock().committed.len(), 4_096);
+    }
+
+    #[test]
+    fn a_mirror_is_behind_that_lacks_what_the_store_had_a_beat_ago() {
+        let known = Neighbours::default();
+        assert!(!known.is_behind(Revision(1), Revision(5)));
+        assert!(known.is_behind(Revision(4), Revision(5)));
+        assert!(!known.is_behind(Revision(5), Revision(9)));
+        assert!(known.is_behind(Revision(8), Revision(9)));
+    }
+}
