@@ -6,8 +6,8 @@ use super::client::{Client, Connection};
 use super::failure::Failure;
 use super::output::Output;
 use super::{
-    audit, check, completions, keys, owners, policies, products, quickstart, rotation, schema,
-    serve, tail, tokens, usage,
+    audit, check, completions, keys, nodes, owners, policies, products, quickstart, rotation,
+    schema, serve, tail, tokens, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -45,6 +45,8 @@ enum Command {
     Products(Group<products::ProductsCommand>),
     /// Make, list and revoke tokens of the admin API
     Tokens(Group<tokens::TokensCommand>),
+    /// List the gates that share a store, and strike off one that is gone
+    Nodes(Group<nodes::NodesCommand>),
     /// List, export, verify and archive what was done
     Audit(audit::Audit),
     /// What a key was used for
@@ -105,6 +107,7 @@ impl CommandLine {
             Command::Owners(owners) => call(&owners.connection, owners.command, output),
             Command::Products(products) => call(&products.connection, products.command, output),
             Command::Tokens(tokens) => call(&tokens.connection, tokens.command, output),
+            Command::Nodes(nodes) => call(&nodes.connection, nodes.command, output),
             Command::Audit(audit) => audit.run(output),
             Command::Usage(usage) => call(&usage.connection, usage.command, output),
             Command::Tail(tail) => call(&tail.connection, tail.command, output),
@@ -191,6 +194,8 @@ mod tests {
             "portcullis owners enable usr_0000000000",
             "portcullis owners erase usr_0000000000 --yes",
             "portcullis products list --limit 10",
+            "portcullis nodes list --json",
+            "portcullis nodes forget gate-3 --reason gone",
             "portcullis products create pro --scope a:b --route orders --rate 10/second:20 --description d",
             "portcullis products show pro",
             "portcullis products update pro --scope a:b --rename max --clear routes --clear description",

@@ -15,6 +15,7 @@ mod completions;
 mod failure;
 mod keys;
 mod names;
+mod nodes;
 mod output;
 mod owners;
 mod paging;

@@ -437,7 +437,8 @@ impl Lease {
     fn terms(&self) -> Option<(LeaseTerms, Roster)> {
         let sharing = self.limit.sharing.as_ref()?;
         let roster = sharing.link.roster();
-        let terms = if sharing.link.has_places() {
+        // What is set aside is for those who hold tokens ahead of need, and nobody does of a strict limit.
+        let terms = if sharing.link.has_places() && !sharing.is_strict {
             sharing.terms.with_tokens_set_aside()
         } else {
             sharing.terms

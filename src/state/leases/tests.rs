@@ -141,3 +141,34 @@ fn a_roster_says_among_how_many_and_who_has_a_token_set_aside() {
     assert_eq!((link.roster(), link.shares()), (roster, 7));
     assert!(link.owns_one_of(5) && !link.owns_one_of(4));
 }
+
+#[test]
+fn a_limit_that_gates_divide_is_never_less_than_one_and_whole_where_there_is_one_gate() {
+    let link = LeaseLink::default();
+    assert_eq!((link.part_of(1), link.part_of(7)), (1, 7));
+    let live = |live| Roster {
+        live,
+        ..Roster::default()
+    };
+    link.seat(live(3));
+    assert_eq!(
+        [1, 2, 3, 5, 6, 7].map(|limit| link.part_of(limit)),
+        [1, 1, 1, 1, 2, 2]
+    );
+    link.seat(live(1));
+    assert_eq!(link.part_of(7), 7);
+}
+
+#[test]
+fn all_gates_agree_on_what_is_set_aside_before_they_know_their_places() {
+    let link = LeaseLink::default();
+    assert!(!link.has_places());
+    link.give_places();
+    assert!(link.has_places() && !link.owns_one_of(5));
+    let placed = LeaseLink::default();
+    placed.seat(Roster {
+        index: Some(0),
+        ..Roster::default()
+    });
+    assert!(placed.has_places());
+}

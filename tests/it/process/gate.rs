@@ -47,6 +47,23 @@ impl Setup {
         Self { directory, config }
     }
 
+    /// One of several gates over a Redis, by its name.
+    pub(crate) fn over_redis(upstream: SocketAddr, redis: &str, node: &str, more: &str) -> Self {
+        let setup = Self::new(upstream, more);
+        let text = std::fs::read_to_string(&setup.config).unwrap();
+        let embedded = text
+            .lines()
+            .find(|line| line.starts_with("store:"))
+            .unwrap();
+        let data = setup.path().join("data");
+        let store = format!(
+            "store: {{ redis: {{ urls: ['{redis}'] }} }}\ndata_dir: '{}'\nnode: {node}",
+            data.display()
+        );
+        std::fs::write(&setup.config, text.replace(embedded, &store)).unwrap();
+        setup
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -128,10 +145,30 @@ impl Gate {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
+    /// Stops it from doing anything, connections left open.
+    pub(crate) fn pause(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    /// The status of one request with this secret.
+    pub(crate) fn status(&self, secret: &str) -> u16 {
+        let mut client = Client::new(self.address, secret).unwrap();
+        client.statuses(1)[0]
+    }
+
     /// Asks it to stop, and does not wait.
     pub(crate) fn signal_to_stop(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// A key made over the admin API: its id and its secret.

@@ -4,6 +4,7 @@ mod canary;
 mod clients;
 mod counts;
 mod faults;
+mod fleet;
 mod gate;
 mod history;
 mod kills;

@@ -18,6 +18,7 @@ mod products;
 mod quotas;
 mod refusals;
 mod revocation;
+mod roster;
 mod rotation;
 mod routing;
 mod shared_limits;

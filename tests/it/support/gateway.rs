@@ -93,8 +93,13 @@ impl Builder {
     }
 
     /// Keeps its keys in Redis; what it counted is then not looked at when it is dropped.
-    pub(crate) fn redis(mut self, url: &str) -> Self {
-        self.redis = Some(url.to_owned());
+    pub(crate) fn redis(self, url: &str) -> Self {
+        self.over(&format!("redis: {{ urls: [\"{url}\"] }}"))
+    }
+
+    /// The same, with the store as it stands in the file.
+    pub(crate) fn over(mut self, store: &str) -> Self {
+        self.redis = Some(store.to_owned());
         self
     }
 
@@ -129,7 +134,7 @@ impl Builder {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let store = match &self.redis {
-            Some(url) => format!("redis: {{ urls: [\"{url}\"] }}"),
+            Some(store) => store.clone(),
             None => format!("embedded: {{ path: {} }}", path("store")),
         };
         let text = format!(

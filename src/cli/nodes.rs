@@ -1,0 +1,71 @@
+//! `nodes …`: the gates that share a store, through the admin API.
+
+use clap::Subcommand;
+
+use super::client::Client;
+use super::command::Conversation;
+use super::failure::Failure;
+use super::output::Output;
+use super::render::{Cell, Table, Tone, visible};
+use crate::api::page::Page;
+use crate::api::status::Node;
+
+/// What to do with gates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
+    /// List the gates that share the store, and how each stands
+    List,
+    /// Strike off a gate that will not come back; one that is live stays
+    Forget {
+        /// The gate, by its name
+        #[arg(value_name = "NODE")]
+        node: String,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+impl Conversation for NodesCommand {
+    async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::List => {
+                let answer = client.get(&["admin", "nodes"], &[]).await?;
+                if json {
+                    return output.json(answer.as_json());
+                }
+                let page: Page<Node> = answer.read()?;
+                show_all(&page.items, output)
+            }
+            Self::Forget { node, reason } => {
+                let reason = reason.map(|reason| ("reason", reason));
+                let query: Vec<_> = reason.into_iter().collect();
+                let answer = client.delete(&["admin", "nodes", &node], &query).await?;
+                if json {
+                    return output.json(answer.as_json());
+                }
+                output.line(&format!("{} is struck off", visible(&node)))
+            }
+        }
+    }
+}
+
+fn show_all(nodes: &[Node], output: &mut Output) -> Result<(), Failure> {
+    let mut table = Table::new(&["NODE", "STATE", "REVISION", "LAST CONTACT", "VERSION"])
+        .sparing(&["VERSION", "REVISION"]);
+    for node in nodes {
+        let state = match node.state.as_str() {
+            "live" => Cell::toned("live", Tone::Good),
+            "silent" => Cell::toned("silent", Tone::Bad),
+            other => Cell::text(other),
+        };
+        table.row(vec![
+            Cell::text(&node.node),
+            state,
+            Cell::solid(node.revision.to_string()),
+            Cell::time(node.last_contact_at, "never"),
+            Cell::text(&node.version),
+        ]);
+    }
+    output.table(&table)
+}
