@@ -129,7 +129,9 @@ impl Beats {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.beat().await;
+            if self.beat().await.is_some() {
+                self.note_taken();
+            }
         }
     }
 
@@ -161,14 +163,6 @@ impl Beats {
             }
             Ok(Beaten::Taken { since }) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                let now = self.clock.now();
-                let known = self.seen.taken_since.lock().replace(now);
-                match known {
-                    None => {
-                        tracing::error!(node = %self.node, "another process goes by the name of this gate; one of them must be given another (`node`)");
-                    }
-                    known => *self.seen.taken_since.lock() = known,
-                }
                 Some(since)
             }
             Ok(Beaten::Full) => {
@@ -182,6 +176,15 @@ impl Beats {
                 tracing::debug!(%error, "the store took no beat");
                 None
             }
+        }
+    }
+
+    /// Another process took this gate's name while this one could not beat.
+    fn note_taken(&self) {
+        let mut since = self.seen.taken_since.lock();
+        if since.is_none() {
+            *since = Some(self.clock.now());
+            tracing::error!(node = %self.node, "another process goes by the name of this gate; one of them must be given another (`node`)");
         }
     }
 

@@ -45,7 +45,7 @@ impl Default for Neighbours {
 #[derive(Debug, Default)]
 struct Times {
     /// The store's clock at one moment of this gate's monotonic one.
-    clock: Option<Pair>,
+    clock: Option<Moment>,
     /// Of the last changes of other gates, in order.
     committed: VecDeque<(Revision, u64)>,
     /// Where the store stood at the beat before.
@@ -53,7 +53,7 @@ struct Times {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Pair {
+struct Moment {
     store_us: u64,
     here_ns: u64,
 }
@@ -77,7 +77,7 @@ impl Neighbours {
     /// How long ago a change was committed, if that is known.
     pub(super) fn age(&self, revision: Revision, now_ns: u64) -> Option<Duration> {
         let times = self.times.lock();
-        let Pair { store_us, here_ns } = times.clock?;
+        let Moment { store_us, here_ns } = times.clock?;
         let at = times
             .committed
             .binary_search_by_key(&revision, |(revision, _)| *revision)
@@ -90,7 +90,7 @@ impl Neighbours {
     /// The store answered with its time in the middle of a call that began and ended then.
     fn learn(&self, store_us: u64, (sent_ns, landed_ns): (u64, u64)) {
         let here_ns = sent_ns + landed_ns.saturating_sub(sent_ns) / 2;
-        self.times.lock().clock = Some(Pair { store_us, here_ns });
+        self.times.lock().clock = Some(Moment { store_us, here_ns });
     }
 
     /// Whether the mirror, which is at `mine`, lacks what the store had a beat ago; the store is now at
@@ -159,8 +159,8 @@ pub(super) async fn roster(shared: &Shared) -> Result<Roster, StoreError> {
     let mut ask = redis::pipe();
     ask.cmd("TIME");
     ask.hgetall(shared.names.nodes());
-    let ((seconds, micros), rows): ((u64, u64), Vec<(Vec<u8>, Vec<u8>)>) =
-        shared.link.ask_all(&ask).await?;
+    let (time, rows): ((u64, u64), Vec<Pair>) = shared.link.ask_all(&ask).await?;
+    let (seconds, micros) = time;
     Ok(Roster {
         at: Timestamp::from_millis(seconds * 1_000 + micros / 1_000),
         nodes: read_rows(rows.into_iter().flat_map(|(name, row)| [name, row])),
@@ -313,6 +313,9 @@ fn number(text: &(impl AsRef<[u8]> + ?Sized)) -> Option<u64> {
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A name and its row.
+type Pair = (Vec<u8>, Vec<u8>);
 
 const UP: &str = "up";
 const OFF: &str = "off";

@@ -242,6 +242,9 @@ async fn owners_tokens_products_and_status_have_one_shape_each() {
     let product = r#"{"id":null,"name":"starter","description":null,"scopes":["…"],"routes":[],"rate_limits":[{"rate":"…","burst":10,"mode":"shared","enforce":"on"}],"quotas":[],"source":"config","created_at":null}"#;
     assert_page(product, &admin.get("/admin/products").await.json);
     assert_shape(STATUS, &admin.get("/admin/status").await.json);
+
+    let node = r#"{"node":"gate-1","state":"live","revision":1812,"last_contact_at":"…","version":"0.1.0","index":null,"this":true}"#;
+    assert_page(node, &admin.get("/admin/nodes").await.json);
 }
 
 #[tokio::test]

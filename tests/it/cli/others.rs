@@ -320,3 +320,38 @@ fn an_import_that_breaks_off_reports_what_was_done() {
         assert!(!told.stdout.contains("CANARY"));
     }
 }
+
+#[test]
+fn gates_are_listed_and_struck_off() {
+    let node = |name, state, this| {
+        json!({"node": name, "state": state, "revision": 1812, "last_contact_at": "2026-01-31T12:00:00.123Z",
+            "version": "0.1.0", "index": 0, "this": this})
+    };
+    let items = [
+        node("gate-1", "live", true),
+        node("gate-2", "silent", false),
+    ];
+    let admin = Admin::answering([
+        answer(200, &json!({"items": items, "next_cursor": null})),
+        answer(200, &items[1]),
+    ]);
+
+    let listed = admin.run(&["nodes", "list"]).ends(0);
+    let struck = admin
+        .run(&["nodes", "forget", "gate-2", "--reason", "burnt"])
+        .ends(0);
+
+    assert_eq!(
+        listed.stdout,
+        "NODE    STATE   REVISION  LAST CONTACT          VERSION\n\
+         gate-1  live    1812      2026-01-31T12:00:00Z  0.1.0\n\
+         gate-2  silent  1812      2026-01-31T12:00:00Z  0.1.0\n"
+    );
+    assert_eq!(struck.stdout, "gate-2 is struck off\n");
+    let requests = admin.requests();
+    assert_eq!(requests[0].line, "GET /admin/nodes HTTP/1.1");
+    assert_eq!(
+        requests[1].line,
+        "DELETE /admin/nodes/gate-2?reason=burnt HTTP/1.1"
+    );
+}

@@ -201,3 +201,34 @@ async fn how_many_gates_there_were_is_known_after_a_restart_without_the_store() 
     let status = here.admin(Method::GET, "/admin/status", None).await;
     assert_eq!(status.json()["store"]["state"], "away");
 }
+
+/// A process that took the name of a gate which could not beat is told of by the alarms of that gate, which
+/// serves on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_whose_name_was_taken_says_so_and_serves_on() {
+    let (redis, upstream) = (RedisServer::start(), Upstream::echo().await);
+    let gate = gate(&upstream, &alone(&redis), "gate-1", "").await;
+    let key = gate.create_key().await;
+    let alarms = async || {
+        let status = gate.admin(Method::GET, "/admin/status", None).await.json();
+        let alarms = status["alarms"].as_array().unwrap().iter();
+        alarms
+            .map(|alarm| alarm["code"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert!(alarms().await.is_empty());
+    let (seconds, _): (u64, u64) = redis.ask(&["TIME"]);
+    let row = format!("ff 0 0 {} up 86400 0.1.0", (seconds + 3_600) * 1_000);
+    let _: u64 = redis.ask(&["HSET", "{pc}:nodes", "gate-1", &row]);
+    eventually("the gate complains", async || {
+        (alarms().await == ["node_name_taken"]).then_some(())
+    })
+    .await;
+    assert!(gate.metric("portcullis_beats_failed_total").await >= 1.0);
+    assert_eq!(gate.get("/").with(&key).await.status, 200);
+    let _: u64 = redis.ask(&["HDEL", "{pc}:nodes", "gate-1"]);
+    eventually("the name is its own again", async || {
+        alarms().await.is_empty().then_some(())
+    })
+    .await;
+}

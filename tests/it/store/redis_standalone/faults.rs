@@ -5,13 +5,13 @@ use std::time::Duration;
 use portcullis::config::RedisChoice;
 use portcullis::domain::change::Revision;
 use portcullis::store::redis::RedisStore;
-use portcullis::store::{Feed, KeyStore, News, Store, StoreError};
+use portcullis::store::{Beat, Beaten, Feed, KeyStore, News, Store, StoreError};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{Gate, chain, choice, making, revoking};
 use crate::store::things::{HandClock, change, key_id, keys};
-use crate::support::patience::eventually;
+use crate::support::patience::{a_moment, eventually};
 use crate::support::redis::{RedisServer, free_port};
 use crate::support::wire::Wire;
 
@@ -88,6 +88,41 @@ async fn a_silent_connection_is_noticed() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+/// What a follower does not hear, the beats over another connection see: it has a new one long before its own
+/// deadline is over.
+#[tokio::test]
+async fn beats_bring_a_follower_that_hears_nothing_up_to_date() {
+    let server = RedisServer::start();
+    let wire = Wire::to(server.port());
+    let near = Gate::at(&server).await;
+    let far = Gate::open(&wire.url()).await.unwrap();
+    near.commits(making(1)).await;
+    far.reaches(1).await;
+    let fleet = far.store.fleet().unwrap();
+    let beat = Beat {
+        node: "far".into(),
+        boot: 1,
+        applied: Revision(1),
+        max_staleness: Duration::from_secs(60),
+    };
+    assert!(matches!(fleet.beat(&beat).await.unwrap(), Beaten::Known(_)));
+    wire.lose_answers();
+    let begun = Instant::now();
+    near.commits(making(2)).await;
+    while far.store.revision().await.unwrap() < Revision(2) {
+        // Those that are not answered are not what is waited for.
+        let _ = fleet.beat(&beat).await;
+        a_moment().await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_millis(3_500),
+        "{:?}",
+        begun.elapsed()
+    );
+    eventually("the follower follows", || far.store.contact().is_up).await;
+    assert_eq!(far.changes_since(0).await.len(), 2);
 }
 
 /// A server that hangs is noticed by its deadline, and what was sent to it lands once or not at all.
