@@ -139,10 +139,14 @@ pub(crate) enum FaultKind {
     Killed,
     /// The gate's process does nothing.
     Paused,
-    /// The gate cannot talk with the store.
-    Cut,
+    /// The gate cannot talk with the store; whether it is told so, by connections that are refused, or
+    /// hears nothing.
+    Cut { is_told: bool },
     /// The gate's wall clock is so many seconds ahead.
     Clock(i64),
+    /// Nothing was done, but the gate says that answers for shared limits did not come within its
+    /// `lease_wait`: the machine was busy.
+    Late,
     /// The store is away, empty, slow, or another server becomes the master; it forgets what it was told in
     /// the last `forgets` before.
     Store { forgets: At },

@@ -54,15 +54,18 @@ impl Nemesis<'_> {
                 watch.pause(lasts);
                 site.resume();
             }),
-            Act::Cut(gate, weather, resets) => self.note(FaultKind::Cut, Some(gate), || {
-                let link = &self.links[gate];
-                link.set(Layer::Gate, weather);
-                watch.pause(lasts);
-                if resets {
-                    link.reset();
-                }
-                link.set(Layer::Gate, Weather::Fair);
-            }),
+            Act::Cut(gate, weather, resets) => {
+                let is_told = weather == Weather::Refusing;
+                self.note(FaultKind::Cut { is_told }, Some(gate), || {
+                    let link = &self.links[gate];
+                    link.set(Layer::Gate, weather);
+                    watch.pause(lasts);
+                    if resets {
+                        link.reset();
+                    }
+                    link.set(Layer::Gate, Weather::Fair);
+                });
+            }
             Act::Step(gate, seconds) => self.note(FaultKind::Clock(seconds), Some(gate), || {
                 self.sites[gate].lock().unwrap().clock.set(seconds);
             }),

@@ -65,8 +65,9 @@ fn faults(run: &Run) -> String {
         let letter = match fault.kind {
             FaultKind::Killed => 'K',
             FaultKind::Paused => 'P',
-            FaultKind::Cut => 'C',
+            FaultKind::Cut { .. } => 'C',
             FaultKind::Clock(_) => 'T',
+            FaultKind::Late => 'M',
             FaultKind::Store { forgets: 0 } => 'S',
             FaultKind::Store { .. } => 'L',
         };
@@ -93,7 +94,7 @@ fn violations(runs: &[Run]) -> String {
 }
 
 const HEAD: &str = "\
-Faults: K kill -9, P SIGSTOP, C a gate cut off, T a clock stepped, S the store away, slow, empty or failed over, L the store back without its last writes. \
+Faults: K kill -9, P SIGSTOP, C a gate cut off, T a clock stepped, M a gate that missed answers by itself, S the store away, slow, empty or failed over, L the store back without its last writes. \
 *Over*: the most that passed above the shared limit in any window · above the quota, with faults. *Revoked*: the longest that a secret passed at an untouched gate \
 after its end was acknowledged at another. *Start*: the slowest start after a kill.
 

@@ -1,5 +1,6 @@
 //! The audit log tells of each acknowledged change, once, in one chain.
 
+use super::endings::is_told;
 use super::{Kind, Say};
 use crate::history::{Change, Done, Entry, History, What};
 use crate::support::watch::At;
@@ -20,7 +21,7 @@ pub(super) fn check(history: &History, say: &mut Say<'_>) {
         let told = entries
             .filter(|it| it.is_asked && tells(it, change))
             .count();
-        if told != 1 {
+        if told != 1 && !(told == 0 && is_told(history, change)) {
             let text = format!("{told} entries tell of it: {change:?}");
             say(Kind::Unaudited, change.done, text);
         }

@@ -28,11 +28,21 @@ impl Ending<'_> {
     }
 }
 
+/// Whether an alarm tells of a change to this key that a store lost and nobody may make again. Whatever else
+/// met it goes by another history then: only the end of a whole key is held to.
+pub(super) fn is_told(history: &History, change: &Change) -> bool {
+    let is_whole = matches!(change.what, What::Revoke { .. } | What::Disable);
+    let mut alarms = history.end.alarms.iter();
+    !is_whole && alarms.any(|alarm| change.keys.iter().any(|key| alarm.contains(key)))
+}
+
 /// All of a history, but for those that were refused.
 pub(super) fn endings(history: &History) -> Vec<Ending<'_>> {
     let mut endings = Vec::new();
     for change in &history.changes {
         let receipt = match &change.result {
+            // It may hold, and it may not.
+            Done::Acknowledged(_) if is_told(history, change) => None,
             Done::Acknowledged(receipt) => Some(receipt),
             Done::Unknown(_) => None,
             Done::Refused(..) => continue,

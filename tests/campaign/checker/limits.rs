@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::{Kind, Say};
-use crate::history::{Fault, FaultKind, History, Terms, Use};
+use crate::history::{FaultKind, History, Terms, Use};
 use crate::support::watch::{At, SECOND};
 
 pub(super) fn check(history: &History, say: &mut Say<'_>) {
@@ -22,9 +22,7 @@ pub(super) fn check(history: &History, say: &mut Say<'_>) {
         );
         say(Kind::OverLimit, window.to, text);
     }
-    let gates = history.gates.len().max(1) as u64;
-    let apart = history.faults.iter().filter(|it| spends_apart(it)).count() as u64;
-    let allowed = terms.quota + apart * terms.quota.div_ceil(gates);
+    let allowed = terms.quota + apart(history) + single_misses(history);
     let passed = passed(history, &terms.quota_key);
     if passed > allowed {
         let text = format!(
@@ -107,28 +105,63 @@ fn allowance(history: &History, from: At, to: At) -> f64 {
         ..
     } = history.terms;
     let gates = history.gates.len().max(1) as f64;
-    let share = rate as f64 / gates;
+    let twice = 3.0 * rate as f64 / gates + burst as f64 / gates;
     let faults = history.faults.iter();
     let near = faults.filter(|it| it.from <= to && it.to + SHOWS >= from);
     near.map(|fault| match fault.kind {
         // At the seams of an outage at most one burst; and what was granted and then forgotten.
         FaultKind::Store { forgets } => burst as f64 + rate as f64 * forgets as f64 / SECOND as f64,
         // Until the others leave a gate its share, it has it twice: three seconds of it at most, from its
-        // part of the bucket. A gate that waits so long before it falls back is exact.
-        FaultKind::Cut | FaultKind::Paused if !falls_back_late => {
-            3.0 * share + burst as f64 / gates
-        }
-        FaultKind::Cut | FaultKind::Paused | FaultKind::Killed | FaultKind::Clock(_) => 0.0,
+        // part of the bucket. A gate that waits so long before it falls back is exact; it does not wait where
+        // its connections are refused.
+        FaultKind::Cut { is_told } if is_told || !falls_back_late => twice,
+        FaultKind::Paused | FaultKind::Late if !falls_back_late => twice,
+        FaultKind::Cut { .. }
+        | FaultKind::Paused
+        | FaultKind::Late
+        | FaultKind::Killed
+        | FaultKind::Clock(_) => 0.0,
     })
-    .sum()
+    .sum::<f64>()
+        + single_misses(history) as f64
 }
 
-/// Whether gates may spend of a quota what the others do not know of.
-fn spends_apart(fault: &Fault) -> bool {
-    matches!(fault.kind, FaultKind::Cut | FaultKind::Store { .. })
+/// An answer that comes later than `lease_wait` is decided by the gate's share. Two of them a gate tells of
+/// ([`FaultKind::Late`]), one it does not: so much may pass unseen where gates fall back at once.
+fn single_misses(history: &History) -> u64 {
+    if history.terms.falls_back_late {
+        0
+    } else {
+        history.gates.len() as u64
+    }
+}
+
+/// What gates may spend of the quota that the others do not know of: each that is cut off its share of what
+/// it last saw left, and a gate in use sees that every few seconds.
+fn apart(history: &History) -> u64 {
+    let (gates, quota) = (history.gates.len().max(1) as u64, history.terms.quota);
+    let shares = history.faults.iter().map(|fault| {
+        let of = match fault.kind {
+            FaultKind::Cut { .. } | FaultKind::Late => 1,
+            FaultKind::Store { .. } => gates,
+            FaultKind::Killed | FaultKind::Paused | FaultKind::Clock(_) => return 0,
+        };
+        let forgets = match fault.kind {
+            FaultKind::Store { forgets } => forgets,
+            _ => 0,
+        };
+        let looked = fault.from.saturating_sub(LOOKS_WITHIN + forgets);
+        let spent = history.admissions.iter();
+        let spent = spent.filter(|it| it.key == history.terms.quota_key && it.seen < looked);
+        let left = quota.saturating_sub(spent.count() as u64);
+        of * left.div_ceil(gates)
+    });
+    shares.sum()
 }
 
 /// How long what a fault left behind can be seen in a bucket: till it is full again, and leases have ended.
 const SHOWS: At = 5 * SECOND;
 /// By how many a request may be overtaken on its way.
 const OVERTAKE_MAX: usize = 64;
+/// How long ago a gate that spends of a quota may have asked for more of it.
+const LOOKS_WITHIN: At = 5 * SECOND;

@@ -16,6 +16,9 @@ use std::fmt::{self, Display, Formatter};
 use crate::history::History;
 use crate::support::watch::At;
 
+/// How long after the last fault all that it did must be mended.
+pub(crate) const MENDS_WITHIN: At = quiet::HEALS_WITHIN + quiet::REACHES_WITHIN;
+
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {

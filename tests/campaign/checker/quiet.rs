@@ -18,7 +18,7 @@ pub(super) fn intervals(history: &History, gate: Option<usize>) -> Vec<(At, At)>
     let mut faults: Vec<(At, At)> = history
         .faults
         .iter()
-        .filter(|it| !matches!(it.kind, FaultKind::Clock(_)))
+        .filter(|it| !matches!(it.kind, FaultKind::Clock(_) | FaultKind::Late))
         .filter(|it| gate.is_none() || it.gate.is_none() || it.gate == gate)
         .map(|it| (it.from, it.to + HEALS_WITHIN))
         .collect();
@@ -79,3 +79,6 @@ pub(super) fn ahead(history: &History, until: At) -> At {
     });
     ahead.max().unwrap_or_default() * SECOND
 }
+
+/// How far our reading of a time that a gate tells may be from the gate's.
+pub(super) const CLOCKS_AGREE_WITHIN: At = 5_000;

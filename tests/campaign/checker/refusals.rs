@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::endings::{Ending, endings, made};
+use super::endings::{Ending, endings, is_told, made};
 use super::{Kind, Say, quiet};
 use crate::history::{Done, History, Outcome, Use, What};
 use crate::support::watch::At;
@@ -54,7 +54,7 @@ fn may_have_ended(
     version: u32,
     by: At,
 ) -> bool {
-    let ahead = quiet::ahead(history, by);
+    let ahead = quiet::ahead(history, by) + quiet::CLOCKS_AGREE_WITHIN;
     endings.iter().any(|ending| {
         // A gate whose clock is ahead ends a grace sooner; nothing ends before it was asked for.
         let begins = ending.begins.saturating_sub(ahead).max(ending.change.sent);
@@ -127,17 +127,16 @@ fn attribution(history: &History, say: &mut Say<'_>) {
 
 /// What was made and never ended is there at the end, or an operator was told that it is not.
 fn losses(history: &History, endings: &[Ending<'_>], say: &mut Say<'_>) {
-    let is_told = |key: &str| history.end.alarms.iter().any(|alarm| alarm.contains(key));
     for change in &history.changes {
         let version = match change.what {
             What::Create => 1,
             What::Rotate { from, .. } => from + 1,
             _ => continue,
         };
-        if !matches!(change.result, Done::Acknowledged(_)) {
+        if !matches!(change.result, Done::Acknowledged(_)) || is_told(history, change) {
             continue;
         }
-        for key in change.keys.iter().filter(|key| !is_told(key)) {
+        for key in &change.keys {
             for probe in &history.end.probes {
                 let is_it = probe.key == *key && probe.version == version;
                 let passes = matches!(probe.outcome.status(), Some(200 | 429));

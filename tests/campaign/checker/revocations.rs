@@ -30,7 +30,7 @@ fn bound(history: &History, ending: &Ending<'_>, gate: usize) -> At {
     };
     let name = &history.gates[gate];
     let margin = if receipt.retires_at.is_some() {
-        CLOCKS_AGREE_WITHIN
+        quiet::CLOCKS_AGREE_WITHIN
     } else {
         0
     };
@@ -100,7 +100,7 @@ fn losses(history: &History, endings: &[Ending<'_>], say: &mut Say<'_>) {
     for ending in endings.iter().filter(|it| it.receipt.is_some()) {
         let change = ending.change;
         for probe in &history.end.probes {
-            let is_over = probe.at > ending.in_force + CLOCKS_AGREE_WITHIN;
+            let is_over = probe.at > ending.in_force + quiet::CLOCKS_AGREE_WITHIN;
             let is_admitted = matches!(probe.outcome.status(), Some(200 | 429));
             if is_over && is_admitted && ending.is_of(&probe.key, probe.version) {
                 let (version, gate) = (probe.version, &history.gates[probe.gate]);
@@ -131,7 +131,10 @@ fn names(history: &History, say: &mut Say<'_>) {
         };
         // While the store is away nobody is asked, and the gate answers for itself.
         let is_alone = history.faults.iter().any(|it| {
-            let is_off = !matches!(it.kind, FaultKind::Clock(_) | FaultKind::Paused);
+            let is_off = !matches!(
+                it.kind,
+                FaultKind::Clock(_) | FaultKind::Late | FaultKind::Paused
+            );
             let is_ours = it.gate.is_none() || it.gate == Some(change.gate);
             is_off
                 && is_ours
@@ -181,6 +184,3 @@ pub(super) fn slowest(history: &History) -> At {
     }
     slowest
 }
-
-/// How far our reading of a time that a gate tells may be from the gate's.
-const CLOCKS_AGREE_WITHIN: At = 5_000;

@@ -17,7 +17,7 @@ fn good() -> History {
             burst: 5,
             quota_key: "quota".to_owned(),
             quota: 8,
-            falls_back_late: false,
+            falls_back_late: true,
         },
         ..History::default()
     };
@@ -150,6 +150,8 @@ fn kinds(history: &History) -> Vec<Kind> {
 }
 
 const NONE: [Kind; 0] = [];
+/// A gate that hears nothing of the store.
+const SILENT: FaultKind = FaultKind::Cut { is_told: false };
 
 #[test]
 fn a_good_history_breaks_no_promise() {
@@ -206,26 +208,14 @@ fn a_gate_that_nothing_was_done_to_hears_of_it_within_two_seconds() {
     let mut history = revoked();
     admit(&mut history, 1, "key", 1, 13 * SECOND);
     assert_eq!(kinds(&history), [Kind::LateAdmission]);
-    fault(
-        &mut history,
-        FaultKind::Cut,
-        Some(1),
-        9 * SECOND,
-        12 * SECOND,
-    );
+    fault(&mut history, SILENT, Some(1), 9 * SECOND, 12 * SECOND);
     assert_eq!(kinds(&history), NONE, "it was cut off");
 }
 
 #[test]
 fn a_gate_that_is_pending_is_held_to_when_it_stops_by() {
     let mut history = revoked();
-    fault(
-        &mut history,
-        FaultKind::Cut,
-        Some(1),
-        9 * SECOND,
-        40 * SECOND,
-    );
+    fault(&mut history, SILENT, Some(1), 9 * SECOND, 40 * SECOND);
     let last = history.changes.last_mut().unwrap();
     receipt(last)
         .pending
@@ -244,15 +234,15 @@ fn a_version_that_was_replaced_ends_when_it_was_said_to() {
         grace: SECOND,
     };
     let rotation = change(&mut history, what, 0, "key", 10 * SECOND);
-    receipt(rotation).retires_at = Some(11 * SECOND);
+    receipt(rotation).retires_at = Some(11 * SECOND + 1_000);
     history
         .end
         .entries
         .push(entry("key_rotation", "key", Some(2)));
-    admit(&mut history, 0, "key", 1, 11 * SECOND);
+    admit(&mut history, 0, "key", 1, 11 * SECOND + 6_000);
     admit(&mut history, 0, "key", 2, 12 * SECOND);
     assert_eq!(kinds(&history), NONE);
-    admit(&mut history, 0, "key", 1, 11 * SECOND + 6_000);
+    admit(&mut history, 0, "key", 1, 11 * SECOND + 6_001);
     assert_eq!(kinds(&history), [Kind::LateAdmission]);
 }
 
@@ -376,7 +366,7 @@ fn a_valid_key_that_is_refused_is_named() {
 #[test]
 fn a_key_that_was_admitted_once_is_known_though_its_gate_is_cut_off() {
     let mut history = good();
-    fault(&mut history, FaultKind::Cut, Some(1), 0, 60 * SECOND);
+    fault(&mut history, SILENT, Some(1), 0, 60 * SECOND);
     answer(
         &mut history,
         1,
@@ -496,6 +486,19 @@ fn a_window_that_is_fuller_than_one_bucket_is_named() {
         3 * SECOND,
     );
     assert_eq!(kinds(&history), NONE, "an outage allows for a burst");
+    history.faults.pop();
+    fault(&mut history, SILENT, Some(2), 3 * SECOND, 3 * SECOND);
+    assert_eq!(
+        kinds(&history),
+        [Kind::OverLimit],
+        "who waits before it falls back is exact"
+    );
+    history.terms.falls_back_late = false;
+    assert_eq!(
+        kinds(&history),
+        NONE,
+        "who does not has its share twice for a moment"
+    );
 }
 
 #[test]
@@ -507,13 +510,7 @@ fn a_quota_that_is_exceeded_is_named() {
     assert_eq!(kinds(&history), NONE);
     admit(&mut history, 0, "quota", 1, 11 * SECOND);
     assert_eq!(kinds(&history), [Kind::OverLimit]);
-    fault(
-        &mut history,
-        FaultKind::Cut,
-        Some(1),
-        3 * SECOND,
-        3 * SECOND,
-    );
+    fault(&mut history, SILENT, Some(1), 3 * SECOND, 3 * SECOND);
     assert_eq!(
         kinds(&history),
         NONE,
@@ -556,6 +553,22 @@ fn a_key_that_is_gone_at_the_end_is_lost_unless_somebody_was_told() {
     assert_eq!(kinds(&history), [Kind::ChangeLost]);
     history.end.alarms.push("not restored: key".to_owned());
     assert_eq!(kinds(&history), NONE);
+}
+
+#[test]
+fn a_rotation_that_was_lost_and_told_of_is_held_to_nothing_but_a_revocation_is() {
+    let mut history = good();
+    let what = What::Rotate { from: 1, grace: 0 };
+    change(&mut history, what, 0, "key", 10 * SECOND);
+    admit(&mut history, 0, "key", 1, 12 * SECOND);
+    assert_eq!(kinds(&history), [Kind::Unaudited, Kind::LateAdmission]);
+    history
+        .end
+        .alarms
+        .push("lost: key_rotation of key".to_owned());
+    assert_eq!(kinds(&history), NONE);
+    history.changes.last_mut().unwrap().what = What::Revoke { all: false };
+    assert!(kinds(&history).contains(&Kind::LateAdmission));
 }
 
 #[test]

@@ -42,6 +42,7 @@ impl Site {
              data_dir: '{data}'\n\
              access_log: {{ to: none }}\n\
              fleet: {{ {fleet} }}\n\
+             bounds: {{ failures_per_minute: 1000000 }}\n\
              upstreams: {{ api: {{ endpoints: ['http://{upstream}'] }} }}\n\
              routes: [{{ name: api, match: {{ path_prefix: / }}, upstream: api }}]\n",
             port = link.port,
