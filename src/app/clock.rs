@@ -56,9 +56,10 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn read(&self) -> Reading {
-        // Both are reads of the vDSO's page, no system calls.
-        let mono = self.began.elapsed();
-        self.at(wall_us(), mono)
+        // Both are reads of the vDSO's page, no system calls. The wall clock first: who is held up between the
+        // two then takes it for too far back, which the next look mends, and not for too far ahead, which stays.
+        let wall = wall_us();
+        self.at(wall, self.began.elapsed())
     }
 
     fn mono_ns(&self) -> u64 {
