@@ -12,7 +12,7 @@ use crate::app::access_log::access_log;
 use crate::app::admin_server;
 use crate::app::audit::{AuditKeeping, Requests, spawn_erasures};
 use crate::app::error::{StartError, chain};
-use crate::app::gate::{Description, Since};
+use crate::app::gate::{Description, Firsts, Since};
 use crate::app::leases;
 use crate::app::open_store::open_store;
 use crate::app::ports;
@@ -55,6 +55,7 @@ use crate::state::usage::UsageRecorder;
 use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
+use crate::store::redis::Local;
 use crate::store::signed_head::SignedHead;
 use crate::telemetry;
 
@@ -101,6 +102,25 @@ pub fn start_log(filter: Option<&str>) {
 /// # Errors
 /// [`StartError`] says what is in the way; nothing is left running.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    start_with(config, clock, Choices::default()).await
+}
+
+/// What an operator says at one start, and not in the configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choices {
+    /// Whether a shared store that is another than the one this gate knows, or empty, is taken as it is.
+    pub accepts_store: bool,
+}
+
+/// Starts a gate, as [`start`] does, with what an operator says this once.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    choices: Choices,
+) -> Result<Running, StartError> {
     ports::ensure_free(&config)?;
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
     let node = data_dir
@@ -114,7 +134,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
     let signed_head = Arc::new(SignedHead::open(&data_dir).map_err(StartError::DataDir)?);
     let time_kept = TimeKept::open(&data_dir, &clock).map_err(StartError::DataDir)?;
-    let store = open_store(&config, &data_dir, &clock).await?;
+    let local = Local {
+        dir: data_dir.path(),
+        node_key: &node_key,
+        accepts_store: choices.accepts_store,
+    };
+    let store = open_store(&config, local, &clock).await?;
 
     let cores = workers::cores(&config);
     let lease_link = leases::link(&config);
@@ -262,6 +287,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         requests_lost: Arc::clone(&requests.lost),
         restarts: tasks.restarts(),
         quarantined: Since::default(),
+        concerns: Firsts::default(),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),

@@ -1,7 +1,8 @@
 //! `DELETE /admin/keys/{key_id}?reason=&wait=&timeout=`: ends a key for ever.
 //!
 //! When it answers, no request with the key passes this gate any more, and the answer says where else
-//! that is so. `wait=all` waits up to `timeout` for every gate; one gate has nobody to wait for.
+//! that is so. 202 while the store is away: then this gate alone has it, on its disk, and the store is told
+//! when it is back. `wait=all` waits up to `timeout` for every gate; one gate has nobody to wait for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use crate::admin::ask::{Id, Params};
 use crate::admin::auth::By;
@@ -58,18 +59,28 @@ pub(super) fn answer(shared: &Shared, done: &Done<KeyView>) -> Response {
         key: wire(&done.value, shared.clock.now()),
         revocation: revocation(shared, done.revision),
     };
-    (etag::field(&done.value.tag()), Json(body)).into_response()
+    let status = status(done.revision);
+    (status, etag::field(&done.value.tag()), Json(body)).into_response()
 }
 
-/// How far a revocation that landed at `revision` has come.
-pub(in crate::admin) fn revocation(shared: &Shared, revision: Revision) -> Revocation {
+/// 202 while only this gate has it, the store being away.
+const fn status(revision: Option<Revision>) -> StatusCode {
+    match revision {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::ACCEPTED,
+    }
+}
+
+/// How far a revocation has come that landed at `revision`, or is on this gate's disk alone.
+pub(in crate::admin) fn revocation(shared: &Shared, revision: Option<Revision>) -> Revocation {
     let node = shared.gate.node().to_owned();
-    let mut durable_on = vec!["store".to_owned()];
-    if shared.keys.store_kind() == "embedded" {
-        durable_on.push(node.clone());
+    // Every gate has what has ended on its disk, before it says so.
+    let mut durable_on = vec![node.clone()];
+    if revision.is_some() {
+        durable_on.insert(0, "store".to_owned());
     }
     Revocation {
-        revision: Some(revision.0),
+        revision: revision.map(|revision| revision.0),
         durable_on,
         applied_on: vec![node],
         pending: Vec::new(),

@@ -29,7 +29,7 @@ pub(crate) async fn call(
     let reason = asked.body.reason;
     let done = shared.owners.switch_off(&caller, id, reason).await?;
     let progress = done.value.progress;
-    let status = if progress.is_done {
+    let status = if progress.is_done && done.revision.is_some() {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
