@@ -1,5 +1,6 @@
 //! How the gate describes itself: to operators, to load balancers, to Prometheus.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ use crate::domain::refusal::RefusalCode;
 use crate::domain::time::{Clock, Timestamp};
 use crate::proxy::Plane;
 use crate::state::counters::{CoreCounters, Histogram, RouteCounters};
-use crate::store::{Contact, Store};
+use crate::store::{Concern, Contact, ContactState, Store};
 use crate::telemetry::metrics::{self, Exposition};
 
 /// When something was first seen that is still so. Kept up by every look at it, be it of an operator or of
@@ -42,6 +43,23 @@ impl Since {
             return None;
         }
         Some(*since.get_or_insert(now))
+    }
+}
+
+/// When each alarm was first raised that still is.
+#[derive(Debug, Default)]
+pub(crate) struct Firsts(Mutex<BTreeMap<&'static str, Timestamp>>);
+
+impl Firsts {
+    /// Since when each of these is so.
+    fn seen(&self, concerns: Vec<Concern>, now: Timestamp) -> Vec<(Concern, Timestamp)> {
+        let mut firsts = self.0.lock();
+        firsts.retain(|code, _| concerns.iter().any(|it| it.code == *code));
+        let seen = concerns.into_iter().map(|concern| {
+            let since = *firsts.entry(concern.code).or_insert(now);
+            (concern, since)
+        });
+        seen.collect()
     }
 }
 
@@ -62,6 +80,7 @@ pub(crate) struct Description {
     pub(crate) restarts: Restarts,
     /// When records were first found to be unreadable.
     pub(crate) quarantined: Since,
+    pub(crate) concerns: Firsts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -142,7 +161,7 @@ impl Description {
             since: since.into(),
         };
         let mut alarms = Vec::new();
-        if !contact.is_up {
+        if contact.state == ContactState::Away {
             let detail = "the store does not answer; what is known is served".to_owned();
             alarms.push(alarm("store_away", detail, contact.last_at.unwrap_or(now)));
         }
@@ -150,6 +169,9 @@ impl Description {
             let count = contact.quarantined;
             let detail = format!("{count} records cannot be read and were set aside");
             alarms.push(alarm("records_quarantined", detail, since));
+        }
+        for (concern, since) in self.concerns.seen(self.store.concerns(), now) {
+            alarms.push(alarm(concern.code, concern.detail, since));
         }
         if let Some(since) = self.fleet.taken_since() {
             let name = &self.plane.node;
@@ -313,6 +335,15 @@ impl Description {
         out.one(metrics::KEYS, self.plane.keys.len() as f64);
         out.one(metrics::REVISION, self.applied.now().0 as f64);
         out.one(metrics::STORE_UP, f64::from(u8::from(contact.is_up)));
+        let is_stale = self.plane.readiness.refusal() == Some(RefusalCode::Stale);
+        let states = ContactState::ALL.map(|state| {
+            let is_so = !is_stale && contact.state == state;
+            (state.as_str(), is_so)
+        });
+        let states = states.into_iter().chain([("stale", is_stale)]);
+        let states =
+            states.map(|(state, is_so)| (vec![("state", state)], f64::from(u8::from(is_so))));
+        out.add(metrics::STORE_STATE, states);
         out.one(
             metrics::STALENESS,
             if contact.is_up { 0.0 } else { silent_for },

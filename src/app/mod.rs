@@ -27,4 +27,4 @@ pub use echo::Echo;
 pub use error::StartError;
 pub use privacy::keep_memory_private;
 pub use signals::Signals;
-pub use start::{Running, start, start_log};
+pub use start::{Choices, Running, start, start_log, start_with};

@@ -7,14 +7,13 @@ use crate::app::error::{StartError, chain};
 use crate::config::{Config, RedisChoice, StoreChoice};
 use crate::domain::time::Clock;
 use crate::store::embedded::EmbeddedStore;
-use crate::store::local::DataDir;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{Local, RedisStore};
 use crate::store::{Store, StoreError};
 
 /// Opens it; waits where it is shared, and neither it nor a copy of it is there yet.
 pub(crate) async fn open_store(
     config: &Config,
-    data_dir: &DataDir,
+    local: Local<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StartError> {
     match &config.store {
@@ -26,7 +25,7 @@ pub(crate) async fn open_store(
                 .map_err(|error| StartError::Store(StoreError::unavailable(error)))?;
             Ok(Arc::new(opened.map_err(StartError::Store)?))
         }
-        StoreChoice::Redis(choice) => open_redis(choice, data_dir, clock).await,
+        StoreChoice::Redis(choice) => open_redis(choice, local, clock).await,
     }
 }
 
@@ -34,13 +33,12 @@ pub(crate) async fn open_store(
 /// nothing to do but to try again: gates and their store are often started together.
 async fn open_redis(
     choice: &RedisChoice,
-    data_dir: &DataDir,
+    local: Local<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StartError> {
-    let mirror = data_dir.path().join("mirror");
     let mut is_told = false;
     loop {
-        match RedisStore::open(choice, &mirror, Arc::clone(clock)).await {
+        match RedisStore::open(choice, local, Arc::clone(clock)).await {
             Ok(store) => return Ok(Arc::new(store)),
             Err(error @ StoreError::Unavailable { .. }) => {
                 if !is_told {

@@ -13,7 +13,7 @@ use crate::app::admin_server;
 use crate::app::audit::{AuditKeeping, Requests, spawn_erasures};
 use crate::app::error::{StartError, chain};
 use crate::app::fleet;
-use crate::app::gate::{Description, Since};
+use crate::app::gate::{Description, Firsts, Since};
 use crate::app::leases;
 use crate::app::open_store::open_store;
 use crate::app::ports;
@@ -57,6 +57,7 @@ use crate::state::usage::UsageRecorder;
 use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
+use crate::store::redis::Local;
 use crate::store::signed_head::SignedHead;
 use crate::telemetry;
 
@@ -104,8 +105,27 @@ pub fn start_log(filter: Option<&str>) {
 /// # Errors
 /// [`StartError`] says what is in the way; nothing is left running.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    start_with(config, clock, Choices::default()).await
+}
+
+/// What an operator says at one start, and not in the configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choices {
+    /// Whether a shared store that is another than the one this gate knows, or empty, is taken as it is.
+    pub accepts_store: bool,
+}
+
+/// Starts a gate, as [`start`] does, with what an operator says this once.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    choices: Choices,
+) -> Result<Running, StartError> {
     let mut entered = None;
-    let begun = begin(config, clock, &mut entered).await;
+    let begun = begin(config, clock, choices, &mut entered).await;
     if let (Err(_), Some(beats)) = (&begun, entered) {
         // Nobody is to wait for a gate that never served.
         beats.sign_off().await;
@@ -116,6 +136,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
 async fn begin(
     config: Config,
     clock: Arc<dyn Clock>,
+    choices: Choices,
     entered: &mut Option<Arc<Beats>>,
 ) -> Result<Running, StartError> {
     ports::ensure_free(&config)?;
@@ -131,7 +152,12 @@ async fn begin(
     let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
     let signed_head = Arc::new(SignedHead::open(&data_dir).map_err(StartError::DataDir)?);
     let time_kept = TimeKept::open(&data_dir, &clock).map_err(StartError::DataDir)?;
-    let store = open_store(&config, &data_dir, &clock).await?;
+    let local = Local {
+        dir: data_dir.path(),
+        node_key: &node_key,
+        accepts_store: choices.accepts_store,
+    };
+    let store = open_store(&config, local, &clock).await?;
 
     let cores = workers::cores(&config);
     let lease_link = leases::link(&config, &*store);
@@ -295,6 +321,7 @@ async fn begin(
         requests_lost: Arc::clone(&requests.lost),
         restarts: tasks.restarts(),
         quarantined: Since::default(),
+        concerns: Firsts::default(),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),

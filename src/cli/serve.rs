@@ -9,7 +9,7 @@ use clap::Args;
 use super::check;
 use super::failure::Failure;
 use super::output::Output;
-use crate::app::{self, Running, Signals, SystemClock};
+use crate::app::{self, Choices, Running, Signals, SystemClock};
 use crate::config::Config;
 
 /// With which configuration.
@@ -18,6 +18,10 @@ pub(crate) struct Serve {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Take the shared store as it is, though it is another than the one this gate knows, or empty. What is
+    /// revoked here is revoked there first. Say it once, at the start after the alarm `store_estranged`
+    #[arg(long)]
+    accept_store: bool,
 }
 
 impl Serve {
@@ -26,10 +30,13 @@ impl Serve {
         let config = check::load(&self.config)?;
         app::start_log(check::variable(LOG_VARIABLE).as_deref());
         app::keep_memory_private().map_err(|error| Failure::Gate(error.into()))?;
+        let choices = Choices {
+            accepts_store: self.accept_store,
+        };
         run_to_end(async {
             let mut signals = listen()?;
             let running = tokio::select! {
-                started = start(config) => started?,
+                started = start(config, choices) => started?,
                 // Nothing has been served yet, so there is nothing to finish.
                 () = signals.told_to_stop() => return Ok(()),
             };
@@ -65,8 +72,8 @@ pub(super) fn run_to_end<T>(gate: impl Future<Output = Result<T, Failure>>) -> R
 }
 
 /// Starts a gate on the system's clocks.
-pub(super) async fn start(config: Config) -> Result<Running, Failure> {
-    let started = app::start(config, Arc::new(SystemClock::new())).await;
+async fn start(config: Config, choices: Choices) -> Result<Running, Failure> {
+    let started = app::start_with(config, Arc::new(SystemClock::new()), choices).await;
     started.map_err(|error| Failure::Gate(error.into()))
 }
 

@@ -6,7 +6,7 @@ use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
 use crate::control::jobs::{Progress, ended_entry, tokens_of};
 use crate::control::owners::OwnerService;
-use crate::control::writer::{Audience, Done, Draft};
+use crate::control::writer::{Audience, Done, Draft, Patience};
 use crate::domain::audit::{Action, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::OwnerId;
@@ -16,6 +16,7 @@ use crate::domain::policy::Demands;
 use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::time::Timestamp;
 use crate::domain::token::AdminToken;
+use crate::domain::tombstone::Ended;
 
 /// What switching an owner off came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +52,16 @@ impl OwnerService {
             return Err(ControlError::field("/reason", "missing", detail));
         }
         let shut_out = || self.shut_out(caller, id, &why).boxed();
+        let urgent = Patience::urgent(ATTEMPTS);
         let done = self
             .writer
-            .commit_urgent(ATTEMPTS, audience, shut_out)
-            .await?;
-        let progress = self.leavers.end_all(caller, why, id).await;
+            .commit_ending(Ended::Owner(id), urgent, audience, shut_out);
+        let done = done.await?;
+        let progress = match done.revision {
+            Some(_) => self.leavers.end_all(caller, why, id).await,
+            // What it holds is ended, one by one, when the store is back.
+            None => self.leavers.begin(caller, why, id),
+        };
         Ok(Done {
             revision: done.revision,
             value: SwitchedOff {

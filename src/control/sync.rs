@@ -1,10 +1,12 @@
 //! Keeps this gate's cache in step with the store: a snapshot, then the feed, by revision.
 //!
-//! **Invariant:** the cache is never ahead of what it says it has applied, and never goes back: what was
-//! applied once stays until a later revision replaces it, whatever the store does meanwhile.
+//! **Invariant:** the cache is never ahead of what it says it has applied, but for what was revoked while the
+//! store was away; and never goes back: what was applied once stays until a later revision replaces it, or
+//! the store's own copy here was taken anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use crate::control::rules::RuleBook;
 use crate::control::writer::Applied;
 use crate::domain::change::{Revision, Write};
 use crate::domain::id::KeyId;
+use crate::domain::key::Key;
 use crate::domain::owner::Owner;
 use crate::domain::time::Clock;
 use crate::state::counters::Histogram;
@@ -28,26 +31,62 @@ use crate::store::{News, Store, StoreError};
 /// Keeps the cache in step.
 pub(crate) struct Sync {
     store: Arc<dyn Store>,
-    cache: Arc<KeyCache>,
-    grants: Arc<Mutex<GrantBook>>,
+    hands: Arc<Hands>,
     rules: Arc<RuleBook>,
     readiness: Arc<Readiness>,
     clock: Arc<dyn Clock>,
     max_staleness: Duration,
     applied: watch::Sender<Revision>,
-    leavers: Arc<LeaverBook>,
+    /// How often the store had taken what it holds anew when that was read.
+    renewals: AtomicU64,
     words: Arc<Words>,
     propagation: Arc<Histogram>,
 }
 
+/// What puts records into the cache.
+#[derive(Debug)]
+struct Hands {
+    cache: Arc<KeyCache>,
+    grants: Mutex<GrantBook>,
+    leavers: Arc<LeaverBook>,
+    /// Held from reading records until they are in: what is put in meanwhile must not be covered by what was
+    /// read before.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Hands {
+    fn put_key(&self, key: &Key) {
+        self.cache.put(key, self.grants.lock().grants(key));
+    }
+
+    fn put_owner(&self, owner: &Owner, is_start: bool) {
+        let is_off = owner.disabled_at.is_some();
+        self.cache.set_owner(owner.id, is_off);
+        if is_off {
+            self.leavers.note(owner.id, is_start);
+        }
+    }
+
+    fn put(&self, write: &Write) {
+        match write {
+            Write::Key(key) => self.put_key(key),
+            Write::Owner(owner) => self.put_owner(owner, false),
+            _ => {}
+        }
+    }
+}
+
 /// Tells when a revision has been applied.
 #[derive(Debug, Clone)]
-pub(crate) struct AppliedRevision(watch::Receiver<Revision>);
+pub(crate) struct AppliedRevision {
+    applied: watch::Receiver<Revision>,
+    hands: Arc<Hands>,
+}
 
 impl AppliedRevision {
     /// What has been applied.
     pub(crate) fn now(&self) -> Revision {
-        *self.0.borrow()
+        *self.applied.borrow()
     }
 }
 
@@ -56,10 +95,15 @@ impl Applied for AppliedRevision {
     async fn reached(&self, revision: Revision) {
         // The sender lives as long as the gate; when it is gone nobody is left to be told.
         let _ = self
-            .0
+            .applied
             .clone()
             .wait_for(|applied| *applied >= revision)
             .await;
+    }
+
+    async fn taken(&self, writes: &[Write]) {
+        let _turn = self.hands.turn.lock().await;
+        writes.iter().for_each(|write| self.hands.put(write));
     }
 }
 
@@ -75,14 +119,18 @@ impl Sync {
     ) -> Self {
         Self {
             store,
-            cache,
-            grants: Arc::new(Mutex::new(grants)),
+            hands: Arc::new(Hands {
+                cache,
+                grants: Mutex::new(grants),
+                leavers: Arc::default(),
+                turn: tokio::sync::Mutex::new(()),
+            }),
             rules,
             readiness,
             clock,
             max_staleness,
             applied: watch::Sender::new(Revision::default()),
-            leavers: Arc::default(),
+            renewals: AtomicU64::new(0),
             words: Arc::default(),
             propagation: Arc::default(),
         }
@@ -100,12 +148,15 @@ impl Sync {
 
     /// Where owners are noted of whom something may be left.
     pub(crate) fn leavers(&self) -> Arc<LeaverBook> {
-        Arc::clone(&self.leavers)
+        Arc::clone(&self.hands.leavers)
     }
 
     /// Tells when a revision has been applied.
     pub(crate) fn applied(&self) -> AppliedRevision {
-        AppliedRevision(self.applied.subscribe())
+        AppliedRevision {
+            applied: self.applied.subscribe(),
+            hands: Arc::clone(&self.hands),
+        }
     }
 
     /// Fills the cache with everything there is.
@@ -113,14 +164,20 @@ impl Sync {
     /// # Errors
     /// If the store cannot be read; the cache has then what it had.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        let _turn = self.hands.turn.lock().await;
+        self.load_in_turn().await
+    }
+
+    async fn load_in_turn(&self) -> Result<(), StoreError> {
+        // Before anything is read: what is renewed meanwhile is read again.
+        let renewals = self.store.renewals();
         self.load_rules().await?;
         let seen = Arc::new(Mutex::new(HashSet::<KeyId>::new()));
-        let is_again = !self.cache.is_empty();
+        let is_again = !self.hands.cache.is_empty();
         let take = {
-            let (cache, grants) = (Arc::clone(&self.cache), Arc::clone(&self.grants));
-            let seen = Arc::clone(&seen);
-            move |key: crate::domain::key::Key| {
-                cache.put(&key, grants.lock().grants(&key));
+            let (hands, seen) = (Arc::clone(&self.hands), Arc::clone(&seen));
+            move |key: Key| {
+                hands.put_key(&key);
                 if is_again {
                     seen.lock().insert(key.id);
                 }
@@ -129,11 +186,12 @@ impl Sync {
         let revision = self.store.snapshot(Box::new(take)).await?;
         if is_again {
             let seen = seen.lock();
-            self.cache.retain(|id| seen.contains(&id));
+            self.hands.cache.retain(|id| seen.contains(&id));
         }
         // Once more: what was changed before the snapshot ended is not in the feed after it.
         self.load_rules().await?;
         self.load_owners(!is_again).await?;
+        self.renewals.store(renewals, Ordering::Release);
         self.applied.send_replace(revision);
         self.readiness.set_ready();
         Ok(())
@@ -145,20 +203,12 @@ impl Sync {
         loop {
             let page = self.store.owners(None, OWNERS_AT_ONCE, after).await?;
             for owner in page.items {
-                self.take_owner(&owner, is_start);
+                self.hands.put_owner(&owner, is_start);
             }
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(()),
             }
-        }
-    }
-
-    fn take_owner(&self, owner: &Owner, is_start: bool) {
-        let is_off = owner.disabled_at.is_some();
-        self.cache.set_owner(owner.id, is_off);
-        if is_off {
-            self.leavers.note(owner.id, is_start);
         }
     }
 
@@ -170,8 +220,8 @@ impl Sync {
 
     /// Has the keys do what their products say now.
     fn regrant(&self) {
-        let regrants = self.grants.lock().set_products(self.rules.products());
-        self.cache.regrant(&regrants);
+        let regrants = self.hands.grants.lock().set_products(self.rules.products());
+        self.hands.cache.regrant(&regrants);
     }
 
     /// Follows the feed for as long as it is polled.
@@ -190,7 +240,7 @@ impl Sync {
             self.judge_staleness();
             let now = self.clock.now();
             if now.since(swept_at) >= SWEEP_EVERY {
-                self.cache.sweep();
+                self.hands.cache.sweep();
                 swept_at = now;
             }
             self.store.moved(applied).await;
@@ -199,9 +249,15 @@ impl Sync {
 
     /// Applies what came after `applied`; whether anything did.
     async fn step(&self, applied: Revision) -> Result<bool, StoreError> {
+        let _turn = self.hands.turn.lock().await;
+        if self.store.renewals() != self.renewals.load(Ordering::Acquire) {
+            // Of another history, perhaps: its revisions say nothing here.
+            self.load_in_turn().await?;
+            return Ok(true);
+        }
         match self.store.since(applied, BATCH).await? {
             News::Trimmed => {
-                self.load().await?;
+                self.load_in_turn().await?;
                 Ok(true)
             }
             News::Changes(changes) => {
@@ -215,13 +271,7 @@ impl Sync {
                         self.regrant();
                     }
                     for write in &change.writes {
-                        match write {
-                            Write::Key(key) => {
-                                self.cache.put(key, self.grants.lock().grants(key));
-                            }
-                            Write::Owner(owner) => self.take_owner(owner, false),
-                            _ => {}
-                        }
+                        self.hands.put(write);
                     }
                     last = Some(revision);
                 }

@@ -15,13 +15,18 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
-use crate::store::{Store, StoreError};
+use crate::domain::tombstone::Ended;
+use crate::store::{Kept, Store, StoreError};
 
 /// What this gate's cache has taken in.
 #[async_trait]
 pub trait Applied: Send + Sync + 'static {
     /// Returns when every request from now on is judged by `revision` or a later one.
     async fn reached(&self, revision: Revision);
+
+    /// Returns when every request from now on is judged by these records too, which are in force here and at
+    /// no revision yet.
+    async fn taken(&self, _writes: &[Write]) {}
 }
 
 /// What a change is to write, and what its maker wants to know of it afterwards.
@@ -53,8 +58,9 @@ impl<T> Draft<T> {
 /// What came of a change.
 #[derive(Debug)]
 pub struct Done<T> {
-    /// Where it landed; where nothing was to be written, what it was found at.
-    pub revision: Revision,
+    /// Where it landed; where nothing was to be written, what it was found at. `None` while only this gate has
+    /// it, the store being away.
+    pub revision: Option<Revision>,
     /// What its maker wanted to know.
     pub value: T,
 }
@@ -153,21 +159,97 @@ impl Writer {
         audience: Audience,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
-        let urgent = Patience {
-            attempts,
-            doublings: 0,
-        };
+        let urgent = Patience::urgent(attempts);
         let done = self.land(audience.name()?, draft, urgent).await?;
         self.acted_on(done).await
     }
 
+    /// As [`Self::commit_urgent`], for what only `ends` something: where the store is away it is done all the
+    /// same, durably and by this gate, and the store is told when it is back.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; [`ControlError::StoreFull`] if the store is away and this gate's disk does not take
+    /// it either.
+    pub(in crate::control) async fn commit_ending<'a, T: Send>(
+        &self,
+        ends: Ended,
+        patience: Patience,
+        audience: Audience,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+    ) -> Result<Done<T>, ControlError> {
+        let id = match audience.name()? {
+            Some(id) => id,
+            None => ChangeId(draw()?),
+        };
+        let done = match self.land(Some(id), &draft, patience).await {
+            Err(
+                error @ (ControlError::StoreAway(_)
+                | ControlError::StoreBroken(StoreError::Unusable { .. })),
+            ) => self.hold(id, &draft, error).await?,
+            done => done?,
+        };
+        if self.store.holds(&ends) {
+            return Ok(Done {
+                revision: None,
+                ..done
+            });
+        }
+        self.acted_on(done).await
+    }
+
+    /// Has a change in force on this gate alone; `why` the store did not take it.
+    async fn hold<'a, T: Send>(
+        &self,
+        id: ChangeId,
+        draft: &(impl Fn() -> Drafting<'a, T> + Send + Sync),
+        why: ControlError,
+    ) -> Result<Done<T>, ControlError> {
+        let _turn = self.turn.lock().await;
+        let expect = self.store.revision().await?;
+        let Draft {
+            mut writes,
+            audit,
+            value,
+        } = draft().await?;
+        let found = Done {
+            revision: Some(expect),
+            value,
+        };
+        if writes.is_empty() {
+            return Ok(found);
+        }
+        tell(&mut writes, &audit)?;
+        let change = Change {
+            id,
+            expect,
+            writes,
+            audit,
+        };
+        match self.store.hold(change).await {
+            Ok(Kept::Landed(revision)) => Ok(Done {
+                revision: Some(revision),
+                ..found
+            }),
+            Ok(Kept::Held(writes)) => {
+                self.applied.taken(&writes).await;
+                Ok(Done {
+                    revision: None,
+                    ..found
+                })
+            }
+            Err(StoreError::Unavailable { .. }) => Err(why),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn acted_on<T>(&self, done: Done<T>) -> Result<Done<T>, ControlError> {
-        let reached = self.applied.reached(done.revision);
+        let Some(revision) = done.revision else {
+            return Ok(done);
+        };
+        let reached = self.applied.reached(revision);
         match tokio::time::timeout(APPLIED_WITHIN, reached).await {
             Ok(()) => Ok(done),
-            Err(_) => Err(ControlError::NotApplied {
-                revision: done.revision,
-            }),
+            Err(_) => Err(ControlError::NotApplied { revision }),
         }
     }
 
@@ -261,7 +343,7 @@ impl Writer {
         } = draft().await?;
         if writes.is_empty() && audit.is_empty() {
             return Ok(Step::Landed(Done {
-                revision: expect,
+                revision: Some(expect),
                 value,
             }));
         }
@@ -279,6 +361,7 @@ impl Writer {
         match self.store.commit(change).await {
             Ok(revision) => {
                 self.told.tell(&events);
+                let revision = Some(revision);
                 Ok(Step::Landed(Done { revision, value }))
             }
             Err(StoreError::Conflict { .. }) => Ok(Step::Lost { expect }),
@@ -333,6 +416,16 @@ pub(in crate::control) struct Patience {
     attempts: u32,
     /// How often the pause after a lost race doubles, from a millisecond on.
     doublings: u32,
+}
+
+impl Patience {
+    /// That of what must get through whoever else writes.
+    pub(in crate::control) const fn urgent(attempts: u32) -> Self {
+        Self {
+            attempts,
+            doublings: 0,
+        }
+    }
 }
 
 pub(in crate::control) const ORDINARY: Patience = Patience {

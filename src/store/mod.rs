@@ -19,6 +19,7 @@ pub mod redis;
 pub mod requests;
 mod search;
 pub mod signed_head;
+pub mod tombstones;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::query::AuditQuery;
 use crate::domain::audit::verify::Verdict;
-use crate::domain::change::{Change, Receipt, Revision};
+use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::fleet::Roster;
@@ -43,6 +44,7 @@ use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
 use crate::domain::time::Timestamp;
 use crate::domain::token::AdminToken;
+use crate::domain::tombstone::Ended;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 
 pub use error::StoreError;
@@ -73,6 +75,20 @@ pub trait Store:
     fn fleet(&self) -> Option<&dyn FleetStore> {
         None
     }
+
+    /// What someone should look at, apart from [`Contact`]. Never waits.
+    fn concerns(&self) -> Vec<Concern> {
+        Vec::new()
+    }
+}
+
+/// Something about a store that someone should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// Its stable name.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub detail: String,
 }
 
 /// What is known of a store without asking it.
@@ -80,12 +96,61 @@ pub trait Store:
 pub struct Contact {
     /// Whether the last thing asked of it was answered.
     pub is_up: bool,
+    /// How what is held here stands to it.
+    pub state: ContactState,
     /// The revision last seen.
     pub revision: Revision,
     /// When it last answered; `None` if it never has.
     pub last_at: Option<Timestamp>,
     /// Records that could not be read, and were set aside.
     pub quarantined: u64,
+}
+
+/// How what a gate holds stands to its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContactState {
+    /// In step.
+    Following,
+    /// Answering, and being read.
+    CatchingUp,
+    /// Not answering.
+    Away,
+    /// Older than what is held here, and being given back what it lacks.
+    Repair,
+    /// Empty, or another than the one that is held here.
+    Estranged,
+}
+
+impl ContactState {
+    /// All there are.
+    pub const ALL: [Self; 5] = [
+        Self::Following,
+        Self::CatchingUp,
+        Self::Away,
+        Self::Repair,
+        Self::Estranged,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Following => "following",
+            Self::CatchingUp => "catching_up",
+            Self::Away => "away",
+            Self::Repair => "repair",
+            Self::Estranged => "estranged",
+        }
+    }
+}
+
+/// What became of a change that was to be held.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kept {
+    /// It had landed after all, here.
+    Landed(Revision),
+    /// It is in force on this machine, which now has these records instead of those it had.
+    Held(Vec<Write>),
 }
 
 /// Changes, in one order.
@@ -123,6 +188,27 @@ pub trait Feed: Send + Sync + 'static {
     /// Waits until the revision is beyond `beyond`; also returns after a second without news, so that
     /// whoever follows looks for itself now and then.
     async fn moved(&self, beyond: Revision);
+
+    /// Has a change in force that only ends things, while a store elsewhere cannot take it: durable on this
+    /// machine before it returns, over restarts too, and given to the store under its id when that is back.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if this machine's disk does not take it: then nothing was done.
+    /// [`StoreError::Unavailable`] where the store is this machine's own.
+    async fn hold(&self, _change: Change) -> Result<Kept, StoreError> {
+        Err(StoreError::unavailable("this store is nowhere else"))
+    }
+
+    /// Whether a change is held that ends this.
+    fn holds(&self, _what: &Ended) -> bool {
+        false
+    }
+
+    /// How often what is here was taken anew. When that has changed, revisions from before say nothing of
+    /// what is here now: take a snapshot.
+    fn renewals(&self) -> u64 {
+        0
+    }
 
     /// Writes out what is not yet durable and stops whatever runs in the background.
     async fn close(&self);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::local::{DataDir, LocalError};
@@ -79,6 +80,14 @@ impl NodeKey {
         // Invariant: a signature of Ed25519 has 64 bytes.
         let signature = self.pair.sign(text);
         signature.as_ref().try_into().unwrap_or([0; 64])
+    }
+
+    /// A secret of this gate for one purpose: what it vouches for there proves nothing elsewhere.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        // Signatures of Ed25519 are the same every time (RFC 8032 §5.1.6), and nobody else makes them.
+        let seed = Zeroizing::new(self.sign(purpose.as_bytes()));
+        Zeroizing::new(Sha256::digest(&*seed).into())
     }
 }
 

@@ -60,6 +60,7 @@ metrics! {
     KEYS = Gauge "portcullis_key_hashes" "Secrets the gate knows, ended ones included.";
     REVISION = Gauge "portcullis_store_revision" "The store's revision that this gate has applied.";
     STORE_UP = Gauge "portcullis_store_up" "Whether the store answered when last asked (1) or not (0).";
+    STORE_STATE = Gauge "portcullis_store_state" "How what this gate holds stands to its store: 1 for the state it is in, 0 for the others.";
     STALENESS = Gauge "portcullis_store_staleness_seconds" "How long ago the store last answered.";
     QUARANTINED = Gauge "portcullis_store_quarantined_records" "Records that could not be read and were set aside.";
     USAGE_WAITING = Gauge "portcullis_usage_rows_waiting" "Rows of usage the store has not taken yet.";

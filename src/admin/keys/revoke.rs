@@ -2,7 +2,8 @@
 //!
 //! When it answers, no request with the key passes this gate any more, and the answer says where else
 //! that is so. `wait=all` waits up to `timeout` for every gate of the roster: 200 when all of them refuse the
-//! key, 202 with those that may not yet.
+//! key, 202 with those that may not yet. 202 also while the store is away: then this gate alone has it, on its
+//! disk, and the store is told when it is back.
 
 use std::sync::Arc;
 

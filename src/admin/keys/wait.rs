@@ -34,23 +34,32 @@ impl Wait {
         }
     }
 
-    /// How far a revocation that landed at `revision` has come when the wait is over, and the status that says
-    /// whether that is as far as was asked for.
+    /// How far a revocation has come that landed at `revision`, or is on this gate's disk alone, when the wait is
+    /// over, and the status that says whether that is as far as was asked for.
     pub(in crate::admin) async fn revocation(
         self,
         shared: &Shared,
-        revision: Revision,
+        revision: Option<Revision>,
     ) -> (StatusCode, Revocation) {
-        let standing = shared.fleet.standing(revision, self.0).await;
-        let mut durable_on = vec!["store".to_owned()];
-        if shared.keys.store_kind() == "embedded" {
-            durable_on.push(shared.gate.node().to_owned());
-        }
-        let status = if self.0.is_some() && !standing.pending.is_empty() {
-            StatusCode::ACCEPTED
-        } else {
-            StatusCode::OK
+        let (standing, is_far_enough) = match revision {
+            Some(revision) => {
+                let standing = shared.fleet.standing(revision, self.0).await;
+                let is_everywhere = standing.pending.is_empty();
+                (standing, is_everywhere || self.0.is_none())
+            }
+            // The others hear of it when the store is back.
+            None => (shared.fleet.standing(Revision(u64::MAX), None).await, false),
         };
+        let status = if is_far_enough {
+            StatusCode::OK
+        } else {
+            StatusCode::ACCEPTED
+        };
+        // Every gate has what has ended on its disk, before it says so.
+        let mut durable_on = vec![shared.gate.node().to_owned()];
+        if revision.is_some() {
+            durable_on.insert(0, "store".to_owned());
+        }
         let applied = standing.applied_on.iter();
         let pending = standing.pending.into_iter().map(|node| PendingNode {
             node: node.name.to_string(),
@@ -58,7 +67,7 @@ impl Wait {
             stops_by: Some(node.stops_by.into()),
         });
         let revocation = Revocation {
-            revision: Some(revision.0),
+            revision: revision.map(|revision| revision.0),
             durable_on,
             applied_on: applied.map(ToString::to_string).collect(),
             pending: pending.collect(),

@@ -186,6 +186,16 @@ impl Leavers {
         *progress.borrow()
     }
 
+    /// Has all ended that an owner holds as soon as may be; how far that has come.
+    pub(in crate::control) fn begin(
+        &self,
+        caller: &Caller,
+        why: Option<String>,
+        owner: OwnerId,
+    ) -> Progress {
+        *self.book.ask(caller, why, owner).borrow()
+    }
+
     /// Works for as long as it is polled.
     pub async fn run(&self) {
         loop {

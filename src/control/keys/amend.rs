@@ -12,13 +12,15 @@ use super::service::{Deed, KeyView, Terms, lifecycle_changes, unknown_owner, vis
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller, reason};
 use crate::control::rotation::RuleStep;
-use crate::control::writer::{Done, Draft};
+use crate::control::writer::{Done, Draft, ORDINARY};
+use crate::domain::audit::Action;
 use crate::domain::change::Write;
 use crate::domain::id::KeyId;
 use crate::domain::key::Key;
 use crate::domain::patch::changes;
 use crate::domain::policy::Demands;
 use crate::domain::time::Timestamp;
+use crate::domain::tombstone::{Ended, name_of};
 
 /// What a step makes of a key.
 pub(super) struct Amended {
@@ -136,9 +138,36 @@ impl KeyService {
             }
             .boxed()
         };
-        let Done { revision, value } = self.writer.commit_for(terms.audience, amend).await?;
+        let audience = terms.audience;
+        let done = match self.ends(id, deed).await? {
+            Some(what) => {
+                let ending = self.writer.commit_ending(what, ORDINARY, audience, amend);
+                ending.await
+            }
+            None => self.writer.commit_for(audience, amend).await,
+        };
+        let Done { revision, value } = done?;
         let value = self.view_of_done(value).await;
         Ok(Done { revision, value })
+    }
+
+    /// What a deed ends, if that is what it does.
+    async fn ends(&self, id: KeyId, deed: Deed) -> Result<Option<Ended>, ControlError> {
+        let number = match deed {
+            Deed {
+                action: Action::KeyRevocation,
+                version,
+            } => version,
+            _ => return Ok(None),
+        };
+        let Some(number) = number else {
+            return Ok(Some(Ended::Key(id)));
+        };
+        let key = self.store.key(id).await?;
+        let versions = key.iter().flat_map(|key| &key.versions);
+        let version = versions.into_iter().find(|it| it.number == number);
+        // One that is not there is refused.
+        Ok(Some(version.map_or(Ended::Key(id), |it| name_of(id, it))))
     }
 
     /// What policies ask of a key, as far as a step needs to know: nothing, where there is a reason. Policies

@@ -188,6 +188,39 @@ pub(super) fn to_erase(connection: &Connection, owner: OwnerId) -> Result<Vec<u6
     Ok(seqs.into_iter().map(unsigned).collect())
 }
 
+/// The numbers of the entries whose values [`erase`] has taken out.
+pub(super) fn erased(connection: &Connection, owner: OwnerId) -> Result<Vec<u64>, Fault> {
+    ensure_whole(connection)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT seq FROM audit WHERE owner = ?1 AND veil IS NULL
+         UNION SELECT seq FROM audit WHERE actor = ?1 AND veil IS NULL",
+    )?;
+    let rows = statement.query_map([owner.to_string()], |row| row.get(0))?;
+    let seqs: Vec<i64> = rows.collect::<Result<_, _>>()?;
+    Ok(seqs.into_iter().map(unsigned).collect())
+}
+
+/// The entries after number `after`, up to number `end`; those that cannot be read are missing.
+pub(super) fn sealed_between(
+    connection: &Connection,
+    after: u64,
+    end: u64,
+) -> Result<Vec<Sealed>, Fault> {
+    if after >= end {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT id, timestamp, seq, hash, body, veil FROM audit WHERE seq > ?1 AND seq <= ?2
+         ORDER BY seq",
+    )?;
+    let mut rows = statement.query(params![signed(after), signed(end)])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.extend(read_sealed(row, unsigned(row.get(2)?)));
+    }
+    Ok(entries)
+}
+
 /// A page of the entries that `query` asks for, the newest first.
 pub(super) fn page(
     connection: &Connection,

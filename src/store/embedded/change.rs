@@ -66,7 +66,23 @@ pub(super) fn apply(
     }
     write_all(transaction, revision, change, Claim::Take, now)?;
     audit::take(transaction, sealed)?;
+    feed::note_audit_end(transaction, revision, audit::head(transaction)?.seq)?;
     Ok(revision)
+}
+
+/// Replaces records where they are, at no revision of their own.
+pub(super) fn revise(
+    transaction: &Connection,
+    writes: &[Write],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    for write in writes {
+        match write {
+            Write::Key(key) => put_key(transaction, key, Claim::Take)?,
+            other => put_other(transaction, other, now)?,
+        }
+    }
+    Ok(())
 }
 
 /// The key that a version with this hash belongs to.

@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::audit;
 use super::fault::{Fault, Quarantine};
 use super::tables::{revision, signed, unsigned};
+use crate::domain::audit::chain::Sealed;
 use crate::domain::change::{Change, ChangeId, Revision};
 use crate::store::{News, record};
 
@@ -77,6 +79,85 @@ pub(super) fn since(
         return Ok(News::Trimmed);
     }
     Ok(News::Changes(changes))
+}
+
+/// Notes where the audit chain ends after a change.
+pub(super) fn note_audit_end(
+    transaction: &Connection,
+    revision: Revision,
+    seq: u64,
+) -> Result<(), Fault> {
+    transaction
+        .prepare_cached("UPDATE feed SET audit_end = ?2 WHERE revision = ?1")?
+        .execute(params![signed(revision.0), signed(seq)])?;
+    Ok(())
+}
+
+/// The changes after `after`, at most `most`, by their ids.
+pub(super) fn ids(
+    connection: &Connection,
+    after: Revision,
+    most: usize,
+) -> Result<Vec<(Revision, ChangeId)>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT revision, change FROM feed WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![signed(after.0), signed(most as u64)], |row| {
+        Ok((Revision(unsigned(row.get(0)?)), ChangeId(row.get(1)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The changes after `after`, in order and without gaps, at most `most`, each with its audit entries as they
+/// were sealed; `head` is where the chain ended before them. The first that is not wholly here ends it.
+pub(super) fn journal(
+    connection: &Connection,
+    after: Revision,
+    mut head: u64,
+    most: usize,
+) -> Result<Vec<Journaled>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT revision, record, audit_end FROM feed WHERE revision > ?1 ORDER BY revision
+         LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![signed(after.0), signed(most as u64)])?;
+    let mut journal = Vec::new();
+    let mut expected = after.next();
+    while let Some(row) = rows.next()? {
+        let revision = Revision(unsigned(row.get(0)?));
+        let end: Option<i64> = row.get(2)?;
+        let record = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let (Ok(change), Some(end), true) = (
+            record::decode_change(record),
+            end.map(unsigned),
+            revision == expected,
+        ) else {
+            break;
+        };
+        let sealed = audit::sealed_between(connection, head, end)?;
+        if sealed.len() as u64 != end.saturating_sub(head) {
+            break;
+        }
+        head = end;
+        expected = expected.next();
+        journal.push(Journaled {
+            revision,
+            change,
+            sealed,
+        });
+    }
+    Ok(journal)
+}
+
+/// A change as a mirror took it.
+#[derive(Debug, Clone)]
+pub struct Journaled {
+    /// Where it landed.
+    pub revision: Revision,
+    /// The change.
+    pub change: Change,
+    /// Its audit entries.
+    pub sealed: Vec<Sealed>,
 }
 
 /// How many changes are kept for those who follow.

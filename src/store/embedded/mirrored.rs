@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::feed::{self, Journaled};
 use super::store::EmbeddedStore;
 use super::writer::{Seed, Work};
 use super::{audit, tables};
 use crate::domain::audit::chain::{Head, Sealed};
-use crate::domain::change::{Change, Revision, Write};
+use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
@@ -29,6 +30,43 @@ impl EmbeddedStore {
             .have(Work::Apply(revision, change.into(), sealed))
             .await
             .map(drop)
+    }
+
+    /// Replaces keys, owners and tokens where they are, at no revision of their own: for what is known to have
+    /// ended, whatever the store that this one mirrors says.
+    ///
+    /// # Errors
+    /// If it cannot be made durable.
+    pub async fn revise(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.writer.have(Work::Revise(writes)).await.map(drop)
+    }
+
+    /// The changes after `after`, in order, at most `most`, each with its audit entries as they were sealed;
+    /// `head` is the number of the last entry before them. Fewer, where not all of it is here.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn journal(
+        &self,
+        after: Revision,
+        head: u64,
+        most: usize,
+    ) -> Result<Vec<Journaled>, StoreError> {
+        self.ask(move |connection| feed::journal(connection, after, head, most))
+            .await
+    }
+
+    /// The ids of the changes after `after` that are still known, in order, at most `most`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn change_ids(
+        &self,
+        after: Revision,
+        most: usize,
+    ) -> Result<Vec<(Revision, ChangeId)>, StoreError> {
+        self.ask(move |connection| feed::ids(connection, after, most))
+            .await
     }
 
     /// Drops all keys, owners, tokens, receipts, the audit log and the feed, and takes instead those of the store that
@@ -91,6 +129,15 @@ impl EmbeddedStore {
     /// If the store cannot be read, or not all of them are here yet.
     pub async fn audit_to_erase(&self, owner: OwnerId) -> Result<Vec<u64>, StoreError> {
         self.ask(move |connection| audit::to_erase(connection, owner))
+            .await
+    }
+
+    /// The numbers of the audit entries whose personal values were erased with an owner.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or not all of them are here yet.
+    pub async fn audit_erased(&self, owner: OwnerId) -> Result<Vec<u64>, StoreError> {
+        self.ask(move |connection| audit::erased(connection, owner))
             .await
     }
 

@@ -44,4 +44,5 @@ mod usage;
 mod walk;
 mod writer;
 
+pub use feed::Journaled;
 pub use store::EmbeddedStore;

@@ -33,8 +33,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
-    OwnerStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
+    AuditEnd, AuditStore, Contact, ContactState, EventStore, Feed, KeyRow, KeyStore, LeaseStore,
+    News, OwnerStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -114,8 +114,14 @@ impl Store for EmbeddedStore {
     }
 
     fn contact(&self) -> Contact {
+        let is_up = self.shared.is_up.load(Ordering::Relaxed);
         Contact {
-            is_up: self.shared.is_up.load(Ordering::Relaxed),
+            is_up,
+            state: if is_up {
+                ContactState::Following
+            } else {
+                ContactState::Away
+            },
             revision: *self.shared.revision.borrow(),
             last_at: Some(Timestamp::from_millis(
                 self.shared.answered_at.load(Ordering::Relaxed),

@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: u32 = 0x5063_756c;
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step takes the tables from one version to the next. What was released is never edited.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Ids are the ten characters without prefix, times milliseconds since 1970, names lower case.
 ///
@@ -211,6 +211,12 @@ CREATE TABLE usage_batch (
     record BLOB NOT NULL
 ) STRICT;
 CREATE INDEX events_by_id ON events (id);
+";
+
+/// Where the audit chain ended after a change, in a mirror: what gives the change back to a store that has
+/// lost it gives back its entries, too.
+const THIRD: &str = "
+ALTER TABLE feed ADD COLUMN audit_end INTEGER;
 ";
 
 /// Does what is missing of [`MIGRATIONS`], in one transaction; whether there was anything to do.

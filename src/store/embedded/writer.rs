@@ -45,6 +45,8 @@ pub(super) enum Work {
     Used(Vec<(KeyId, u16, Timestamp)>),
     /// Draws on quotas; nothing, but see [`Drawing`].
     Draw(Arc<Drawing>),
+    /// Records in the place of those there, at no revision; nothing.
+    Revise(Vec<Write>),
     /// All control state anew; its revision.
     Replace(Box<Seed>),
 }
@@ -392,6 +394,7 @@ impl Work {
                 *drawing.grants.lock() = grants;
                 Ok(0)
             }
+            Self::Revise(writes) => change::revise(transaction, writes, now).map(|()| 0),
             Self::Replace(seed) => replace::replace(transaction, seed, now).map(|at| at.0),
         }
     }

@@ -39,6 +39,10 @@ pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, 
                     .await
                     .map(|()| revision);
             }
+            Ok(Answer::Conflict(found)) if found < change.expect => {
+                let mine = change.expect;
+                return Err(shared.link.blame(Cause::Older { found, mine }).into());
+            }
             Ok(Answer::Conflict(found)) => {
                 shared.catch_up(found).await?;
                 return landed_or_conflict(shared, &change, found).await;
@@ -54,7 +58,7 @@ pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, 
 }
 
 /// What the script said.
-enum Answer {
+pub(super) enum Answer {
     Landed,
     Conflict(Revision),
 }
@@ -83,7 +87,11 @@ async fn to_erase(shared: &Shared, change: &Change) -> Result<Vec<u64>, StoreErr
     Ok(all)
 }
 
-async fn send(
+/// Sends a change, to land after `stand`.
+///
+/// # Errors
+/// If it is not known to have landed, or to have met another.
+pub(super) async fn send(
     shared: &Shared,
     change: &Change,
     sealed: &[Sealed],
@@ -129,7 +137,7 @@ fn call(
     erased: &[u64],
     stand: Stand,
 ) -> Result<Call, Fault> {
-    let revision = change.expect.next();
+    let revision = stand.revision.next();
     let writes = change.writes.iter();
     let mut placed: Vec<Placed> = writes
         .map(|write| frame::place(&shared.names, write, revision))
@@ -153,7 +161,7 @@ fn call(
     call.key(shared.names.veils());
     let head = sealed.last().map_or(stand.head, head_of);
     call.bytes(super::names::hex(&stand.incarnation))
-        .number(change.expect.0)
+        .number(stand.revision.0)
         .bytes(feed::change_text(stand.change))
         .number(revision.0)
         .bytes(feed::change_text(change.id))
@@ -188,7 +196,7 @@ fn parts(sealed: &Sealed) -> [Vec<u8>; 3] {
     ]
 }
 
-const fn head_of(sealed: &Sealed) -> Head {
+pub(super) const fn head_of(sealed: &Sealed) -> Head {
     Head {
         seq: sealed.seq,
         hash: sealed.hash,

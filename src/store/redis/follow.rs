@@ -4,9 +4,9 @@
 //! news it looks where the store stands, which catches whatever a silent connection missed. It gives up
 //! on nothing but connections: away from the store the mirror serves on as it is.
 
-use std::cmp::Ordering;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,13 +16,16 @@ use tracing::{info, warn};
 
 use crate::domain::change::Revision;
 use crate::domain::time::{Clock, Timestamp};
-use crate::store::StoreError;
+use crate::store::tombstones::Tombstones;
+use crate::store::{Concern, StoreError};
 
 use super::connect::{Backoff, Cause, Connection, Fault, Link};
 use super::feed::{self, Entry, Meta, NotAFeed, Stand};
+use super::make_good::Rounds;
 use super::mirror::{Mirror, Taken};
 use super::names::{Names, hex};
 use super::nodes::Neighbours;
+use super::reload::History;
 use super::scripts::{Call, Scripts};
 
 /// What the follower and the callers share.
@@ -31,12 +34,18 @@ pub(super) struct Shared {
     pub(super) scripts: Scripts,
     pub(super) link: Link,
     pub(super) mirror: Mirror,
+    pub(super) tombstones: Tombstones,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) neighbours: Neighbours,
     /// A beat saw that the store has what the follower has not.
     pub(super) follower_missed: Notify,
-    stage: watch::Sender<Stage>,
+    pub(super) stage: watch::Sender<Stage>,
     last_contact: Mutex<Option<Timestamp>>,
+    /// Whether the store that is met first may be another than the one the mirror is of.
+    accepts: AtomicBool,
+    /// What was lost for good.
+    pub(super) losses: Mutex<Vec<Concern>>,
+    pub(super) rounds: Rounds,
 }
 
 /// How the mirror stands to the store.
@@ -46,14 +55,41 @@ pub(super) enum Stage {
     Starting,
     /// In step.
     Following,
+    /// Being read.
+    CatchingUp,
+    /// It has lost changes, which are given back.
+    Repairing,
     /// Not in step, and why.
     Away(Fault),
+    /// Another store than the mirror's, or none where there was one.
+    Estranged(Fault),
+}
+
+impl Stage {
+    /// What is in the way, if anything is.
+    pub(super) const fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Away(fault) | Self::Estranged(fault) => Some(fault),
+            Self::Starting | Self::Following | Self::CatchingUp | Self::Repairing => None,
+        }
+    }
 }
 
 impl Shared {
     /// Everything, before anything was asked.
-    pub(super) fn new(names: Names, link: Link, mirror: Mirror, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        names: Names,
+        link: Link,
+        mirror: Mirror,
+        tombstones: Tombstones,
+        clock: Arc<dyn Clock>,
+        accepts: bool,
+    ) -> Self {
         Self {
+            tombstones,
+            accepts: AtomicBool::new(accepts),
+            losses: Mutex::new(Vec::new()),
+            rounds: Rounds::default(),
             names,
             scripts: Scripts::new(),
             link,
@@ -87,14 +123,22 @@ impl Shared {
         loop {
             let Err(fault) = self.session(&mut pause).await;
             let is_news = match &*self.stage.borrow() {
-                Stage::Away(known) => known.to_string() != fault.to_string(),
-                Stage::Starting | Stage::Following => true,
+                Stage::Away(known) | Stage::Estranged(known) => {
+                    known.to_string() != fault.to_string()
+                }
+                Stage::Starting | Stage::Following | Stage::CatchingUp | Stage::Repairing => true,
             };
             if is_news {
                 let cause = std::error::Error::source(&fault).map(tracing::field::display);
                 warn!(cause, "the store is away, serving on what is here: {fault}");
             }
-            self.stage.send_replace(Stage::Away(fault));
+            let is_estranged =
+                matches!(fault.cause(), Cause::Foreign { .. } | Cause::Emptied { .. });
+            self.stage.send_replace(if is_estranged {
+                Stage::Estranged(fault)
+            } else {
+                Stage::Away(fault)
+            });
             pause.wait().await;
         }
     }
@@ -164,6 +208,9 @@ impl Shared {
     async fn session(&self, pause: &mut Backoff) -> Result<Infallible, Fault> {
         let connection = self.link.connect(FOLLOW_DEADLINE).await?;
         self.join(&connection).await?;
+        // From now on another store is a mistake, whatever was said at the start.
+        self.accepts.store(false, Ordering::Release);
+        self.mirror.doubt();
         *pause = Backoff::default();
         info!(revision = %self.revision(), "following the store");
         let mut is_whole = false;
@@ -174,6 +221,7 @@ impl Shared {
                 *stage = Stage::Following;
                 is_news
             });
+            self.make_good().await;
             is_whole = is_whole || !self.fill_audit(&connection).await?;
             let wait_ms = if is_whole { BLOCK_MS } else { 1 };
             let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
@@ -185,38 +233,91 @@ impl Shared {
                 }
             };
             let entries = self.entries(feed::read_news(answer))?;
-            if entries.is_empty() {
-                self.join(&connection).await?;
-                is_whole = false;
-            } else if self.take(entries).await? != Taken::All {
-                self.reload(&connection).await?;
-                is_whole = false;
+            if entries.is_empty() || self.take(entries).await? != Taken::All {
+                is_whole &= !self.join(&connection).await?;
             }
         }
     }
 
-    /// Makes the mirror one that the feed goes on from: looks where the store stands, and reads it anew
-    /// where the two have no common history.
-    async fn join(&self, connection: &Connection) -> Result<(), Fault> {
+    /// Makes the mirror one that the feed goes on from: looks where the store stands, gives it back what it has
+    /// lost, and reads it anew where the two have no common history. Whether it was read anew.
+    async fn join(&self, connection: &Connection) -> Result<bool, Fault> {
+        let before = self.mirror.renewals();
+        for _ in 0..JOINS {
+            if self.meet(connection).await? {
+                return Ok(self.mirror.renewals() != before);
+            }
+        }
+        Err(self.link.blame(Cause::Forked))
+    }
+
+    /// One step of [`Self::join`]; whether it was the last.
+    async fn meet(&self, connection: &Connection) -> Result<bool, Fault> {
         let Some(mine) = self.mirror.stand() else {
             if self.meta(connection).await? == Meta::Nothing {
                 self.begin().await?;
             }
-            return self.reload(connection).await;
+            self.stage.send_replace(Stage::CatchingUp);
+            self.reload(connection, History::Another).await?;
+            return Ok(true);
         };
         // Mine was read first: a commit of ours in between can only make theirs the later one.
-        let theirs = self.look(connection, Some(mine)).await?;
-        match theirs.revision.cmp(&mine.revision) {
-            Ordering::Equal if theirs.change == mine.change => return Ok(()),
-            Ordering::Equal | Ordering::Less => {}
-            Ordering::Greater => match self.catch_up(theirs.revision).await {
-                Ok(()) if self.revision() >= theirs.revision => return Ok(()),
-                Ok(()) => {}
-                Err(fault) if matches!(fault.cause(), Cause::Trimmed | Cause::Forked) => {}
-                Err(fault) => return Err(fault),
-            },
+        let meta = self.meta(connection).await?;
+        let theirs = match self.accept(meta, Some(mine)) {
+            Ok(theirs) => theirs,
+            Err(fault) if self.accepts.load(Ordering::Acquire) => {
+                return match fault.cause() {
+                    Cause::Foreign { .. } | Cause::Emptied { .. } => {
+                        self.adopt(connection, meta, mine).await.map(|()| true)
+                    }
+                    _ => Err(fault),
+                };
+            }
+            Err(fault) => return Err(fault),
+        };
+        if theirs.revision > mine.revision {
+            match self.catch_up(theirs.revision).await {
+                Ok(()) if self.revision() >= theirs.revision => return Ok(true),
+                Err(fault) if matches!(fault.cause(), Cause::Forked) => {}
+                Err(fault) if !matches!(fault.cause(), Cause::Trimmed) => return Err(fault),
+                Ok(()) | Err(_) => {
+                    self.stage.send_replace(Stage::CatchingUp);
+                    self.reload(connection, History::Continued).await?;
+                    return Ok(true);
+                }
+            }
+        } else if theirs.revision == mine.revision && theirs.change == mine.change {
+            return Ok(true);
         }
-        self.reload(connection).await
+        self.stage.send_replace(Stage::Repairing);
+        self.repair(connection, theirs).await
+    }
+
+    /// Takes a store that is not the one the mirror is of, because someone said so.
+    async fn adopt(&self, connection: &Connection, meta: Meta, mine: Stand) -> Result<(), Fault> {
+        self.stage.send_replace(Stage::CatchingUp);
+        if meta == Meta::Nothing {
+            self.begin().await?;
+        }
+        self.reload(connection, History::Another).await?;
+        let now = hex(&self
+            .mirror
+            .stand()
+            .map_or([0; 16], |stand| stand.incarnation));
+        warn!(
+            store.accepted = now,
+            store.left = hex(&mine.incarnation),
+            "took another store, as `--accept-store` said"
+        );
+        let told = self.tell_accepted(&hex(&mine.incarnation), &now).await;
+        if let Err(error) = told {
+            let error = &error as &dyn std::error::Error;
+            warn!(
+                error,
+                "that another store was taken could not be written into its audit log"
+            );
+        }
+        Ok(())
     }
 
     /// Where the store stands, if it is one of ours, and the one whose mirror this is.
@@ -259,7 +360,7 @@ impl Shared {
         Err(self.link.blame(cause))
     }
 
-    /// Makes a store where there is none. Called only by a gate that has none itself.
+    /// Makes a store where there is none. Called only by a gate that has none itself, or was told to.
     async fn begin(&self) -> Result<(), Fault> {
         let mut incarnation = [0; 16];
         getrandom::fill(&mut incarnation).map_err(|_| {
@@ -287,6 +388,33 @@ impl Shared {
         self.accept(feed::read_meta(&fields), None).map(drop)
     }
 
+    /// What someone should look at.
+    pub(super) fn concerns(&self) -> Vec<Concern> {
+        let mut concerns = self.losses.lock().clone();
+        if let Stage::Estranged(fault) = &*self.stage.borrow() {
+            concerns.push(Concern {
+                code: "store_estranged",
+                detail: format!("{fault}; what is known is served, and nothing is written"),
+            });
+        }
+        let held = self.tombstones.held();
+        if held > 0 {
+            concerns.push(Concern {
+                code: "revocations_held",
+                detail: format!(
+                    "{held} revocations are on this gate's disk, and not in the store yet"
+                ),
+            });
+        }
+        if let Some(detail) = self.tombstones.damage() {
+            concerns.push(Concern {
+                code: "tombstones_damaged",
+                detail: format!("{detail}; the file was set aside, what is sound of it holds"),
+            });
+        }
+        concerns
+    }
+
     /// The revision that the mirror is at.
     pub(super) fn revision(&self) -> Revision {
         self.mirror
@@ -295,6 +423,8 @@ impl Shared {
     }
 }
 
+/// How often a store that moves on meanwhile is met anew before the connection is.
+const JOINS: usize = 8;
 /// How long Redis holds a read that has no news.
 const BLOCK_MS: u64 = 1_000;
 /// How long an answer may take on the follower's connection: the blocking read, and 1.5 s.

@@ -4,13 +4,14 @@
 //! Beside the tables lies `origin`: which store they are of, and the change they began at.
 //!
 //! **Invariant:** the tables are the store as it was at [`Mirror::stand`]: changes are applied whole, in
-//! order, each only after the one it names as the one before it.
+//! order, each only after the one it names as the one before it. But what this gate knows to have ended is
+//! ended in them, whatever the store says.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join_all;
@@ -20,11 +21,14 @@ use tracing::warn;
 
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{ChangeId, Revision, Write};
-use crate::domain::id::KeyId;
-use crate::domain::key::{Key, Standing};
-use crate::domain::time::Clock;
+use crate::domain::key::Key;
+use crate::domain::time::{Clock, Timestamp};
+use crate::domain::tombstone::{Ended, Graves, Tombstone, ended_in, let_back_in};
 use crate::store::embedded::EmbeddedStore;
-use crate::store::{AuditStore as _, Feed as _, News, StoreError};
+use crate::store::tombstones::Tombstones;
+use crate::store::{
+    AuditStore as _, Feed as _, KeyStore as _, News, OwnerStore as _, StoreError, TokenStore as _,
+};
 
 use super::feed::{self, Entry, Stand};
 use super::names::{hex, unhex};
@@ -37,6 +41,12 @@ pub(super) struct Mirror {
     /// Held while changes are applied, by whoever has them first.
     turn: tokio::sync::Mutex<()>,
     unreadable: AtomicU64,
+    tombstones: Tombstones,
+    /// Whether the store was seen to lack the end of something.
+    lacks: AtomicBool,
+    /// How often the tables were taken anew.
+    renewals: AtomicU64,
+    clock: Arc<dyn Clock>,
 }
 
 /// What became of changes that were to be applied.
@@ -55,16 +65,30 @@ impl Mirror {
     ///
     /// # Errors
     /// If the tables cannot be opened.
-    pub(super) async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let tables = EmbeddedStore::open(dir, clock)?;
+    pub(super) async fn open(
+        dir: &Path,
+        tombstones: Tombstones,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let tables = EmbeddedStore::open(dir, Arc::clone(&clock))?;
         let stand = stand_of(&tables, dir).await?;
-        Ok(Self {
+        let mirror = Self {
             tables,
             dir: dir.to_owned(),
             stand: Mutex::new(stand),
             turn: tokio::sync::Mutex::new(()),
             unreadable: AtomicU64::new(0),
-        })
+            tombstones,
+            lacks: AtomicBool::new(true),
+            renewals: AtomicU64::new(0),
+            clock,
+        };
+        // The tables may be those of an older copy of the file.
+        let ended: Vec<_> = mirror
+            .tombstones
+            .graves(|graves| graves.iter().map(|it| it.what).collect());
+        mirror.lay_over(&ended).await?;
+        Ok(mirror)
     }
 
     /// The tables.
@@ -91,10 +115,11 @@ impl Mirror {
         let Some(mut stand) = self.stand() else {
             return Ok(Taken::Gap);
         };
+        self.note(&entries, stand).await?;
         let mut taken = Taken::All;
         let mut stands = Vec::new();
         let mut applying = Vec::new();
-        for entry in entries {
+        for mut entry in entries {
             if entry.revision <= stand.revision {
                 continue;
             }
@@ -118,6 +143,7 @@ impl Mirror {
                     hash: last.hash,
                 };
             }
+            self.end_again(&mut entry.change.writes);
             stands.push(stand);
             applying.push(
                 self.tables
@@ -133,28 +159,151 @@ impl Mirror {
         Ok(taken)
     }
 
-    /// The keys here that are revoked, or have a version that is.
+    /// Writes down what these changes end, before anything of them is here.
+    async fn note(&self, entries: &[Entry], stand: Stand) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (mut ended, mut lifted) = (Vec::<Tombstone>::new(), Vec::new());
+        for entry in entries.iter().filter(|it| it.revision > stand.revision) {
+            for owner in let_back_in(&entry.change.audit).map(Ended::Owner) {
+                ended.retain(|it| it.what != owner);
+                lifted.push(owner);
+            }
+            for write in &entry.change.writes {
+                ended.extend(tombstones_of(write, Some(entry.revision), now));
+            }
+        }
+        self.tombstones.note(ended, lifted).await
+    }
+
+    /// Ends in `writes`, which come from the store, what is known to have ended.
+    pub(super) fn end_again(&self, writes: &mut [Write]) {
+        for write in writes {
+            if self.tombstones.lay_over(write) {
+                self.lacks.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Whether the store was seen to lack the end of something since this was last asked.
+    pub(super) fn found_lacking(&self) -> bool {
+        self.lacks.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has the store looked over again.
+    pub(super) fn doubt(&self) {
+        self.lacks.store(true, Ordering::Release);
+    }
+
+    /// Which change made `revision`, as far as that is known here.
     ///
     /// # Errors
     /// If the tables cannot be read.
-    pub(super) async fn ended(&self) -> Result<HashMap<KeyId, Key>, StoreError> {
-        let ended = Arc::new(Mutex::new(HashMap::new()));
-        if self.stand().is_some() {
-            let taken = Arc::clone(&ended);
-            let take = move |key: Key| {
-                let is_revoked = matches!(key.standing, Standing::Revoked { .. });
-                if is_revoked
-                    || key
-                        .versions
-                        .iter()
-                        .any(|version| version.revoked_at.is_some())
-                {
-                    taken.lock().insert(key.id, key);
-                }
-            };
-            self.tables.snapshot(Box::new(take)).await?;
+    pub(super) async fn change_at(
+        &self,
+        revision: Revision,
+    ) -> Result<Option<ChangeId>, StoreError> {
+        let Some(before) = revision.0.checked_sub(1) else {
+            return Ok(Some(feed::NO_CHANGE));
+        };
+        let ids = self.tables.change_ids(Revision(before), 1).await?;
+        let known = ids.into_iter().find(|(at, _)| *at == revision);
+        let origin = || read_origin(&self.dir).filter(|origin| origin.revision == revision);
+        Ok(known
+            .map(|(_, id)| id)
+            .or_else(|| origin().map(|origin| origin.change)))
+    }
+
+    /// How often the tables were taken anew.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    /// Ends in the tables what is known to have ended of these; the records that said otherwise, as they are
+    /// now.
+    ///
+    /// # Errors
+    /// If the tables cannot be read or written.
+    pub(super) async fn lay_over(&self, what: &[Ended]) -> Result<Vec<Write>, StoreError> {
+        let _turn = self.turn.lock().await;
+        let mut changed = Vec::new();
+        for mut write in self.records(what).await? {
+            if self.tombstones.lay_over(&mut write) {
+                changed.push(write);
+            }
         }
-        Ok(std::mem::take(&mut *ended.lock()))
+        if !changed.is_empty() {
+            self.tables.revise(changed.clone()).await?;
+        }
+        Ok(changed)
+    }
+
+    /// The records that these are in, each once, as far as they are here.
+    ///
+    /// # Errors
+    /// If the tables cannot be read.
+    pub(super) async fn records(&self, what: &[Ended]) -> Result<Vec<Write>, StoreError> {
+        let (mut keys, mut owners, mut tokens) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for what in what {
+            match what {
+                Ended::Key(id) | Ended::Version { key: id, .. } => drop(keys.insert(*id)),
+                Ended::Owner(id) => drop(owners.insert(*id)),
+                Ended::Token(id) => drop(tokens.insert(*id)),
+            }
+        }
+        let mut records = Vec::new();
+        for id in keys {
+            records.extend(readable(self.tables.key(id).await)?.map(Write::Key));
+        }
+        for id in owners {
+            records.extend(readable(self.tables.owner(id).await)?.map(Write::Owner));
+        }
+        for id in tokens {
+            records.extend(readable(self.tables.token(id).await)?.map(Write::Token));
+        }
+        Ok(records)
+    }
+
+    /// All that has ended here.
+    ///
+    /// # Errors
+    /// If the tables cannot be read.
+    pub(super) async fn ended(&self) -> Result<Graves, StoreError> {
+        let graves = Arc::new(Mutex::new(Graves::default()));
+        let Some(stand) = self.stand() else {
+            return Ok(Graves::default());
+        };
+        let bury = move |graves: &mut Graves, write: Write| {
+            for (what, at) in ended_in(&write) {
+                graves.add(Tombstone {
+                    what,
+                    at,
+                    revision: Some(stand.revision),
+                });
+            }
+        };
+        let taken = Arc::clone(&graves);
+        let take = move |key: Key| bury(&mut taken.lock(), Write::Key(key));
+        self.tables.snapshot(Box::new(take)).await?;
+        let mut graves = std::mem::take(&mut *graves.lock());
+        let mut after = None;
+        loop {
+            let page = self.tables.owners(None, PAGE, after).await?;
+            let owners = page.items.into_iter().map(Write::Owner);
+            owners.for_each(|owner| bury(&mut graves, owner));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        loop {
+            let page = self.tables.tokens(PAGE, after).await?;
+            let tokens = page.items.into_iter().map(Write::Token);
+            tokens.for_each(|token| bury(&mut graves, token));
+            after = page.next;
+            if after.is_none() {
+                return Ok(graves);
+            }
+        }
     }
 
     /// Takes these records instead of what is here, all of them or none, as the store stands at `stand`:
@@ -185,6 +334,8 @@ impl Mirror {
         let stand = *stand.get().ok_or_else(cut_short)?;
         write_origin(&self.dir, stand).map_err(StoreError::unavailable)?;
         *self.stand.lock() = Some(stand);
+        self.renewals.fetch_add(1, Ordering::AcqRel);
+        self.lacks.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -212,6 +363,25 @@ impl Mirror {
     pub(super) fn set_aside(&self, records: u64) {
         self.unreadable.fetch_add(records, Ordering::Relaxed);
     }
+}
+
+/// What is here, unless it cannot be read: that has been set aside.
+fn readable<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        read => read,
+    }
+}
+
+/// What a record says has ended not so long ago that no store may have it otherwise any more.
+pub(super) fn tombstones_of(
+    write: &Write,
+    revision: Option<Revision>,
+    now: Timestamp,
+) -> impl Iterator<Item = Tombstone> {
+    let ended = ended_in(write).into_iter();
+    let young = ended.filter(move |(_, at)| now.since(*at) <= Tombstones::KEPT);
+    young.map(move |(what, at)| Tombstone { what, at, revision })
 }
 
 /// What the tables are a copy of, by the origin beside them and the last change in them.
@@ -265,4 +435,5 @@ fn write_origin(dir: &Path, stand: Stand) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+const PAGE: usize = 1_000;
 const ORIGIN: &str = "origin";

@@ -17,6 +17,9 @@
 //! | `feed` | changes and where they end |
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
 //! | `backfill` | reading the audit log from before the mirror began, a page at a time |
+//! | `repair` | a store that has lost changes |
+//! | `make_good` | what the store lacks and this gate knows |
+//! | `hold` | ending things while the store is away |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
 //! | `quotas` | what was given out of them |
@@ -31,7 +34,9 @@ mod counts;
 mod feed;
 mod follow;
 mod frame;
+mod hold;
 mod leases;
+mod make_good;
 mod mirror;
 mod names;
 mod nodes;
@@ -39,7 +44,8 @@ mod outbox;
 mod period;
 mod quotas;
 mod reload;
+mod repair;
 mod scripts;
 mod store;
 
-pub use store::RedisStore;
+pub use store::{Local, RedisStore};

@@ -5,7 +5,6 @@
 //! mirror takes all of it in one transaction: what it shows is the store as it was at that revision, and
 //! before that what it showed until then.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use redis::Cmd;
@@ -16,19 +15,28 @@ use super::connect::{Cause, Connection, Fault};
 use super::feed::{self, Stand};
 use super::follow::Shared;
 use super::frame::{self, Kind};
+use super::mirror::tombstones_of;
 use super::names::{Bucket, Table};
-use crate::domain::change::Write;
-use crate::domain::id::KeyId;
-use crate::domain::key::{Key, Standing};
+use crate::domain::change::{Revision, Write};
+use crate::domain::tombstone::{Ended, Graves, Tombstone, ended_in};
 
 impl Shared {
-    /// Takes the store as it is instead of what the mirror holds. What is revoked in the mirror stays so,
-    /// even where the store has lost it.
+    /// Takes the store as it is instead of what the mirror holds. What has ended in the mirror stays so, even
+    /// where the store has lost it.
     ///
     /// # Errors
     /// If the store cannot be read to the end, or the mirror not be written: the mirror is as it was.
-    pub(super) async fn reload(&self, connection: &Connection) -> Result<(), Fault> {
-        let begun = self.look(connection, self.mirror.stand()).await?;
+    pub(super) async fn reload(
+        &self,
+        connection: &Connection,
+        history: History,
+    ) -> Result<(), Fault> {
+        let mine = self.mirror.stand();
+        let known = match history {
+            History::Another => None,
+            History::Continued | History::Diverged => mine,
+        };
+        let begun = self.look(connection, known).await?;
         let ended = self.mirror.ended().await;
         let ended = ended.map_err(|source| self.mirror_fault(source))?;
         let (writes, received) = mpsc::channel(WRITES_AHEAD);
@@ -36,6 +44,11 @@ impl Shared {
             shared: self,
             connection,
             ended,
+            is_older_than: mine
+                .filter(|_| history == History::Continued)
+                .map(|mine| mine.revision),
+            found: Vec::new(),
+            lifted: Vec::new(),
             writes,
             unreadable: 0,
             kept: 0,
@@ -52,12 +65,29 @@ impl Shared {
     }
 }
 
+/// How a store that is read anew stands to what the mirror holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum History {
+    /// It goes on from that, as far as anyone can tell.
+    Continued,
+    /// It is the same store and has lost some of that.
+    Diverged,
+    /// It is another store.
+    Another,
+}
+
 /// One reading of the whole store.
 struct Reading<'a> {
     shared: &'a Shared,
     connection: &'a Connection,
-    /// Keys of the mirror that are revoked or have a version that is.
-    ended: HashMap<KeyId, Key>,
+    /// What has ended in the mirror.
+    ended: Graves,
+    /// The revision up to which the mirror knew the history that the store goes on from.
+    is_older_than: Option<Revision>,
+    /// What has ended by what was read, or in the mirror and not in the store.
+    found: Vec<Tombstone>,
+    /// Who was let back in since the mirror was in step.
+    lifted: Vec<Ended>,
     writes: mpsc::Sender<Write>,
     unreadable: u64,
     kept: u64,
@@ -67,12 +97,19 @@ impl Reading<'_> {
     /// Sends every record on; returns where the store then stands.
     async fn all(mut self, begun: Stand, known: &OnceLock<Stand>) -> Result<Stand, Fault> {
         let stand = self.read(begun).await?;
+        // Before the mirror forgets it.
+        let noted = self.shared.tombstones.note(
+            std::mem::take(&mut self.found),
+            std::mem::take(&mut self.lifted),
+        );
+        let noted = noted.await;
+        noted.map_err(|source| self.shared.mirror_fault(source))?;
         // Invariant: known before the channel closes, which is when `self` goes.
         let stand = *known.get_or_init(|| stand);
         self.shared.mirror.set_aside(self.unreadable);
         if self.kept > 0 {
             warn!(
-                keys = self.kept,
+                records = self.kept,
                 "the store has lost revocations: they are kept in force here"
             );
         }
@@ -141,7 +178,7 @@ impl Reading<'_> {
                 }
                 self.unreadable += entry.unreadable;
                 for write in entry.change.writes {
-                    self.send(write).await?;
+                    self.send(entry.revision, write).await?;
                 }
             }
             if at.revision == before {
@@ -156,7 +193,7 @@ impl Reading<'_> {
 
     async fn pass(&mut self, kind: Kind, record: &[u8]) -> Result<(), Fault> {
         match frame::read(kind, record) {
-            Ok((_revision, write)) => self.send(write).await,
+            Ok((revision, write)) => self.send(revision, write).await,
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -168,36 +205,37 @@ impl Reading<'_> {
         }
     }
 
-    async fn send(&mut self, mut write: Write) -> Result<(), Fault> {
-        if let Write::Key(key) = &mut write
-            && let Some(mine) = self.ended.get(&key.id)
-            && keep_ended(mine, key)
-        {
-            self.kept += 1;
+    async fn send(&mut self, revision: Revision, mut write: Write) -> Result<(), Fault> {
+        match (&write, self.is_older_than) {
+            (Write::Owner(owner), Some(known))
+                if owner.disabled_at.is_none() && revision > known =>
+            {
+                self.lifted.push(Ended::Owner(owner.id));
+            }
+            _ => self.end_again(revision, &mut write),
         }
         // Nobody receives any more if the mirror failed; its own error says why.
         let gone = |_| self.shared.link.blame(Cause::NotConnected);
         self.writes.send(write).await.map_err(gone)
     }
-}
 
-/// Ends in `theirs` what is ended in `mine`; whether there was anything.
-fn keep_ended(mine: &Key, theirs: &mut Key) -> bool {
-    let mut kept = false;
-    let is_revoked = |key: &Key| matches!(key.standing, Standing::Revoked { .. });
-    if is_revoked(mine) && !is_revoked(theirs) {
-        theirs.standing = mine.standing;
-        kept = true;
-    }
-    for version in &mut theirs.versions {
-        let same = mine.versions.iter().find(|held| held.hash == version.hash);
-        let revoked_at = same.and_then(|held| held.revoked_at);
-        if version.revoked_at.is_none() && revoked_at.is_some() {
-            version.revoked_at = revoked_at;
-            kept = true;
+    /// Ends in a record of the store what has ended here.
+    fn end_again(&mut self, revision: Revision, write: &mut Write) {
+        let now = self.shared.clock.now();
+        self.found.extend(tombstones_of(write, Some(revision), now));
+        let has_lost = self.ended.lay_over(write);
+        if has_lost {
+            let ended = ended_in(write).into_iter();
+            self.found.extend(ended.map(|(what, at)| Tombstone {
+                what,
+                at,
+                revision: None,
+            }));
+        }
+        if self.shared.tombstones.lay_over(write) || has_lost {
+            self.kept += 1;
         }
     }
-    kept
 }
 
 fn scan(name: &str, cursor: u64) -> Cmd {
@@ -215,66 +253,3 @@ const WRITES_AHEAD: usize = 1_024;
 
 /// The name and the value of a field of a hash.
 type Pair = (Vec<u8>, Vec<u8>);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::id::OwnerId;
-    use crate::domain::key::{KeySettings, KeyVersion};
-    use crate::domain::secret::{Fingerprint, KeyHash};
-    use crate::domain::time::Timestamp;
-
-    fn key() -> Key {
-        let at = Timestamp::from_millis(1_000);
-        let version = |number: u16, byte| KeyVersion {
-            number,
-            hash: KeyHash {
-                pepper: 0,
-                digest: [byte; 32],
-            },
-            fingerprint: Fingerprint::from_bytes([byte; 6]),
-            created_at: at,
-            activated_at: Some(at),
-            retires_at: None,
-            revoked_at: None,
-        };
-        Key {
-            id: KeyId::from_random([1; 10]),
-            owner: OwnerId::from_random([2; 10]),
-            env: "live".into(),
-            settings: KeySettings::named("k"),
-            standing: Standing::Active,
-            created_at: at,
-            created_by: "tok_".into(),
-            last_rotated_at: None,
-            told: std::collections::BTreeMap::new(),
-            versions: vec![version(1, 1), version(2, 2)],
-        }
-    }
-
-    #[test]
-    fn what_is_revoked_here_stays_so_whatever_the_store_says() {
-        let at = Timestamp::from_millis(2_000);
-        let mut mine = key();
-        mine.standing = Standing::Revoked { at };
-        let mut theirs = key();
-        assert!(keep_ended(&mine, &mut theirs));
-        assert_eq!(theirs.standing, Standing::Revoked { at });
-
-        let mut mine = key();
-        mine.versions[0].revoked_at = Some(at);
-        let mut theirs = key();
-        assert!(keep_ended(&mine, &mut theirs));
-        assert_eq!(theirs.versions[0].revoked_at, Some(at));
-        assert_eq!(theirs.versions[1].revoked_at, None);
-    }
-
-    #[test]
-    fn what_is_in_force_here_is_taken_as_the_store_has_it() {
-        let at = Timestamp::from_millis(2_000);
-        let mut theirs = key();
-        theirs.standing = Standing::Suspended { at };
-        assert!(!keep_ended(&key(), &mut theirs));
-        assert_eq!(theirs.standing, Standing::Suspended { at });
-    }
-}

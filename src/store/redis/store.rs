@@ -29,11 +29,14 @@ use crate::domain::rules::RuleSet;
 use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
+use crate::domain::tombstone::Ended;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
+use crate::store::node_key::NodeKey;
+use crate::store::tombstones::Tombstones;
 use crate::store::{
-    AuditEnd, AuditStore, Beat, Beaten, Contact, EventStore, Feed, FleetStore, KeyRow, KeyStore,
-    LeaseStore, News, OwnerStore, QuotaStore, RuleStore, Store, StoreError, Struck, TokenStore,
-    UsageStore,
+    AuditEnd, AuditStore, Beat, Beaten, Concern, Contact, ContactState, EventStore, Feed,
+    FleetStore, Kept, KeyRow, KeyStore, LeaseStore, News, OwnerStore, QuotaStore, RuleStore, Store,
+    StoreError, Struck, TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -41,6 +44,7 @@ use super::connect::Link;
 use super::counts;
 use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
+use super::hold;
 use super::leases;
 use super::mirror::Mirror;
 use super::names::Names;
@@ -54,8 +58,19 @@ pub struct RedisStore {
     background: Background,
 }
 
+/// What a gate brings to a store that it shares.
+#[derive(Debug, Clone, Copy)]
+pub struct Local<'a> {
+    /// The gate's own folder: the mirror and the file of tombstones lie in it.
+    pub dir: &'a Path,
+    /// The gate's key.
+    pub node_key: &'a NodeKey,
+    /// Whether the store that is met first is taken even if it is another than the mirror's, or empty.
+    pub accepts_store: bool,
+}
+
 impl RedisStore {
-    /// Opens the mirror in `mirror_dir` and follows the store that `choice` names; where there is none yet,
+    /// Opens the mirror in the gate's folder and follows the store that `choice` names; where there is none yet,
     /// makes it. Returns when the two are in step, or at once when Redis is away and the mirror holds
     /// something to serve from.
     ///
@@ -65,13 +80,17 @@ impl RedisStore {
     /// version reads, or the address is none.
     pub async fn open(
         choice: &RedisChoice,
-        mirror_dir: &Path,
+        local: Local<'_>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let names = Names::new(&choice.prefix);
         let link = Link::new(choice, &names.meta())?;
-        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
-        let shared = Arc::new(Shared::new(names, link, mirror, clock));
+        let tombstones = Tombstones::open(local.dir, local.node_key, clock.now())?;
+        let place = local.dir.join("mirror");
+        let mirror = Mirror::open(&place, tombstones.clone(), Arc::clone(&clock)).await?;
+        let accepts = local.accepts_store;
+        let shared = Shared::new(names, link, mirror, tombstones, clock, accepts);
+        let shared = Arc::new(shared);
         let store = Self {
             background: Background::start(Arc::clone(&shared))?,
             shared,
@@ -81,13 +100,14 @@ impl RedisStore {
                 store.close().await;
                 Err(fault.into())
             }
-            Stage::Away(_) | Stage::Starting | Stage::Following => Ok(store),
+            _ => Ok(store),
         }
     }
 
     async fn first_stage(&self) -> Stage {
         let mut stage = self.shared.stage();
-        let known = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
+        let known =
+            stage.wait_for(|stage| matches!(stage, Stage::Following) || stage.fault().is_some());
         let known = if self.shared.mirror.stand().is_some() {
             tokio::time::timeout(START_WAIT, known).await.ok()
         } else {
@@ -108,9 +128,16 @@ impl Store for RedisStore {
     }
 
     fn contact(&self) -> Contact {
-        let is_following = matches!(*self.shared.stage().borrow(), Stage::Following);
+        let state = match &*self.shared.stage().borrow() {
+            Stage::Estranged(_) => ContactState::Estranged,
+            Stage::Repairing => ContactState::Repair,
+            Stage::CatchingUp => ContactState::CatchingUp,
+            Stage::Following if !self.shared.link.is_down() => ContactState::Following,
+            Stage::Following | Stage::Starting | Stage::Away(_) => ContactState::Away,
+        };
         Contact {
-            is_up: is_following && !self.shared.link.is_down(),
+            is_up: state == ContactState::Following,
+            state,
             revision: self.shared.revision(),
             last_at: self.shared.last_contact(),
             quarantined: self.shared.mirror.unreadable()
@@ -124,6 +151,10 @@ impl Store for RedisStore {
 
     fn fleet(&self) -> Option<&dyn FleetStore> {
         Some(self)
+    }
+
+    fn concerns(&self) -> Vec<Concern> {
+        self.shared.concerns()
     }
 }
 
@@ -200,6 +231,18 @@ impl Feed for RedisStore {
 
     async fn moved(&self, beyond: Revision) {
         self.shared.mirror.tables().moved(beyond).await;
+    }
+
+    async fn hold(&self, change: Change) -> Result<Kept, StoreError> {
+        hold::hold(&self.shared, change).await
+    }
+
+    fn holds(&self, what: &Ended) -> bool {
+        hold::holds(&self.shared, what)
+    }
+
+    fn renewals(&self) -> u64 {
+        self.shared.mirror.renewals()
     }
 
     async fn close(&self) {

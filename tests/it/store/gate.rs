@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 use portcullis::config::{RedisChoice, RedisSite, RedisTls};
 use portcullis::domain::change::{Change, ChangeId, Revision, Write};
 use portcullis::domain::key::{Key, Standing};
-use portcullis::store::redis::RedisStore;
+use portcullis::store::node_key::NodeKey;
+use portcullis::store::redis::{Local, RedisStore};
 use portcullis::store::{Feed, KeyStore, News, StoreError};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -20,7 +21,8 @@ use crate::support::redis::RedisServer;
 /// A gate: a store, and the folder that its mirror lies in.
 pub(super) struct Gate {
     pub(super) store: RedisStore,
-    dir: TempDir,
+    pub(super) dir: TempDir,
+    pub(super) clock: Arc<HandClock>,
 }
 
 impl Gate {
@@ -34,13 +36,16 @@ impl Gate {
 
     pub(super) async fn of(choice: &RedisChoice) -> Result<Self, StoreError> {
         let dir = tempfile::tempdir().unwrap();
-        let store = open(choice, dir.path()).await?;
-        Ok(Self { store, dir })
+        let clock = HandClock::new();
+        let store = open_at(choice, dir.path(), clock.clone()).await?;
+        Ok(Self { store, dir, clock })
     }
 
     /// Opens the same mirror again; the store was closed before.
     pub(super) async fn reopen(&mut self, url: &str) {
-        self.store = open(&choice(url), self.dir.path()).await.unwrap();
+        self.store = open_at(&choice(url), self.dir.path(), self.clock.clone())
+            .await
+            .unwrap();
     }
 
     /// Waits until the gate is at `revision`.
@@ -104,7 +109,30 @@ impl Gate {
 }
 
 pub(super) async fn open(choice: &RedisChoice, dir: &Path) -> Result<RedisStore, StoreError> {
-    RedisStore::open(choice, dir, HandClock::new()).await
+    open_at(choice, dir, HandClock::new()).await
+}
+
+/// Opens a store as the gate whose folder is `dir`.
+pub(super) async fn open_at(
+    choice: &RedisChoice,
+    dir: &Path,
+    clock: Arc<HandClock>,
+) -> Result<RedisStore, StoreError> {
+    RedisStore::open(choice, local(dir, &node_key(), false), clock).await
+}
+
+/// A gate's key.
+pub(super) fn node_key() -> NodeKey {
+    NodeKey::given(&[7; 32]).unwrap()
+}
+
+/// What a gate brings whose folder is `dir`.
+pub(super) fn local<'a>(dir: &'a Path, node_key: &'a NodeKey, accepts_store: bool) -> Local<'a> {
+    Local {
+        dir,
+        node_key,
+        accepts_store,
+    }
 }
 
 pub(super) fn choice(url: &str) -> RedisChoice {

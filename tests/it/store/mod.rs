@@ -7,6 +7,7 @@ mod contract;
 mod embedded;
 mod files;
 mod gate;
+mod losses;
 mod redis_cluster;
 mod redis_sentinel;
 mod redis_standalone;

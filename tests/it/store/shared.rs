@@ -6,12 +6,11 @@ use async_trait::async_trait;
 use portcullis::config::{RedisChoice, RedisSentinel, RedisSite};
 use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::store::Store;
-use portcullis::store::redis::RedisStore;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::contract::Backend;
-use super::gate::choice_at;
+use super::gate::{choice_at, open_at};
 use super::things::HandClock;
 use crate::support::cluster::Cluster;
 use crate::support::redis::own_prefix;
@@ -37,7 +36,7 @@ impl Shared {
 #[async_trait]
 impl Backend for Shared {
     async fn open(&self) -> Arc<dyn Store> {
-        let store = RedisStore::open(&self.choice, self.mirror.path(), self.clock.clone()).await;
+        let store = open_at(&self.choice, self.mirror.path(), self.clock.clone()).await;
         Arc::new(store.unwrap())
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::domain::change::Revision;
 use crate::store::StoreError;
 
 use super::server::Address;
@@ -53,11 +54,11 @@ pub(in crate::store::redis) enum Cause {
     #[error("was written by a newer version (format {format})")]
     Newer { format: u64 },
     #[error(
-        "is empty, and this gate has a store of incarnation {mine}; remove the mirror to begin anew"
+        "is empty, and this gate has a store of incarnation {mine}: restore it, or start the gate with `--accept-store` to begin anew"
     )]
     Emptied { mine: String },
     #[error(
-        "has a store of incarnation {found}, and this gate one of {mine}; remove the mirror to accept it"
+        "has a store of incarnation {found}, and this gate one of {mine}: restore that, or start the gate with `--accept-store` to take this one"
     )]
     Foreign { found: String, mine: String },
     #[error("is damaged: {what}")]
@@ -66,8 +67,14 @@ pub(in crate::store::redis) enum Cause {
     Revived { id: String },
     #[error("no longer has all changes that this gate lacks")]
     Trimmed,
+    #[error(
+        "is at revision {found}, behind this gate's {mine}, and is about to be given back what it lacks"
+    )]
+    Older { found: Revision, mine: Revision },
     #[error("has another history than this gate")]
     Forked,
+    #[error("is changed by others each time this gate tries")]
+    Contended,
     #[error("is not sent {records} records and {bytes} bytes in one change")]
     TooLarge { records: usize, bytes: usize },
     #[error("cannot be mirrored")]

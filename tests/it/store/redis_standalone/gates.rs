@@ -5,11 +5,10 @@ use std::time::Duration;
 use portcullis::domain::change::{Gone, Revision, Write};
 use portcullis::domain::selector::Selector;
 use portcullis::domain::time::Clock;
-use portcullis::store::redis::RedisStore;
 use portcullis::store::{AuditStore, Feed, KeyStore, News, RuleStore, Store, StoreError};
 use tokio::time::Instant;
 
-use super::{Gate, chain, choice, is_revoked, making, open, revoking};
+use super::{Gate, chain, choice, is_revoked, making, open, open_at, revoking};
 use crate::store::things::{
     HandClock, change, key, key_id, keys, policy, product, receipt, revoked, rotation_rule,
 };
@@ -285,9 +284,7 @@ async fn stores_of_two_prefixes_do_not_meet() {
     let mut other = choice(&server.url());
     other.prefix = "other".to_owned();
     let dir = tempfile::tempdir().unwrap();
-    let other = RedisStore::open(&other, dir.path(), HandClock::new())
-        .await
-        .unwrap();
+    let other = open_at(&other, dir.path(), HandClock::new()).await.unwrap();
     assert_eq!(other.revision().await.unwrap(), Revision(0));
     other.commit(making(1)).await.unwrap();
     assert_eq!(gate.changes_since(0).await.len(), 1);

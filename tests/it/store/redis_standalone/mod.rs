@@ -11,11 +11,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::store::Store;
-use portcullis::store::redis::RedisStore;
 use tempfile::TempDir;
 
 use super::contract::{Backend, keeps_the_contract};
-use super::gate::{Gate, chain, choice, is_revoked, making, open, revoking};
+use super::gate::{Gate, chain, choice, is_revoked, making, open, open_at, revoking};
 use super::things::HandClock;
 use crate::support::redis::RedisServer;
 
@@ -30,7 +29,7 @@ struct Standalone {
 impl Backend for Standalone {
     async fn open(&self) -> Arc<dyn Store> {
         let choice = choice(&self.server.url());
-        let store = RedisStore::open(&choice, self.mirror.path(), self.clock.clone()).await;
+        let store = open_at(&choice, self.mirror.path(), self.clock.clone()).await;
         Arc::new(store.unwrap())
     }
 

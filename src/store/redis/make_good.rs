@@ -1,0 +1,541 @@
+//! What the store lacks and this gate knows: given to it.
+//!
+//! First what was ended here while the store was away, then what it has lost in favour of another history,
+//! then the end of everything that it does not show as ended, which is looked for after each meeting, whenever
+//! it was seen to lack one, and once an hour. Gates that do so at once do it once: each change goes by the
+//! revision that it was decided at, and where another came first it is decided anew.
+
+use std::collections::HashSet;
+
+use parking_lot::Mutex;
+use redis::pipe;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::commit;
+use super::connect::Cause;
+use super::feed::Entry;
+use super::follow::Shared;
+use super::frame::{self, Kind};
+use super::names::{Bucket, Table};
+use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome};
+use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::id::AuditId;
+use crate::domain::repair::{Deed, plan};
+use crate::domain::tombstone::{Ended, ended_in};
+use crate::store::tombstones::{Owed, OwedKind};
+use crate::store::{Concern, EventStore as _, StoreError};
+
+/// When it is done next.
+#[derive(Debug, Default)]
+pub(super) struct Rounds(Mutex<Times>);
+
+#[derive(Debug, Default)]
+struct Times {
+    /// By the gate's clock, in nanoseconds.
+    looked_at: Option<u64>,
+    not_before: Option<Instant>,
+    has_failed: bool,
+}
+
+/// Why nothing came of a round.
+enum Setback {
+    /// Another change came first: decide anew.
+    Overtaken,
+    Failed(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Setback {
+    fn from(error: E) -> Self {
+        match error.into() {
+            StoreError::Conflict { expected, found } if expected != found => Self::Overtaken,
+            error => Self::Failed(error),
+        }
+    }
+}
+
+impl Shared {
+    /// Gives the store what it lacks, if there is anything and it is time to. What fails is tried again.
+    pub(super) async fn make_good(&self) {
+        let now = self.clock.read().mono_ns;
+        {
+            let mut times = self.rounds.0.lock();
+            if times.not_before.is_some_and(|at| Instant::now() < at) {
+                return;
+            }
+            times.not_before = None;
+            let is_hour = times
+                .looked_at
+                .is_none_or(|at| now.saturating_sub(at) >= LOOK_EVERY_NS);
+            if is_hour {
+                self.mirror.doubt();
+            }
+        }
+        let is_owing = !self.tombstones.owed().is_empty();
+        if !self.mirror.found_lacking() && !is_owing {
+            return;
+        }
+        let outcome = match self.pay().await {
+            Ok(()) => self.end_again().await,
+            Err(error) => Err(error),
+        };
+        let mut times = self.rounds.0.lock();
+        match outcome {
+            Ok(()) => {
+                times.looked_at = Some(now);
+                times.has_failed = false;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut times.has_failed, true) {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(
+                        error,
+                        "the store does not take yet what it lacks, trying again"
+                    );
+                }
+                times.not_before = Some(Instant::now() + AGAIN_AFTER);
+                self.mirror.doubt();
+            }
+        }
+    }
+
+    /// Gives the store the changes that it is owed.
+    async fn pay(&self) -> Result<(), StoreError> {
+        self.rounds_of(async || {
+            let owed = self.tombstones.owed();
+            if owed.is_empty() {
+                return Ok(());
+            }
+            let branch = self.branch(&owed).await?;
+            for held in owed.iter().filter(|it| it.kind == OwedKind::Held) {
+                self.pay_held(held, branch.as_deref()).await?;
+            }
+            let lost = owed.iter().filter(|it| it.kind == OwedKind::Lost);
+            self.pay_lost(&lost.collect::<Vec<_>>(), branch.as_deref())
+                .await
+        })
+        .await
+    }
+
+    /// Does `work` until no other change comes in between, with a pause that grows.
+    async fn rounds_of(
+        &self,
+        work: impl AsyncFn() -> Result<(), Setback>,
+    ) -> Result<(), StoreError> {
+        for round in 0..ROUNDS {
+            match work().await {
+                Ok(()) => return Ok(()),
+                Err(Setback::Failed(error)) => return Err(error),
+                Err(Setback::Overtaken) => {
+                    let mut random = [0];
+                    getrandom::fill(&mut random).map_err(StoreError::unavailable)?;
+                    let most_us = 1_000_u64 << round.min(6);
+                    let pause = most_us * u64::from(random[0]) / 256;
+                    tokio::time::sleep(std::time::Duration::from_micros(pause)).await;
+                }
+            }
+        }
+        Err(self.link.blame(Cause::Contended).into())
+    }
+
+    /// What the store has had since the oldest thing that it is owed; `None` if it does not remember all of it,
+    /// or another history was meant.
+    async fn branch(&self, owed: &[Owed]) -> Result<Option<Vec<Entry>>, Setback> {
+        let Some(stand) = self.mirror.stand() else {
+            return Err(self.link.blame(Cause::NotConnected).into());
+        };
+        let of_this = owed.iter().filter(|it| it.incarnation == stand.incarnation);
+        let Some(mut at) = of_this.map(|it| it.since).min() else {
+            return Ok(None);
+        };
+        let mut branch = Vec::new();
+        loop {
+            let entries = self.read_feed(at, None, AT_ONCE).await?;
+            if entries.first().is_some_and(|it| it.revision != at.next()) {
+                return Ok(None);
+            }
+            let is_end = entries.len() < AT_ONCE;
+            at = entries.last().map_or(at, |it| it.revision);
+            branch.extend(entries);
+            if is_end {
+                // What comes after this is decided anew.
+                return Ok((at >= stand.revision).then_some(branch));
+            }
+        }
+    }
+
+    /// Lands a change that ended something here while the store was away: whatever has become of the records
+    /// since, that has ended in them.
+    async fn pay_held(&self, held: &Owed, branch: Option<&[Entry]>) -> Result<(), Setback> {
+        let id = held.change.id;
+        let mut entries = branch.unwrap_or_default().iter();
+        if !entries.any(|entry| entry.change.id == id) {
+            let what = ends_of(&held.change);
+            let stand = self.catch_up_to(branch).await?;
+            let mut writes = self.mirror.records(&what).await?;
+            self.mirror.end_again(&mut writes);
+            let others = held.change.writes.iter();
+            let others = others.filter(|it| ended_in(it).is_empty()).cloned();
+            writes.extend(self.not_told(others.collect()).await?);
+            let change = Change {
+                id,
+                expect: stand,
+                writes,
+                audit: held.change.audit.clone(),
+            };
+            commit::commit(self, change).await?;
+            info!("the store has what was revoked while it was away");
+        }
+        Ok(self.tombstones.settle(vec![id]).await?)
+    }
+
+    /// Makes the changes again that were lost, as far as nobody has touched what they wrote, and tells of the
+    /// others.
+    async fn pay_lost(&self, lost: &[&Owed], branch: Option<&[Entry]>) -> Result<(), Setback> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let deed = |change: &Change| Deed::of(change, is_echo);
+        let deeds: Vec<_> = lost.iter().map(|it| deed(&it.change)).collect();
+        let plan = match branch {
+            Some(branch) => {
+                let branch: Vec<_> = branch.iter().map(|it| deed(&it.change)).collect();
+                plan(&deeds, &branch)
+            }
+            None => crate::domain::repair::Plan {
+                lost: (0..lost.len()).collect(),
+                ..Default::default()
+            },
+        };
+        let at = |places: &[usize]| -> Vec<&Change> {
+            let places = places.iter().filter_map(|at| lost.get(*at));
+            places.map(|it| &it.change).collect()
+        };
+        let landed = at(&plan.landed).iter().map(|it| it.id).collect();
+        self.tombstones.settle(landed).await?;
+        let mut gone = at(&plan.lost);
+        // What is made after the branch is not in it: one thing at a time would be read again each time.
+        let mut expect = self.catch_up_to(branch).await?;
+        for change in at(&plan.again) {
+            // Who signed the end of a chain has signed another one.
+            let writes = change.writes.iter();
+            let writes = writes.filter(|it| !matches!(it, Write::Checkpoint(_)));
+            let writes = self.not_told(writes.cloned().collect()).await?;
+            if !(writes.is_empty() && change.audit.is_empty()) {
+                let again = Change {
+                    id: change.id,
+                    expect,
+                    writes,
+                    audit: change.audit.clone(),
+                };
+                match commit::commit(self, again).await {
+                    Ok(landed) => expect = landed,
+                    // Others have given its name or its secret to something else.
+                    Err(StoreError::DuplicateHash { .. } | StoreError::Conflict { .. })
+                        if self.revision() == expect =>
+                    {
+                        gone.push(change);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            self.tombstones.settle(vec![change.id]).await?;
+        }
+        self.tell_of(&gone, branch, expect).await
+    }
+
+    /// Tells of changes that are lost for good.
+    async fn tell_of(
+        &self,
+        gone: &[&Change],
+        branch: Option<&[Entry]>,
+        expect: Revision,
+    ) -> Result<(), Setback> {
+        let ids: Vec<_> = gone.iter().map(|it| it.id).collect();
+        let told: Vec<_> = gone.iter().flat_map(|it| &it.audit).collect();
+        if !told.is_empty() {
+            // By the same name whoever tells it, so that it is told once.
+            let mut hash = Sha256::new();
+            ids.iter().for_each(|id| hash.update(id.0));
+            let digest: [u8; 32] = hash.finalize().into();
+            let id = ChangeId(digest.first_chunk().copied().unwrap_or_default());
+            let mut entries = branch.unwrap_or_default().iter();
+            if !entries.any(|entry| entry.change.id == id) {
+                let mut entry = self.said(Action::Store, LOST)?;
+                let shown = told.iter().take(TOLD_MOST);
+                entry.changes = shown.map(|it| lost_change(it)).collect();
+                let change = Change {
+                    id,
+                    expect,
+                    writes: Vec::new(),
+                    audit: vec![entry],
+                };
+                commit::commit(self, change).await?;
+            }
+            let count = told.len();
+            let names: Vec<_> = told
+                .iter()
+                .take(NAMED_MOST)
+                .map(|it| sentence(it))
+                .collect();
+            let names = names.join("; ");
+            let more = if count > NAMED_MOST { "; …" } else { "" };
+            warn!(
+                count,
+                "the store has lost changes that are not made again: {names}{more}"
+            );
+            self.losses.lock().push(Concern {
+                code: "changes_lost",
+                detail: format!(
+                    "{count} changes were lost with the store and not made again, since others have changed \
+                     the same things: {names}{more}; the audit log has them all"
+                ),
+            });
+        }
+        Ok(self.tombstones.settle(ids).await?)
+    }
+
+    /// Ends again in the store what it does not show as ended.
+    async fn end_again(&self) -> Result<(), StoreError> {
+        self.rounds_of(async || {
+            let known: Vec<Ended> = self
+                .tombstones
+                .graves(|graves| graves.iter().map(|it| it.what).collect());
+            let expect = self.revision();
+            let (mut shown, mut lacking) = (Vec::new(), Vec::new());
+            for some in known.chunks(LOOKED_AT_ONCE) {
+                for (what, is_shown) in self.look_at(some).await? {
+                    if is_shown {
+                        shown.push(what);
+                    } else {
+                        lacking.push(what);
+                    }
+                }
+            }
+            let mut expect = expect;
+            for some in lacking.chunks(ENDED_AT_ONCE) {
+                let mut writes = self.mirror.records(some).await?;
+                self.mirror.end_again(&mut writes);
+                let mut audit = Vec::new();
+                for what in some {
+                    let Some(write) = writes.iter().find(|write| what.is_shown_by(write)) else {
+                        continue;
+                    };
+                    audit.push(self.ended_again(what, write)?);
+                }
+                if audit.is_empty() {
+                    continue;
+                }
+                let mut id = [0; 16];
+                getrandom::fill(&mut id).map_err(StoreError::unavailable)?;
+                let change = Change {
+                    id: ChangeId(id),
+                    expect,
+                    writes,
+                    audit,
+                };
+                expect = commit::commit(self, change).await?;
+                warn!(
+                    count = some.len(),
+                    "the store had lost revocations, and has them again"
+                );
+            }
+            let now = self.clock.now();
+            Ok(self.tombstones.compact(shown, now).await?)
+        })
+        .await
+    }
+
+    /// Of each of these that the store has a record of, whether that shows it as ended.
+    async fn look_at(&self, some: &[Ended]) -> Result<Vec<(Ended, bool)>, Setback> {
+        let mut ask = pipe();
+        for what in some {
+            let (place, id) = match what {
+                Ended::Key(id) | Ended::Version { key: id, .. } => {
+                    (self.names.bucket(Bucket::of(*id)), id.chars().to_owned())
+                }
+                Ended::Owner(id) => (self.names.table(Table::Owners), id.chars().to_owned()),
+                Ended::Token(id) => (self.names.table(Table::Tokens), id.chars().to_owned()),
+            };
+            ask.hget(place, id);
+        }
+        let records: Vec<Option<Vec<u8>>> = self.link.ask_all(&ask).await?;
+        let looked = some.iter().zip(records).filter_map(|(what, record)| {
+            let kind = match what {
+                Ended::Key(_) | Ended::Version { .. } => Kind::Key,
+                Ended::Owner(_) => Kind::Owner,
+                Ended::Token(_) => Kind::Token,
+            };
+            let (_, write) = frame::read(kind, &record?).ok()?;
+            Some((*what, what.is_shown_by(&write)))
+        });
+        Ok(looked.collect())
+    }
+
+    fn ended_again(&self, what: &Ended, write: &Write) -> Result<AuditEntry, StoreError> {
+        let action = match what {
+            Ended::Key(_) | Ended::Version { .. } => Action::KeyRevocation,
+            Ended::Owner(_) => Action::OwnerDisable,
+            Ended::Token(_) => Action::TokenRevocation,
+        };
+        let mut entry = self.said(action, REASSERTED)?;
+        let told = |field: &str, to: String| FieldChange {
+            field: field.to_owned(),
+            from: serde_json::Value::Null,
+            to: to.into(),
+        };
+        match write {
+            Write::Key(key) => {
+                entry.key = Some(key.id);
+                entry.owner = Some(key.owner);
+                let field = match what {
+                    Ended::Version { number, .. } => {
+                        entry.key_version = Some(*number);
+                        format!("versions.{number}.state")
+                    }
+                    _ => "status".to_owned(),
+                };
+                entry.changes = vec![told(&field, "revoked".to_owned())];
+            }
+            Write::Owner(owner) => {
+                entry.owner = Some(owner.id);
+                let at = owner.disabled_at.map(|at| at.to_string());
+                entry.changes = vec![told("disabled_at", at.unwrap_or_default())];
+            }
+            Write::Token(token) => {
+                entry.owner = token.owner;
+                let at = token.revoked_at.map(|at| at.to_string());
+                entry.changes = vec![
+                    told("id", token.id.to_string()),
+                    told("revoked_at", at.unwrap_or_default()),
+                ];
+            }
+            _ => {}
+        }
+        Ok(entry)
+    }
+
+    /// Writes into the audit log that another store was taken.
+    pub(super) async fn tell_accepted(&self, left: &str, taken: &str) -> Result<(), StoreError> {
+        self.rounds_of(async || {
+            let mut entry = self.said(Action::Store, ACCEPTED)?;
+            entry.changes = vec![FieldChange {
+                field: "incarnation".to_owned(),
+                from: left.into(),
+                to: taken.into(),
+            }];
+            let mut id = [0; 16];
+            getrandom::fill(&mut id).map_err(StoreError::unavailable)?;
+            let change = Change {
+                id: ChangeId(id),
+                expect: self.revision(),
+                writes: Vec::new(),
+                audit: vec![entry],
+            };
+            commit::commit(self, change).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// An audit entry of something that the gate itself does.
+    fn said(&self, action: Action, why: &str) -> Result<AuditEntry, StoreError> {
+        let mut id = [0; 10];
+        getrandom::fill(&mut id).map_err(StoreError::unavailable)?;
+        Ok(AuditEntry {
+            id: AuditId::from_random(id),
+            timestamp: self.clock.now(),
+            action,
+            outcome: Outcome::Done,
+            actor: Actor {
+                kind: "system".to_owned(),
+                id: "system".to_owned(),
+                name: "store".to_owned(),
+            },
+            address: None,
+            request_id: None,
+            reason: Some(why.to_owned()),
+            key: None,
+            key_version: None,
+            owner: None,
+            changes: Vec::new(),
+            rotation: None,
+        })
+    }
+
+    /// Brings the mirror up to the end of what was looked at; where it stands then.
+    async fn catch_up_to(&self, branch: Option<&[Entry]>) -> Result<Revision, Setback> {
+        if let Some(last) = branch.unwrap_or_default().last() {
+            self.catch_up(last.revision).await?;
+            if self.revision() != last.revision {
+                return Err(Setback::Overtaken);
+            }
+        }
+        Ok(self.revision())
+    }
+
+    /// These writes without the events that lie in the outbox already.
+    async fn not_told(&self, mut writes: Vec<Write>) -> Result<Vec<Write>, Setback> {
+        let events = writes.iter().filter_map(|write| match write {
+            Write::Event(event) => Some(event.id),
+            _ => None,
+        });
+        let events: Vec<_> = events.collect();
+        if !events.is_empty() {
+            let told: HashSet<_> = self.mirror.tables().told(&events).await?;
+            writes
+                .retain(|write| !matches!(write, Write::Event(event) if told.contains(&event.id)));
+        }
+        Ok(writes)
+    }
+}
+
+/// Everything that a change ends.
+pub(super) fn ends_of(change: &Change) -> Vec<Ended> {
+    let writes = change.writes.iter();
+    writes
+        .flat_map(|write| ended_in(write).into_iter().map(|(what, _)| what))
+        .collect()
+}
+
+/// Whether an entry only says again that something has ended.
+fn is_echo(entry: &AuditEntry) -> bool {
+    entry.actor.kind == "system" && entry.reason.as_deref() == Some(REASSERTED)
+}
+
+fn lost_change(entry: &AuditEntry) -> FieldChange {
+    FieldChange {
+        field: entry.id.to_string(),
+        from: sentence(entry).into(),
+        to: serde_json::Value::Null,
+    }
+}
+
+/// What was done, to what and when; not by whom and why, which may be erased where it was said first.
+fn sentence(entry: &AuditEntry) -> String {
+    let action = entry.action.as_str();
+    let to = entry.key.map(|id| id.to_string());
+    let to = to.or_else(|| entry.owner.map(|id| id.to_string()));
+    match to {
+        Some(to) => format!("{action} of {to} at {}", entry.timestamp),
+        None => format!("{action} at {}", entry.timestamp),
+    }
+}
+
+const REASSERTED: &str = "revocation_reasserted";
+const LOST: &str = "changes_lost";
+const ACCEPTED: &str = "store_accepted";
+/// How often it is decided anew before others are let go first for longer.
+const ROUNDS: u32 = 16;
+const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK_EVERY_NS: u64 = 3_600 * 1_000_000_000;
+const AT_ONCE: usize = 256;
+/// How many records are looked at in one question.
+const LOOKED_AT_ONCE: usize = 512;
+/// How many things are ended by one change.
+const ENDED_AT_ONCE: usize = 128;
+/// How many lost changes the audit log names, and how many an alarm does.
+const TOLD_MOST: usize = 200;
+const NAMED_MOST: usize = 10;

@@ -1,0 +1,228 @@
+//! A store that has lost changes: after a failover, a crash, or with an old backup.
+//!
+//! What it lacks is a tail. Where it has gone no further, it is sent again what is missing, as it was: the same
+//! changes at the same revisions, with the same audit entries, so that the chain is one. Any number of gates may
+//! do so at once: each step lands once. Where others went on without the tail, the mirror takes their history
+//! instead of its own, and what it had is owed: [`super::make_good`] gives what it can of that.
+//!
+//! **Invariant:** nothing that this gate has applied is forgotten before the store has it, or it is written down
+//! that it is owed.
+
+use tracing::{info, warn};
+
+use super::commit::{self, Answer, head_of};
+use super::connect::{Cause, Connection, Fault};
+use super::feed::{self, Entry, Stand};
+use super::follow::Shared;
+use super::mirror::tombstones_of;
+use super::reload::History;
+use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::store::tombstones::{Owed, OwedKind};
+use crate::store::{Feed as _, News, StoreError};
+
+impl Shared {
+    /// Gives a store of this history back what it has lost, or takes what others made of it. Whether the mirror
+    /// then is in step; if not, the store has moved on meanwhile.
+    ///
+    /// # Errors
+    /// If the store or the mirror cannot be read or written; it may be tried again.
+    pub(super) async fn repair(
+        &self,
+        connection: &Connection,
+        theirs: Stand,
+    ) -> Result<bool, Fault> {
+        let Some(mine) = self.mirror.stand() else {
+            return Ok(false);
+        };
+        let known = self.mirror.change_at(theirs.revision).await;
+        let known = known.map_err(|source| self.mirror_fault(source))?;
+        let is_prefix = theirs.revision < mine.revision && known == Some(theirs.change);
+        if is_prefix && let Given::To(reached) = self.give_back(theirs, mine.revision).await? {
+            if reached == mine.revision {
+                info!(from = %theirs.revision, to = %reached, "gave the store back what it had lost");
+                self.mirror.doubt();
+                return Ok(true);
+            }
+            warn!(revision = %reached, "not all that the store has lost is known here");
+        } else if is_prefix {
+            return Ok(false);
+        }
+        let common = if is_prefix {
+            // What follows is not wholly here, so it is taken as others have it, which may be less.
+            Some(theirs.revision)
+        } else {
+            self.common(connection, theirs, mine).await?
+        };
+        warn!(
+            mine = %mine.revision,
+            theirs = %theirs.revision,
+            common = common.map(tracing::field::display),
+            "the store has another history than this gate, and it is taken"
+        );
+        self.owe_since(common, theirs, mine).await?;
+        self.reload(connection, History::Diverged).await?;
+        Ok(true)
+    }
+
+    /// Sends again what comes after `at`, and says how far that went.
+    async fn give_back(&self, mut at: Stand, until: Revision) -> Result<Given, Fault> {
+        let tables = self.mirror.tables();
+        while at.revision < until {
+            let journal = tables.journal(at.revision, at.head.seq, AT_ONCE).await;
+            let journal = journal.map_err(|source| self.mirror_fault(source))?;
+            if journal.is_empty() {
+                break;
+            }
+            for missing in journal {
+                let erased = self.erased_by(&missing.change).await;
+                let erased = erased.map_err(|source| self.mirror_fault(source))?;
+                let sent = commit::send(self, &missing.change, &missing.sealed, &erased, at).await;
+                match sent {
+                    Ok(Answer::Landed) => {}
+                    Ok(Answer::Conflict(found)) => {
+                        // Another gate does the same, or went on without it.
+                        let there = self.change_in_store(missing.revision).await?;
+                        if found < missing.revision || there != Some(missing.change.id) {
+                            return Ok(Given::Overtaken);
+                        }
+                    }
+                    Err(fault) if matches!(fault.cause(), Cause::Forked) => {
+                        return Ok(Given::Overtaken);
+                    }
+                    Err(fault) => return Err(fault),
+                }
+                at.revision = missing.revision;
+                at.change = missing.change.id;
+                at.head = missing.sealed.last().map_or(at.head, head_of);
+            }
+        }
+        Ok(Given::To(at.revision))
+    }
+
+    /// The numbers of the audit entries that a change has taken the personal values out of.
+    async fn erased_by(&self, change: &Change) -> Result<Vec<u64>, StoreError> {
+        let mut all = Vec::new();
+        for write in &change.writes {
+            if let Write::Erasure(owner) = write {
+                all.extend(self.mirror.tables().audit_erased(*owner).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn change_in_store(&self, revision: Revision) -> Result<Option<ChangeId>, Fault> {
+        let before = Revision(revision.0.saturating_sub(1));
+        let entries = self.read_feed(before, Some(revision), 1).await?;
+        let there = entries.into_iter().find(|it| it.revision == revision);
+        Ok(there.map(|entry| entry.change.id))
+    }
+
+    /// The store's changes after `after`, at most `most`, up to `until` if given.
+    pub(super) async fn read_feed(
+        &self,
+        after: Revision,
+        until: Option<Revision>,
+        most: usize,
+    ) -> Result<Vec<Entry>, Fault> {
+        let ask = feed::ask_range(&self.names, after, until, most);
+        self.entries(feed::read_range(self.link.ask(&ask).await?))
+    }
+
+    /// The last revision at which both are of the same change, as far as both remember.
+    async fn common(
+        &self,
+        connection: &Connection,
+        theirs: Stand,
+        mine: Stand,
+    ) -> Result<Option<Revision>, Fault> {
+        let mut high = theirs.revision.min(mine.revision);
+        loop {
+            let low = Revision(high.0.saturating_sub(AT_ONCE as u64));
+            let ask = feed::ask_range(&self.names, low, Some(high), AT_ONCE);
+            let read = self.entries(feed::read_range(connection.ask(&ask).await?))?;
+            let known = self.mirror.tables().change_ids(low, AT_ONCE).await;
+            let known = known.map_err(|source| self.mirror_fault(source))?;
+            let mut entries = read.iter().rev();
+            let is_known = |it: &&Entry| known.contains(&(it.revision, it.change.id));
+            if let Some(entry) = entries.find(is_known) {
+                return Ok(Some(entry.revision));
+            }
+            // The first entry that is left names the one before it.
+            if let Some(first) = read.first() {
+                let before = Revision(first.revision.0.saturating_sub(1));
+                let ours = self.mirror.change_at(before).await;
+                if ours.map_err(|source| self.mirror_fault(source))? == Some(first.before) {
+                    return Ok(Some(before));
+                }
+            }
+            if read.len() < AT_ONCE || known.is_empty() || low == Revision(0) {
+                return Ok(None);
+            }
+            high = low;
+        }
+    }
+
+    /// Writes down what this gate has and the store has not: it is owed.
+    async fn owe_since(
+        &self,
+        common: Option<Revision>,
+        theirs: Stand,
+        mine: Stand,
+    ) -> Result<(), Fault> {
+        let after = common.unwrap_or(theirs.revision.min(mine.revision));
+        let lost = self.changes_after(after).await;
+        let lost = lost.map_err(|source| self.mirror_fault(source))?;
+        let now = self.clock.now();
+        let (mut owed, mut ended) = (Vec::new(), Vec::new());
+        for change in lost {
+            let writes = change.writes.iter();
+            ended.extend(writes.flat_map(|write| tombstones_of(write, None, now)));
+            owed.push(Owed {
+                change,
+                // Without a revision in common nothing proves that nobody has touched what it wrote.
+                incarnation: common.map_or([0; 16], |_| mine.incarnation),
+                since: after,
+                kind: OwedKind::Lost,
+            });
+        }
+        let owed = self.tombstones.owe(owed, ended).await;
+        owed.map_err(|source| self.mirror_fault(source))
+    }
+
+    /// The changes of the mirror after `after`, as far as they are known.
+    async fn changes_after(&self, after: Revision) -> Result<Vec<Change>, StoreError> {
+        let tables = self.mirror.tables();
+        let mut at = match tables.change_ids(after, 1).await?.first() {
+            Some((first, _)) => Revision(first.0.saturating_sub(1)),
+            None => return Ok(Vec::new()),
+        };
+        let mut all = Vec::new();
+        loop {
+            match tables.since(at, AT_ONCE).await? {
+                News::Changes(changes) if changes.is_empty() => return Ok(all),
+                News::Changes(changes) => {
+                    for (revision, change) in changes {
+                        at = revision;
+                        all.push(Change::clone(&change));
+                    }
+                }
+                // One that cannot be read; it was counted.
+                News::Trimmed => at = at.next(),
+            }
+            if at >= self.revision() {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// How far giving back went.
+enum Given {
+    /// To this revision: further, nothing is known here.
+    To(Revision),
+    /// Others went on without it.
+    Overtaken,
+}
+
+/// How many changes are read at once.
+const AT_ONCE: usize = 256;
