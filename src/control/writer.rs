@@ -15,6 +15,7 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
+use crate::domain::job::Fence;
 use crate::store::{Store, StoreError};
 
 /// What this gate's cache has taken in.
@@ -118,11 +119,21 @@ impl Writer {
         attempts: u32,
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
     ) -> Result<Done<T>, ControlError> {
-        let urgent = Patience {
-            attempts,
-            doublings: 0,
-        };
-        let done = self.land(None, draft, urgent).await?;
+        let done = self.land(None, draft, Patience::urgent(attempts)).await?;
+        self.acted_on(done).await
+    }
+
+    /// As [`Self::commit`], by a job: nothing lands once another gate has taken that over, which `fence` shows.
+    ///
+    /// # Errors
+    /// [`ControlError::Fenced`] if one has; else as [`Self::commit`].
+    pub(in crate::control) async fn commit_held<'a, T: Send>(
+        &self,
+        fence: Option<&Fence>,
+        patience: Patience,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+    ) -> Result<Done<T>, ControlError> {
+        let done = self.try_to_land(fence, None, draft, patience).await?;
         self.acted_on(done).await
     }
 
@@ -187,6 +198,16 @@ impl Writer {
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
         patience: Patience,
     ) -> Result<Done<T>, ControlError> {
+        self.try_to_land(None, id, draft, patience).await
+    }
+
+    async fn try_to_land<'a, T: Send>(
+        &self,
+        fence: Option<&Fence>,
+        id: Option<ChangeId>,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+        patience: Patience,
+    ) -> Result<Done<T>, ControlError> {
         // Changes of one gate would only make each other fail; in turn, they conflict with none but
         // those of other gates.
         let mut turn = None;
@@ -195,7 +216,7 @@ impl Writer {
                 if turn.is_none() {
                     turn = Some(self.turn.lock().await);
                 }
-                self.step(id, &draft).await
+                self.step(fence, id, &draft).await
             };
             // What is dropped here, the store does no more if it has not begun to.
             let step = tokio::time::timeout(DURABLE_WITHIN, step).await;
@@ -214,6 +235,7 @@ impl Writer {
 
     async fn step<'a, T: Send>(
         &self,
+        fence: Option<&Fence>,
         id: Option<ChangeId>,
         draft: &(impl Fn() -> Drafting<'a, T> + Send + Sync),
     ) -> Result<Step<T>, ControlError> {
@@ -241,7 +263,11 @@ impl Writer {
             writes,
             audit,
         };
-        match self.store.commit(change).await {
+        let committed = match fence {
+            Some(fence) => self.store.commit_held(change, fence).await,
+            None => self.store.commit(change).await,
+        };
+        match committed {
             Ok(revision) => {
                 self.told.tell(&events);
                 Ok(Step::Landed(Done { revision, value }))
@@ -298,6 +324,16 @@ pub(in crate::control) struct Patience {
     attempts: u32,
     /// How often the pause after a lost race doubles, from a millisecond on.
     doublings: u32,
+}
+
+impl Patience {
+    /// So many attempts, with hardly a pause between them.
+    pub(in crate::control) const fn urgent(attempts: u32) -> Self {
+        Self {
+            attempts,
+            doublings: 0,
+        }
+    }
 }
 
 pub(in crate::control) const ORDINARY: Patience = Patience {

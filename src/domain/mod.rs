@@ -15,6 +15,7 @@ pub mod change;
 pub mod draw;
 pub mod event;
 pub mod id;
+pub mod job;
 pub mod key;
 pub mod lease;
 pub mod lifecycle;

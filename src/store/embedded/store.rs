@@ -33,7 +33,7 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    Added, AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
     OwnerStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
 };
 
@@ -373,8 +373,9 @@ impl UsageStore for EmbeddedStore {
         self.writer.have(Work::Epoch(node.to_owned(), now)).await
     }
 
-    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError> {
-        self.writer.have(Work::Usage(batch)).await.map(drop)
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<Added, StoreError> {
+        self.writer.have(Work::Usage(batch)).await?;
+        Ok(Added::Counted)
     }
 
     async fn usage(

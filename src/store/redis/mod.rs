@@ -30,6 +30,7 @@ mod counts;
 mod feed;
 mod follow;
 mod frame;
+mod jobs;
 mod leases;
 mod mirror;
 mod names;

@@ -7,5 +7,7 @@ mod faults;
 mod gate;
 mod history;
 mod kills;
+mod outages;
+mod paused;
 mod privacy;
 mod quotas;
