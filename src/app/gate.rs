@@ -58,6 +58,8 @@ pub(crate) struct Description {
     pub(crate) restarts: Restarts,
     /// When records were first found to be unreadable.
     pub(crate) quarantined: Since,
+    /// When sinks were first found to be with no gate.
+    pub(crate) orphaned: Since,
     /// When counts were first found to be lost.
     pub(crate) usage_lost: Since,
     pub(crate) clock: Arc<dyn Clock>,
@@ -149,6 +151,18 @@ impl Description {
             let count = contact.quarantined;
             let detail = format!("{count} records cannot be read and were set aside");
             alarms.push(alarm("records_quarantined", detail, since));
+        }
+        let orphans = self.lease.orphans();
+        if let Some(since) = self.orphaned.seen(!orphans.is_empty(), now) {
+            let told = orphans
+                .iter()
+                .map(|it| format!("`{}` (gate `{}`)", it.sink, it.node));
+            let told: Vec<_> = told.collect();
+            let detail = format!(
+                "no gate that has the place of these sinks is running, so their keys are not rotated: {}",
+                told.join(", ")
+            );
+            alarms.push(alarm("sink_elsewhere", detail, since));
         }
         let lost = self.flush.standing().lost;
         if let Some(since) = self.usage_lost.seen(lost > 0, now) {

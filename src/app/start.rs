@@ -270,6 +270,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         requests_lost: Arc::clone(&requests.lost),
         restarts: tasks.restarts(),
         quarantined: Since::default(),
+        orphaned: Since::default(),
         usage_lost: Since::default(),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),

@@ -28,5 +28,7 @@ pub enum Claim {
     Elsewhere {
         /// Who did it last.
         owner: String,
+        /// Whether it is being done there.
+        is_done: bool,
     },
 }

@@ -42,6 +42,9 @@ pub trait Lease: Send + Sync + 'static {
 
     /// The jobs that this gate does, where gates share them.
     fn held(&self) -> Vec<Arc<str>>;
+
+    /// Sinks of this gate that no gate hands over to: each is where only gates have it that are gone.
+    fn orphans(&self) -> Vec<Orphan>;
 }
 
 /// The right to do a job, and what proves it to the store; nothing where nobody else could.
@@ -54,6 +57,15 @@ impl Tenure {
     pub const fn fence(&self) -> Option<&Fence> {
         self.0.as_ref()
     }
+}
+
+/// A sink that no gate hands over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Its name.
+    pub sink: String,
+    /// The gate that did it last.
+    pub node: String,
 }
 
 /// Nobody else could: there is one gate.
@@ -81,6 +93,10 @@ impl Lease for Alone {
     fn held(&self) -> Vec<Arc<str>> {
         Vec::new()
     }
+
+    fn orphans(&self) -> Vec<Orphan> {
+        Vec::new()
+    }
 }
 
 /// Jobs that gates take from each other through their store.
@@ -97,6 +113,8 @@ enum Known {
     Mine(Fence, Instant),
     /// It is not, and asking again is of use then.
     Not(Instant),
+    /// It is done elsewhere alone: until when that holds, by which gate, and whether it is done.
+    Elsewhere(Instant, String, bool),
 }
 
 impl Leased {
@@ -116,8 +134,10 @@ impl Leased {
             Known::Mine(fence, asked) if asked.elapsed() < RENEW_AFTER => {
                 Some(Some(Tenure(Some(fence.clone()))))
             }
-            Known::Not(again_at) if Instant::now() < *again_at => Some(None),
-            Known::Mine(..) | Known::Not(_) => None,
+            Known::Not(again_at) | Known::Elsewhere(again_at, ..) if Instant::now() < *again_at => {
+                Some(None)
+            }
+            Known::Mine(..) | Known::Not(_) | Known::Elsewhere(..) => None,
         }
     }
 
@@ -137,15 +157,16 @@ impl Leased {
                 let wait = Duration::from_millis(left_ms + 1).min(ASK_EVERY);
                 (Known::Not(asked + wait), None)
             }
-            Ok(Claim::Elsewhere { owner }) => {
-                if !matches!(before, Some(Known::Not(_))) {
-                    let owner = node_of(&owner);
+            Ok(Claim::Elsewhere { owner, is_done }) => {
+                let owner = node_of(&owner).to_owned();
+                if !matches!(before, Some(Known::Elsewhere(..))) {
                     tracing::warn!(
                         job = %job,
                         "what this gate would hand over is not where the sink is, which is with gate `{owner}`: this gate hands over nothing"
                     );
                 }
-                (Known::Not(asked + LOOK_AGAIN), None)
+                let known = Known::Elsewhere(asked + LOOK_AGAIN, owner, is_done);
+                (known, None)
             }
             // Unless it is known to have lapsed, it has not.
             Err(_) => match before {
@@ -235,10 +256,22 @@ impl Lease for Leased {
         );
         mine.map(|(job, _)| Arc::clone(job)).collect()
     }
+
+    fn orphans(&self) -> Vec<Orphan> {
+        let jobs = self.jobs.lock();
+        let left = jobs.iter().filter_map(|(job, known)| match known {
+            Known::Elsewhere(_, node, false) => Some(Orphan {
+                sink: job.strip_prefix(OF_SINK)?.to_owned(),
+                node: node.clone(),
+            }),
+            _ => None,
+        });
+        left.collect()
+    }
 }
 
 fn job_of(sink: &NamedSink) -> Arc<str> {
-    format!("sink:{}", sink.name).into()
+    format!("{OF_SINK}{}", sink.name).into()
 }
 
 /// The gate that an owner is a run of.
@@ -246,6 +279,7 @@ fn node_of(owner: &str) -> &str {
     owner.split(' ').next().unwrap_or_default()
 }
 
+const OF_SINK: &str = "sink:";
 /// How long a job is taken for, by the store's clock.
 const HELD_FOR: Duration = Duration::from_secs(10);
 /// When it is renewed.
@@ -255,7 +289,7 @@ const STOP_AFTER: Duration = Duration::from_secs(7);
 /// How often a job that another gate does is asked for.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How soon it is looked again whether a sink is here.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

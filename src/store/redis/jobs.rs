@@ -75,6 +75,7 @@ async fn take(
         }),
         "ELSEWHERE" => Some(Claim::Elsewhere {
             owner: word(1).to_owned(),
+            is_done: word(2) == "1",
         }),
         _ => None,
     };

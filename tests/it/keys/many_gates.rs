@@ -172,4 +172,11 @@ async fn of_two_disks_one_has_the_sink_and_the_other_is_left_alone() {
     two.admit(&secret).await;
     assert!(two.secret_in(paths[1 - here]).is_none());
     assert_eq!(told(left, &two.key).await["version"], 6);
+    eventually("it says so", async || {
+        let status = left.admin(Method::GET, "/admin/status", None).await.json();
+        let alarms = status["alarms"].as_array().unwrap();
+        let mut codes = alarms.iter().map(|alarm| &alarm["code"]);
+        codes.any(|code| code == "sink_elsewhere").then_some(())
+    })
+    .await;
 }

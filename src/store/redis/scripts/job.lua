@@ -6,7 +6,7 @@
 -- KEYS  job
 -- ARGV  owner, milliseconds to hold it from now (0: it is given back; '': only its place is asked for),
 --       place ('' if any place does)
--- reply {'MINE', fence} | {'OTHER', owner, milliseconds left} | {'ELSEWHERE', owner} | {'HERE'} | {'GIVEN'}
+-- reply {'MINE', fence} | {'OTHER', owner, milliseconds left} | {'ELSEWHERE', owner, 1 if it is done there now} | {'HERE'} | {'GIVEN'}
 local owner, span, place = ARGV[1], ARGV[2], ARGV[3]
 -- An end that is farther off was set by a clock that has been set back since.
 local LONGEST_MS = 60000
@@ -24,7 +24,7 @@ if span == '0' then
 end
 if place ~= '' then
   if held[4] and held[4] ~= place then
-    return {'ELSEWHERE', holder or ''}
+    return {'ELSEWHERE', holder or '', till > now and '1' or '0'}
   end
   if not held[4] then
     redis.call('HSET', KEYS[1], 'place', place)
