@@ -301,6 +301,11 @@ impl From<ControlError> for Problem {
                 "other gates are changing the store; try again",
                 error,
             ),
+            ControlError::Fenced(_) => Self::trouble(
+                Code::StoreUnavailable,
+                "another gate has taken this over; try again",
+                error,
+            ),
             ControlError::StoreAway(_) => Self::trouble(
                 Code::StoreUnavailable,
                 "the store does not answer; try again",

@@ -49,7 +49,7 @@ pub struct StoreStatus {
 /// Counts on their way to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UsageStatus {
-    /// Batches in memory.
+    /// Batches in memory alone.
     pub queued: u64,
     /// Batches on this gate's disk.
     pub spooled: u64,

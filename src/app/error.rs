@@ -14,6 +14,9 @@ pub enum StartError {
     /// The log of requests cannot be opened.
     #[error("the log of requests cannot be opened")]
     Requests(#[source] std::io::Error),
+    /// The folder of usage counts cannot be had.
+    #[error("the folder of usage counts that are not with the store yet cannot be had")]
+    Spool(#[source] std::io::Error),
     /// This gate's own directory cannot be had.
     #[error("cannot use the data directory")]
     DataDir(#[source] LocalError),

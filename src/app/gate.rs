@@ -14,7 +14,7 @@ use crate::app::tasks::Restarts;
 use crate::control::audit::RequestsLost;
 use crate::control::fleet::{Beats, FleetService};
 use crate::control::flush::Flush;
-use crate::control::jobs::Jobs;
+use crate::control::jobs::{Jobs, Lease};
 use crate::control::keys::QuotaStanding;
 use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
@@ -76,11 +76,16 @@ pub(crate) struct Description {
     pub(crate) propagation: Arc<Histogram>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) jobs: Arc<Jobs>,
+    pub(crate) lease: Arc<dyn Lease>,
     pub(crate) requests_lost: Arc<RequestsLost>,
     pub(crate) restarts: Restarts,
     /// When records were first found to be unreadable.
     pub(crate) quarantined: Since,
     pub(crate) concerns: Firsts,
+    /// When sinks were first found to be with no gate.
+    pub(crate) orphaned: Since,
+    /// When counts were first found to be lost.
+    pub(crate) usage_lost: Since,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
@@ -95,6 +100,7 @@ impl Gate for Description {
         let contact = self.store.contact();
         let now = self.clock.now();
         let silent_for = contact.last_at.map(|last| now.since(last));
+        let usage = self.flush.standing();
         Status {
             node: self.plane.node.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -109,8 +115,9 @@ impl Gate for Description {
                     .map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
             },
             usage: UsageStatus {
-                queued: self.flush.waiting(),
-                ..UsageStatus::default()
+                queued: usage.queued,
+                spooled: usage.spooled,
+                lost: usage.lost,
             },
             limits: LimitsStatus {
                 leases: self.quotas.leases() + self.leases.leases(),
@@ -186,6 +193,23 @@ impl Description {
             let name = &node.name;
             let detail = format!("gate `{name}` is silent and did not sign off; it may be serving");
             alarms.push(alarm("node_silent", detail, node.last_contact_at));
+        }
+        let orphans = self.lease.orphans();
+        if let Some(since) = self.orphaned.seen(!orphans.is_empty(), now) {
+            let told = orphans
+                .iter()
+                .map(|it| format!("`{}` (gate `{}`)", it.sink, it.node));
+            let told: Vec<_> = told.collect();
+            let detail = format!(
+                "no gate that has the place of these sinks is running, so their keys are not rotated: {}",
+                told.join(", ")
+            );
+            alarms.push(alarm("sink_elsewhere", detail, since));
+        }
+        let lost = self.flush.standing().lost;
+        if let Some(since) = self.usage_lost.seen(lost > 0, now) {
+            let detail = format!("{lost} requests will never be counted; the log says why");
+            alarms.push(alarm("usage_lost", detail, since));
         }
         alarms
     }
@@ -358,11 +382,17 @@ impl Description {
         let events = events.map(|(kind, count)| (vec![("kind", kind.as_str())], count as f64));
         out.add(metrics::EVENTS, events);
         out.one(metrics::WALKS, self.jobs.walks() as f64);
+        let held = self.lease.held();
+        let held = held.iter().map(|job| (vec![("job", &**job)], 1.0));
+        out.add(metrics::JOBS, held.collect::<Vec<_>>());
         let dropped = self.plane.counters.sum(|core| core.notes_dropped.get());
         let lost = dropped + self.requests_lost.count();
         out.one(metrics::REQUESTS_LOST, lost as f64);
         out.one(metrics::REFUSALS_LOST, self.writer.refusals_lost() as f64);
-        out.one(metrics::USAGE_WAITING, self.flush.waiting() as f64);
+        let usage = self.flush.standing();
+        out.one(metrics::USAGE_WAITING, usage.rows as f64);
+        out.one(metrics::USAGE_SPOOLED, usage.spooled as f64);
+        out.one(metrics::USAGE_LOST, usage.lost as f64);
         let (waits, shares) = self.leases.waits();
         out.one(metrics::LIMIT_LEASES, self.leases.leases() as f64);
         out.one(metrics::LIMIT_CALLS, self.leases.calls() as f64);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::control::audit::AuditService;
-use crate::control::jobs::{LeaverBook, Leavers};
+use crate::control::jobs::{Lease, LeaverBook, Leavers};
 use crate::control::keys::Rules;
 use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
@@ -21,6 +21,7 @@ pub(super) struct Footing {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) writer: Arc<Writer>,
+    pub(super) jobs: Arc<dyn Lease>,
 }
 
 impl Footing {
@@ -28,7 +29,7 @@ impl Footing {
     pub(super) fn owners(&self, config: &Config, book: Arc<LeaverBook>) -> OwnerService {
         let asks_reason = config.audit.require_reason.contains(&Action::OwnerDisable);
         let (store, clock, writer) = self.parts();
-        let leavers = Leavers::new(store, clock, writer, book);
+        let leavers = Leavers::new(store, clock, writer, book).under(Arc::clone(&self.jobs));
         let (store, clock, writer) = self.parts();
         OwnerService::new(store, clock, writer, asks_reason).with_leavers(Arc::new(leavers))
     }

@@ -23,11 +23,11 @@ use crate::app::tasks::Tasks;
 use crate::app::time_kept::TimeKept;
 use crate::app::work::{spawn_answers, spawn_flush, spawn_follower};
 use crate::app::workers;
-use crate::config::Config;
+use crate::config::{Config, StoreChoice};
 use crate::control::audit::{Checkpoints, Erasures};
 use crate::control::fleet::Beats;
 use crate::control::flush::Flush;
-use crate::control::jobs::{Alone, Jobs};
+use crate::control::jobs::{Alone, Jobs, Lease, Leased};
 use crate::control::keys::KeyService;
 use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
@@ -54,11 +54,12 @@ use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
 use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
-use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
 use crate::store::redis::Local;
 use crate::store::signed_head::SignedHead;
+use crate::store::spool::Spool;
+use crate::store::{Store, UsageStore};
 use crate::telemetry;
 
 /// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
@@ -79,6 +80,7 @@ pub struct Running {
     quotas: Arc<Quotas>,
     leases: Arc<Leases>,
     beats: Arc<Beats>,
+    lease: Arc<dyn Lease>,
     requests: Requests,
     audit: Arc<AuditKeeping>,
     store: Arc<dyn Store>,
@@ -251,12 +253,13 @@ async fn begin(
     let of_gate = (&node, &node_key);
     let requests = Requests::start(note_sink, &data_dir, &config.audit, of_gate, &names, &clock)
         .map_err(StartError::Requests)?;
-    let flush = Arc::new(Flush::new(
-        Arc::clone(&store),
+    let flush = Flush::new(
+        Arc::clone(&store) as Arc<dyn UsageStore>,
         recorder,
         names,
         Arc::clone(&node),
-    ));
+    );
+    let flush = Arc::new(spooling(flush, &config, &data_dir)?);
     let (applied, leaver_book) = (sync.applied(), sync.leavers());
     let tasks = Tasks::new();
     let writer = Arc::new(Writer::new(Arc::clone(&store), Arc::new(applied.clone())));
@@ -294,15 +297,19 @@ async fn begin(
 
     let rules = services::rules(&config);
     let sinks = Sinks::configured(&config.sinks);
+    let lease: Arc<dyn Lease> = match store.jobs() {
+        Some(_) => Arc::new(Leased::new(Arc::clone(&store), &node, boot)),
+        None => Arc::new(Alone),
+    };
     let handover = Handover::new(Arc::clone(&store), Arc::clone(&clock), sinks.clone());
-    let handover = Arc::new(handover);
+    let handover = Arc::new(handover.under(Arc::clone(&lease)));
     let jobs = Jobs::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         rules.clone(),
         sinks,
-        Arc::new(Alone),
+        Arc::clone(&lease),
     );
     let jobs = jobs.handing_over(Arc::clone(&handover));
     let jobs = Arc::new(jobs.forgetting_after(config.keys.tombstones_kept));
@@ -318,10 +325,13 @@ async fn begin(
         propagation: sync.propagation(),
         writer: Arc::clone(&writer),
         jobs: Arc::clone(&jobs),
+        lease: Arc::clone(&lease),
         requests_lost: Arc::clone(&requests.lost),
         restarts: tasks.restarts(),
         quarantined: Since::default(),
         concerns: Firsts::default(),
+        orphaned: Since::default(),
+        usage_lost: Since::default(),
         clock: Arc::clone(&clock),
         loaded_at: clock.now(),
         digest: config.digest.clone(),
@@ -339,6 +349,7 @@ async fn begin(
         store: Arc::clone(&store),
         clock: Arc::clone(&clock),
         writer: Arc::clone(&writer),
+        jobs: Arc::clone(&lease),
     };
     let owners = footing.owners(&config, leaver_book);
     let leavers = owners.leavers();
@@ -426,6 +437,7 @@ async fn begin(
         quotas,
         leases,
         beats,
+        lease,
         requests,
         audit,
         store,
@@ -457,9 +469,18 @@ impl Running {
             let _ = gone.await;
         }
         // Every record is closed now, so this is the last count.
-        if let Err(error) = self.flush.flush(self.clock.now()).await {
-            let error = chain(&error);
-            tracing::error!(error, "the last usage counts could not be stored");
+        if let Err(error) = self.flush.flush(self.clock.read()).await {
+            let (error, left) = (chain(&error), self.flush.standing());
+            if left.queued == 0 {
+                let batches = left.spooled;
+                tracing::warn!(
+                    error,
+                    batches,
+                    "the last usage counts are on this gate's disk, its next start sends them"
+                );
+            } else {
+                tracing::error!(error, "the last usage counts could not be stored");
+            }
         }
         if let Err(error) = self.quotas.release().await {
             let error = chain(&error);
@@ -473,6 +494,7 @@ impl Running {
             tracing::info!(error, "what is leased of shared limits lapses by itself");
         }
         self.tasks.stop().await;
+        self.lease.leave().await;
         let calls = self.calls;
         // It has said so if it panicked.
         let _ = tokio::task::spawn_blocking(move || calls.join()).await;
@@ -485,6 +507,15 @@ impl Running {
         }
         self.requests.ended().await;
     }
+}
+
+/// Where the store is elsewhere, counts lie on this gate's disk until it has them.
+fn spooling(flush: Flush, config: &Config, data_dir: &DataDir) -> Result<Flush, StartError> {
+    if matches!(config.store, StoreChoice::Embedded { .. }) {
+        return Ok(flush);
+    }
+    let (spool, found) = Spool::open(data_dir.path()).map_err(StartError::Spool)?;
+    Ok(flush.spooling(spool, found))
 }
 
 fn route_table(config: &Config, limits: &LimitBook) -> Result<RouteTable, StartError> {

@@ -42,23 +42,49 @@ pub(super) fn spawn_answers(
     });
 }
 
-/// Brings counts to the store.
+/// Brings counts to the store. They are frozen every second, however long the store takes for the last ones.
 pub(super) fn spawn_flush(tasks: &Tasks, flush: &Arc<Flush>, clock: &Arc<dyn Clock>) {
-    let (flush, clock) = (Arc::clone(flush), Arc::clone(clock));
+    let (of_freeze, of_send) = (Arc::clone(flush), Arc::clone(clock));
+    let clock = Arc::clone(clock);
+    tasks.spawn("freeze", move || {
+        let (flush, clock) = (Arc::clone(&of_freeze), Arc::clone(&clock));
+        async move { freeze_all(&flush, &*clock).await }
+    });
+    let (flush, clock) = (Arc::clone(flush), of_send);
     tasks.spawn("flush", move || {
         let (flush, clock) = (Arc::clone(&flush), Arc::clone(&clock));
-        async move { flush_all(&flush, &*clock).await }
+        async move { send_all(&flush, &*clock).await }
     });
 }
 
-async fn flush_all(flush: &Flush, clock: &dyn Clock) {
+async fn freeze_all(flush: &Flush, clock: &dyn Clock) {
     let mut interval = tokio::time::interval(FLUSH_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut is_away = false;
+    let mut is_failing = false;
     loop {
         interval.tick().await;
-        match flush.flush(clock.now()).await {
-            Ok(()) => is_away = false,
+        match flush.freeze(clock.now()).await {
+            Ok(()) => is_failing = false,
+            Err(error) if !is_failing => {
+                let error = chain(&error);
+                tracing::warn!(error, "usage counts get no number, keeping them in memory");
+                is_failing = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn send_all(flush: &Flush, clock: &dyn Clock) {
+    let mut is_away = false;
+    loop {
+        flush.frozen().await;
+        match flush.send(clock.read().mono_ns).await {
+            Ok(()) if is_away => {
+                tracing::info!("the store takes usage counts again, and has those that were kept");
+                is_away = false;
+            }
+            Ok(()) => {}
             Err(error) if !is_away => {
                 let error = chain(&error);
                 tracing::warn!(error, "the store does not take usage counts, keeping them");
@@ -69,5 +95,5 @@ async fn flush_all(flush: &Flush, clock: &dyn Clock) {
     }
 }
 
-/// How often counts go to the store.
+/// How often counts are frozen, and go to the store.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

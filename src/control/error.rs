@@ -67,6 +67,9 @@ pub enum ControlError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// Another gate has taken over the job that this was part of.
+    #[error("another gate does this job now")]
+    Fenced(#[source] StoreError),
     /// The store has the change, but this gate does not act on it yet.
     #[error("revision {revision} is stored but was not applied in time")]
     NotApplied {
@@ -94,6 +97,7 @@ impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::DuplicateHash { .. } => Self::DuplicateSecret,
+            StoreError::Fenced { .. } => Self::Fenced(error),
             StoreError::Unavailable { .. } => Self::StoreAway(error),
             StoreError::Full { .. } => Self::StoreFull(error),
             StoreError::Conflict { .. }
@@ -133,6 +137,7 @@ impl ControlError {
             Self::Changed => "precondition_failed",
             Self::Verifying => "too_many_requests",
             Self::Contended { .. }
+            | Self::Fenced(_)
             | Self::NotApplied { .. }
             | Self::StoreAway(_)
             | Self::StoreFull(_)

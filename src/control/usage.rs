@@ -9,7 +9,7 @@ use crate::control::keys::visible;
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Step, Tally, UsageBucket};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The last hours minute by minute, which this gate keeps in memory.
 pub trait Minutes: Send + Sync + 'static {
@@ -85,10 +85,16 @@ impl UsageService {
             Step::Minute => self.minutes.usage(key, from, to),
             Step::Hour | Step::Day => self.store.usage(key, step, from, to).await?,
         };
-        let last_used = self.store.last_used(key).await?;
+        let view = fold(counted, query);
+        let last_used_at = match self.store.last_used(key).await {
+            Ok(last_used) => last_used.into_iter().map(|(_, at)| at).max(),
+            // Minutes are known here, and so is when the key was last used in them.
+            Err(StoreError::Unavailable { .. }) if step == Step::Minute => view.total.last_used_at,
+            Err(error) => return Err(error.into()),
+        };
         Ok(UsageView {
-            last_used_at: last_used.into_iter().map(|(_, at)| at).max(),
-            ..fold(counted, query)
+            last_used_at,
+            ..view
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
+use crate::domain::job::Fence;
 use crate::domain::tombstone::Ended;
 use crate::store::{Kept, Store, StoreError};
 
@@ -164,6 +165,20 @@ impl Writer {
         self.acted_on(done).await
     }
 
+    /// As [`Self::commit`], by a job: nothing lands once another gate has taken that over, which `fence` shows.
+    ///
+    /// # Errors
+    /// [`ControlError::Fenced`] if one has; else as [`Self::commit`].
+    pub(in crate::control) async fn commit_held<'a, T: Send>(
+        &self,
+        fence: Option<&Fence>,
+        patience: Patience,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+    ) -> Result<Done<T>, ControlError> {
+        let done = self.try_to_land(fence, None, draft, patience).await?;
+        self.acted_on(done).await
+    }
+
     /// As [`Self::commit_urgent`], for what only `ends` something: where the store is away it is done all the
     /// same, durably and by this gate, and the store is told when it is back.
     ///
@@ -304,6 +319,16 @@ impl Writer {
         draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
         patience: Patience,
     ) -> Result<Done<T>, ControlError> {
+        self.try_to_land(None, id, draft, patience).await
+    }
+
+    async fn try_to_land<'a, T: Send>(
+        &self,
+        fence: Option<&Fence>,
+        id: Option<ChangeId>,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+        patience: Patience,
+    ) -> Result<Done<T>, ControlError> {
         // Changes of one gate would only make each other fail; in turn, they conflict with none but
         // those of other gates.
         let mut turn = None;
@@ -312,7 +337,7 @@ impl Writer {
                 if turn.is_none() {
                     turn = Some(self.turn.lock().await);
                 }
-                self.step(id, &draft).await
+                self.step(fence, id, &draft).await
             };
             // What is dropped here, the store does no more if it has not begun to.
             let step = tokio::time::timeout(DURABLE_WITHIN, step).await;
@@ -331,6 +356,7 @@ impl Writer {
 
     async fn step<'a, T: Send>(
         &self,
+        fence: Option<&Fence>,
         id: Option<ChangeId>,
         draft: &(impl Fn() -> Drafting<'a, T> + Send + Sync),
     ) -> Result<Step<T>, ControlError> {
@@ -358,7 +384,11 @@ impl Writer {
             writes,
             audit,
         };
-        match self.store.commit(change).await {
+        let committed = match fence {
+            Some(fence) => self.store.commit_held(change, fence).await,
+            None => self.store.commit(change).await,
+        };
+        match committed {
             Ok(revision) => {
                 self.told.tell(&events);
                 let revision = Some(revision);

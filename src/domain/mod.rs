@@ -16,6 +16,7 @@ pub mod draw;
 pub mod event;
 pub mod fleet;
 pub mod id;
+pub mod job;
 pub mod key;
 pub mod lease;
 pub mod lifecycle;

@@ -14,6 +14,12 @@ pub enum StoreError {
         /// Where the store is.
         found: Revision,
     },
+    /// Another gate has taken over the job that the change was made by.
+    #[error("another gate does the job `{job}` now")]
+    Fenced {
+        /// The job.
+        job: String,
+    },
     /// A hash in the change belongs to a version of another key.
     #[error("a secret in the change already belongs to {key}")]
     DuplicateHash {

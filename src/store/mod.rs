@@ -19,6 +19,7 @@ pub mod redis;
 pub mod requests;
 mod search;
 pub mod signed_head;
+pub mod spool;
 pub mod tombstones;
 
 use std::collections::HashSet;
@@ -36,6 +37,7 @@ use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::fleet::Roster;
 use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
+use crate::domain::job::{Claim, Fence};
 use crate::domain::key::Key;
 use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
@@ -73,6 +75,11 @@ pub trait Store:
 
     /// The gates that share it. `None` where one gate has the store for itself.
     fn fleet(&self) -> Option<&dyn FleetStore> {
+        None
+    }
+
+    /// The jobs that gates share through it, one at a time. `None` where one gate has the store for itself.
+    fn jobs(&self) -> Option<&dyn JobStore> {
         None
     }
 
@@ -164,6 +171,14 @@ pub trait Feed: Send + Sync + 'static {
     /// [`StoreError::Conflict`] if the store has moved past `change.expect`;
     /// [`StoreError::DuplicateHash`] if a version's hash belongs to another key.
     async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
+
+    /// As [`Self::commit`], by a job: nothing lands once another gate may have taken it over.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if one has, or may have; else as [`Self::commit`].
+    async fn commit_held(&self, change: Change, _fence: &Fence) -> Result<Revision, StoreError> {
+        self.commit(change).await
+    }
 
     /// The revision of the last change this machine knows of.
     ///
@@ -409,7 +424,14 @@ pub trait UsageStore: Send + Sync {
     ///
     /// # Errors
     /// If it cannot be made durable; sending it again is safe.
-    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError>;
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<Added, StoreError>;
+
+    /// Which server, or connection to one, is behind this now. Where it is another than before, what was added
+    /// in the last seconds may be lost, as after a failover: adding it again is safe, in the order it was added
+    /// in and before anything else. Never waits.
+    fn lineage(&self) -> u64 {
+        0
+    }
 
     /// The counts of a key in `[from, to)`, by hour or by day, in order of time. Buckets begin on whole
     /// steps; one that `from` lies in is included.
@@ -429,6 +451,16 @@ pub trait UsageStore: Send + Sync {
     /// # Errors
     /// If the store cannot be read.
     async fn last_used(&self, key: KeyId) -> Result<Vec<(u16, Timestamp)>, StoreError>;
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is counted, now or before.
+    Counted,
+    /// The store has lost what it had counted of this gate before: it failed over, or came back older. The
+    /// batch is not counted whole; it is to be added again after what went before it.
+    Behind,
 }
 
 /// Quotas: how much of each was given out to be spent.
@@ -561,4 +593,38 @@ pub enum Struck {
     Unknown,
     /// It is live, and stays.
     Live,
+}
+
+/// Jobs that one gate at a time does.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Takes a job for `span` from now by the store's own clock, or goes on with it. One that is bound to a
+    /// place is only taken there; one that is bound to none is bound to `place`, if that is said.
+    ///
+    /// # Errors
+    /// If it is not known whether it was taken.
+    async fn take_job(
+        &self,
+        job: &Arc<str>,
+        owner: &str,
+        place: Option<&str>,
+        span: Duration,
+    ) -> Result<Claim, StoreError>;
+
+    /// Gives a job back, if it is `owner`'s.
+    ///
+    /// # Errors
+    /// If it is not known whether it was given back; it lapses by itself.
+    async fn leave_job(&self, job: &Arc<str>, owner: &str) -> Result<(), StoreError>;
+
+    /// Binds a job to `place`, if it is bound to none; the error within says who did it last elsewhere.
+    ///
+    /// # Errors
+    /// If that is not known.
+    async fn bind_job(
+        &self,
+        job: &Arc<str>,
+        owner: &str,
+        place: &str,
+    ) -> Result<Result<(), String>, StoreError>;
 }

@@ -64,6 +64,8 @@ metrics! {
     STALENESS = Gauge "portcullis_store_staleness_seconds" "How long ago the store last answered.";
     QUARANTINED = Gauge "portcullis_store_quarantined_records" "Records that could not be read and were set aside.";
     USAGE_WAITING = Gauge "portcullis_usage_rows_waiting" "Rows of usage the store has not taken yet.";
+    USAGE_SPOOLED = Gauge "portcullis_usage_batches_spooled" "Batches of usage on this gate's disk that the store has not taken yet.";
+    USAGE_LOST = Counter "portcullis_usage_requests_lost_total" "Requests that will never be counted, because neither the store nor the disk took them.";
     LIMIT_LEASES = Gauge "portcullis_limit_leases" "Shared limits of keys that this gate has tokens of, or had a moment ago.";
     LIMIT_CALLS = Counter "portcullis_limit_lease_calls_total" "Calls on shared limits that the store was asked to settle.";
     LIMIT_WAITS = Counter "portcullis_limit_waits_total" "Requests that waited for tokens of a shared limit.";
@@ -73,6 +75,7 @@ metrics! {
     QUOTA_REACHED = Counter "portcullis_quota_reached_total" "Thresholds of quotas of keys, 50, 80, 90 or 100 per cent spent, that this gate told of, by per cent.";
     EVENTS = Counter "portcullis_events_total" "Events that landed in the outbox by this gate, by kind.";
     WALKS = Counter "portcullis_key_walks_total" "Walks over all keys for what is due of them: rotation, warnings, ends.";
+    JOBS = Gauge "portcullis_job_held" "Always 1: a job that gates share and this one does, by job.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";
     REQUESTS_LOST = Counter "portcullis_audit_requests_lost_total" "Requests that are missing in the audit log because the disk was behind or failed.";
     REFUSALS_LOST = Counter "portcullis_audit_refusals_lost_total" "Refused calls of the admin API that are missing in the audit log because there were too many.";

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
-use crate::control::writer::{Audience, Draft, Drafting, Writer};
+use crate::control::writer::{Draft, Drafting, Patience, Writer};
 use crate::domain::audit::{Action, AuditEntry, FieldChange};
 use crate::domain::change::Write;
 use crate::domain::id::{KeyId, OwnerId, TokenId};
@@ -28,6 +28,8 @@ use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::store::Store;
+
+use super::lease::{Alone, Lease, Tenure};
 
 /// How far ending what an owner holds has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +53,8 @@ pub struct LeaverBook {
 struct Errand {
     caller: Caller,
     why: Option<String>,
+    /// Whether a call waits for it: that call's own gate does it, whoever has the job.
+    is_asked: bool,
     due: Instant,
     /// Asked for since it was begun: what is being walked over may lack what is there now.
     is_new: bool,
@@ -69,6 +73,7 @@ impl LeaverBook {
         self.errands.lock().entry(owner).or_insert_with(|| Errand {
             caller: Caller::system("owners"),
             why: Some("the owner is switched off".to_owned()),
+            is_asked: false,
             due: Instant::now() + wait,
             is_new: true,
             progress: watch::Sender::default(),
@@ -90,6 +95,7 @@ impl LeaverBook {
         let errand = Errand {
             caller: caller.clone(),
             why,
+            is_asked: true,
             due: Instant::now(),
             is_new: true,
             progress,
@@ -109,7 +115,12 @@ impl LeaverBook {
             return Next::At(errand.due);
         }
         errand.is_new = false;
-        Next::Due(*owner, errand.caller.clone(), errand.why.clone())
+        Next::Due(Begun {
+            owner: *owner,
+            caller: errand.caller.clone(),
+            why: errand.why.clone(),
+            is_asked: errand.is_asked,
+        })
     }
 
     fn count(&self, owner: OwnerId, keys: usize, tokens: usize) {
@@ -143,7 +154,15 @@ impl LeaverBook {
 enum Next {
     Nothing,
     At(Instant),
-    Due(OwnerId, Caller, Option<String>),
+    Due(Begun),
+}
+
+/// What is walked over.
+struct Begun {
+    owner: OwnerId,
+    caller: Caller,
+    why: Option<String>,
+    is_asked: bool,
 }
 
 /// Ends what owners hold who were switched off.
@@ -152,6 +171,7 @@ pub struct Leavers {
     clock: Arc<dyn Clock>,
     writer: Arc<Writer>,
     book: Arc<LeaverBook>,
+    lease: Arc<dyn Lease>,
 }
 
 impl Leavers {
@@ -168,7 +188,15 @@ impl Leavers {
             clock,
             writer,
             book,
+            lease: Arc::new(Alone),
         }
+    }
+
+    /// The same, which does what nobody waits for while it has the job.
+    #[must_use]
+    pub fn under(mut self, lease: Arc<dyn Lease>) -> Self {
+        self.lease = lease;
+        self
     }
 
     /// Has all ended that an owner holds, and tells how far it has come after at most a few seconds. It
@@ -206,27 +234,39 @@ impl Leavers {
                     // Whichever comes first: the book is looked at again.
                     let _ = tokio::time::timeout_at(due, news).await;
                 }
-                Next::Due(owner, caller, why) => {
-                    match self.walk(owner, &caller, why.as_deref()).await {
-                        Ok(()) => self.book.end(owner),
-                        Err(error) => {
-                            let error = &error as &dyn std::error::Error;
-                            tracing::warn!(owner.id = %owner, error, "what an owner who left holds is not all ended yet, trying again");
-                            self.book.put_off(owner);
-                        }
-                    }
+                Next::Due(begun) => self.go_on(begun).await,
+            }
+        }
+    }
+
+    async fn go_on(&self, begun: Begun) {
+        let owner = begun.owner;
+        let tenure = if begun.is_asked {
+            None
+        } else {
+            let Some(tenure) = self.lease.hold(JOB).await else {
+                // Another gate is at it, and may be gone before it is done.
+                self.book.put_off(owner);
+                return;
+            };
+            Some(tenure)
+        };
+        match self.walk(&begun, tenure.as_ref()).await {
+            Ok(()) => self.book.end(owner),
+            Err(error) => {
+                if let (ControlError::Fenced(_), Some(tenure)) = (&error, &tenure) {
+                    self.lease.lost(tenure);
                 }
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(owner.id = %owner, error, "what an owner who left holds is not all ended yet, trying again");
+                self.book.put_off(owner);
             }
         }
     }
 
     /// Goes once over all that an owner holds. No new ones come: an owner who is switched off gets none.
-    async fn walk(
-        &self,
-        owner: OwnerId,
-        caller: &Caller,
-        why: Option<&str>,
-    ) -> Result<(), ControlError> {
+    async fn walk(&self, begun: &Begun, tenure: Option<&Tenure>) -> Result<(), ControlError> {
+        let (owner, caller, why) = (begun.owner, &begun.caller, begun.why.as_deref());
         let now = self.clock.now();
         let tokens = tokens_of(&*self.store, owner).await?;
         let tokens = tokens.into_iter().filter(|token| token.is_live(now));
@@ -236,7 +276,7 @@ impl Leavers {
         while !left.is_empty() {
             let (some, rest) = left.split_at(size.min(left.len()));
             let end = || self.end_tokens(owner, caller, why, some).boxed();
-            if let Some(ended) = self.end(end, &mut size).await? {
+            if let Some(ended) = self.end(tenure, end, &mut size).await? {
                 self.book.count(owner, 0, ended);
                 left = rest;
             }
@@ -261,7 +301,7 @@ impl Leavers {
             while !left.is_empty() {
                 let (some, rest) = left.split_at(size.min(left.len()));
                 let end = || self.end_keys(owner, caller, why, some).boxed();
-                if let Some(ended) = self.end(end, &mut size).await? {
+                if let Some(ended) = self.end(tenure, end, &mut size).await? {
                     self.book.count(owner, ended, 0);
                     left = rest;
                 }
@@ -277,14 +317,18 @@ impl Leavers {
     /// long in the making, so where others write all the time the next one is smaller, down to one thing.
     async fn end<'a>(
         &self,
+        tenure: Option<&Tenure>,
         batch: impl Fn() -> Drafting<'a, usize> + Send + Sync,
         size: &mut usize,
     ) -> Result<Option<usize>, ControlError> {
-        match self
-            .writer
-            .commit_urgent(ATTEMPTS, Audience::Nobody, batch)
-            .await
-        {
+        // Kept up while the walk goes on; the store knows whether it still is.
+        let renewed = match tenure {
+            Some(_) => self.lease.hold(JOB).await,
+            None => None,
+        };
+        let fence = renewed.as_ref().or(tenure).and_then(Tenure::fence);
+        let urgent = Patience::urgent(ATTEMPTS);
+        match self.writer.commit_held(fence, urgent, batch).await {
             Ok(done) => {
                 *size = (*size * 2).min(AT_ONCE);
                 Ok(Some(done.value))
@@ -411,6 +455,7 @@ pub(in crate::control) fn ended_entry(
     Ok(entry)
 }
 
+const JOB: &str = "owner_off";
 /// The most things that one change ends: with their entries and events, a few milliseconds of any store.
 const AT_ONCE: usize = 128;
 /// How often a batch is tried before a smaller one is.

@@ -23,7 +23,7 @@ mod tell;
 mod turns;
 mod walk;
 
-pub use lease::{Alone, Lease};
+pub use lease::{Alone, Lease, Leased, Orphan, Tenure};
 pub use leavers::{LeaverBook, Leavers, Progress};
 pub(in crate::control) use leavers::{ended_entry, tokens_of};
 pub use turns::{Jobs, Turn};

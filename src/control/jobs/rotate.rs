@@ -4,6 +4,8 @@
 //! 2. The secret is handed to the key's sink, and read back.
 //! 3. What was read is what was handed over: the version is activated, and the clock of the old one starts.
 //!
+//! Over Redis this is done by the gate that has the sink, and each change lands only while it still has it.
+//!
 //! The secret itself is never stored: it lives in this process until its sink has it. Whatever breaks off
 //! in between locks out nobody. Before 2 the sink holds the secret before, which is current; after 2 it
 //! holds one that is admitted. A gate that starts again asks the sink: if it holds the pending secret, the
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::turns::{JOB, Jobs, State};
+use super::turns::{Jobs, State};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::sinks::{NamedSink, Note, SinkError, again_after};
@@ -48,6 +50,8 @@ enum Begun {
     Secret(Secret, u16),
     /// A version that its sink holds.
     Delivered(u16),
+    /// Its sink holds a secret that was given up before it was ever current.
+    Dead,
     /// Someone may be at it: look again later.
     Wait,
 }
@@ -81,8 +85,8 @@ impl Jobs {
             // Nothing pending and not due: the last activation was all there was to do.
             Begun::Nothing if !schedule.is_due(now) => return Ok(()),
             Begun::Delivered(number) => number,
-            Begun::Nothing => {
-                let Some((secret, number)) = self.begin(key.id, schedule.plan).await? else {
+            Begun::Nothing | Begun::Dead => {
+                let Some((secret, number)) = self.begin(key.id, schedule.plan, sink).await? else {
                     return Ok(());
                 };
                 if !self.deliver(&key, secret, number, sink, state).await {
@@ -98,7 +102,7 @@ impl Jobs {
             }
         };
         state.undelivered.remove(&key.id);
-        match self.activate(key.id, number, schedule.plan).await {
+        match self.activate(key.id, number, schedule.plan, sink).await {
             // Someone rotated the key by hand meanwhile: what the sink holds is dead, so it gets another.
             Err(ControlError::Lifecycle(
                 LifecycleError::VersionRevoked | LifecycleError::NoSuchVersion,
@@ -116,7 +120,8 @@ impl Jobs {
         now: Timestamp,
     ) -> Result<Begun, SinkError> {
         let Some(pending) = key.pending(now) else {
-            return Ok(Begun::Nothing);
+            let is_dead = holds_discarded(sink, key).await?;
+            return Ok(if is_dead { Begun::Dead } else { Begun::Nothing });
         };
         if let Some(held) = state.undelivered.get_mut(&key.id)
             && held.number == pending.number
@@ -139,10 +144,11 @@ impl Jobs {
         &self,
         id: KeyId,
         plan: RotationPlan,
+        sink: &NamedSink,
     ) -> Result<Option<(Secret, u16)>, ControlError> {
-        if !self.lease.hold(JOB).await {
+        let Some(tenure) = self.lease.hold_sink(sink).await else {
             return Ok(None);
-        }
+        };
         let caller = Caller::system("rotation");
         let begin = || {
             async {
@@ -183,7 +189,7 @@ impl Jobs {
             }
             .boxed()
         };
-        Ok(self.writer.commit(begin).await?.value)
+        Ok(self.commit(&tenure, begin).await?.value)
     }
 
     /// Hands a secret over and reads it back; whether its sink holds it now.
@@ -201,6 +207,10 @@ impl Jobs {
             fingerprint: secret.fingerprint(),
             made_at: now,
         };
+        // Asked for at the last moment: what is handed over cannot be refused afterwards.
+        if self.lease.hold_sink(sink).await.is_none() {
+            return false;
+        }
         let Err(error) = sink.hand_over(key, &secret, note).await else {
             return true;
         };
@@ -220,7 +230,12 @@ impl Jobs {
         id: KeyId,
         number: u16,
         plan: RotationPlan,
+        sink: &NamedSink,
     ) -> Result<(), ControlError> {
+        // Whoever has the sink now finds the secret there.
+        let Some(tenure) = self.lease.hold_sink(sink).await else {
+            return Ok(());
+        };
         let caller = Caller::system("rotation");
         let activate = || {
             async {
@@ -244,7 +259,7 @@ impl Jobs {
             }
             .boxed()
         };
-        self.writer.commit(activate).await.map(drop)
+        self.commit(&tenure, activate).await.map(drop)
     }
 
     /// Gives a sink a live secret in the place of a dead one, at once.
@@ -258,14 +273,14 @@ impl Jobs {
         let Some(key) = self.store.key(id).await? else {
             return Ok(());
         };
-        let Some((secret, number)) = self.begin(id, plan).await? else {
+        let Some((secret, number)) = self.begin(id, plan, sink).await? else {
             return Ok(());
         };
         if !self.deliver(&key, secret, number, sink, state).await {
             return Ok(());
         }
         state.undelivered.remove(&id);
-        self.activate(id, number, plan).await
+        self.activate(id, number, plan, sink).await
     }
 }
 
@@ -273,6 +288,23 @@ impl Jobs {
 async fn holds(sink: &NamedSink, key: &Key, version: &KeyVersion) -> Result<bool, SinkError> {
     let held = sink.sink.held(key).await?;
     Ok(held.is_some_and(|secret| secret.fingerprint() == version.fingerprint))
+}
+
+/// Whether the sink holds a secret that was given up before it was ever current: one that a gate handed over
+/// which had been paused for long, after another had taken its place.
+async fn holds_discarded(sink: &NamedSink, key: &Key) -> Result<bool, SinkError> {
+    let discarded =
+        |version: &&KeyVersion| version.activated_at.is_none() && version.revoked_at.is_some();
+    let mut given_up = key.versions.iter().filter(discarded).peekable();
+    if given_up.peek().is_none() {
+        return Ok(false);
+    }
+    let held = sink
+        .sink
+        .held(key)
+        .await?
+        .map(|secret| secret.fingerprint());
+    Ok(given_up.any(|version| held == Some(version.fingerprint)))
 }
 
 fn note(

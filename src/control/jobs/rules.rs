@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use super::turns::Jobs;
+use super::turns::{JOB, Jobs};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::rotation::RuleStep;
@@ -25,6 +25,9 @@ impl Jobs {
         if idle.is_empty() {
             return Ok(());
         }
+        let Some(tenure) = self.lease.hold(JOB).await else {
+            return Ok(());
+        };
         let caller = Caller::system("rotation");
         let drop = || {
             async {
@@ -46,7 +49,7 @@ impl Jobs {
             }
             .boxed()
         };
-        self.writer.commit(drop).await.map(|_| ())
+        self.commit(&tenure, drop).await.map(|_| ())
     }
 
     /// The key of a rule that rules one alone.

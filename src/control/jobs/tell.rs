@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use serde_json::json;
 
-use super::turns::Jobs;
+use super::turns::{JOB, Jobs};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::writer::{Draft, draw};
@@ -21,6 +21,9 @@ use crate::domain::time::Timestamp;
 impl Jobs {
     /// Tells what there is to tell of a key, and forgets its old tombstones.
     pub(super) async fn tell(&self, id: KeyId) -> Result<(), ControlError> {
+        let Some(tenure) = self.lease.hold(JOB).await else {
+            return Ok(());
+        };
         let tell = || {
             async {
                 let now = self.clock.now();
@@ -62,7 +65,7 @@ impl Jobs {
             }
             .boxed()
         };
-        self.writer.commit(tell).await.map(drop)
+        self.commit(&tenure, tell).await.map(drop)
     }
 
     /// Whether a key has tombstones that are to be forgotten.

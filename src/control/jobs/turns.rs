@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::control::ControlError;
 use crate::control::keys::Rules;
 use crate::control::sinks::{Handover, Sinks};
-use crate::control::writer::Writer;
+use crate::control::writer::{Done, Drafting, ORDINARY, Writer};
 use crate::domain::id::KeyId;
 use crate::domain::query::{KeyQuery, KeySort, Position};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::Store;
 
-use super::lease::Lease;
+use super::lease::{Lease, Tenure};
 use super::rotate::Undelivered;
 
 /// Walks over all keys and does what is due.
@@ -111,7 +111,8 @@ impl Jobs {
         let is_early = state
             .walked_at
             .is_some_and(|last| last <= now && now.since(last) < WALK_EVERY);
-        if (state.after.is_none() && is_early) || !self.lease.hold(JOB).await {
+        // Asked for with every turn, also while there is nothing to do: what is held is kept.
+        if !self.has_work().await || (state.after.is_none() && is_early) {
             return Ok(Turn::Idle);
         }
         let query = KeyQuery {
@@ -126,6 +127,10 @@ impl Jobs {
         for row in page.items {
             let id = row.key.id;
             if let Err(error) = self.look_after(row, &rules, &mut state).await {
+                if matches!(error, ControlError::Fenced(_)) {
+                    // Another gate goes on.
+                    return Ok(Turn::Idle);
+                }
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(key.id = %id, error, "what is due for a key could not be done");
             }
@@ -141,6 +146,31 @@ impl Jobs {
         }
         self.walks.fetch_add(1, Ordering::Relaxed);
         Ok(Turn::Walked)
+    }
+
+    /// Whether any of what a walk does is this gate's to do.
+    async fn has_work(&self) -> bool {
+        let mut is_any = self.lease.hold(JOB).await.is_some();
+        for sink in self.sinks.iter() {
+            is_any |= self.lease.hold_sink(sink).await.is_some();
+        }
+        is_any
+    }
+
+    /// Commits a change of a job, while that is this gate's.
+    pub(super) async fn commit<'a, T: Send>(
+        &self,
+        tenure: &Tenure,
+        draft: impl Fn() -> Drafting<'a, T> + Send + Sync,
+    ) -> Result<Done<T>, ControlError> {
+        let done = self
+            .writer
+            .commit_held(tenure.fence(), ORDINARY, draft)
+            .await;
+        if matches!(done, Err(ControlError::Fenced(_))) {
+            self.lease.lost(tenure);
+        }
+        done
     }
 
     /// How often all keys have been looked at.
@@ -168,7 +198,8 @@ impl Jobs {
     }
 }
 
-pub(super) const JOB: &str = "keys";
+/// The walk: warnings, ends, what is forgotten. Each sink is a job of its own.
+pub(super) const JOB: &str = "rotation";
 /// How many keys a turn looks at: a few milliseconds where nothing is due.
 const PAGE: usize = 256;
 /// How often a turn is taken; a million keys are walked over in about thirteen minutes.

@@ -1,8 +1,10 @@
 //! What is to be done about a key, and ending those that nobody uses.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 
-use super::turns::{Jobs, State};
+use super::turns::{JOB, Jobs, State};
 use crate::control::ControlError;
 use crate::control::caller::{About, Caller};
 use crate::control::keys::lifecycle_changes;
@@ -10,7 +12,7 @@ use crate::control::writer::Draft;
 use crate::domain::audit::Action;
 use crate::domain::change::Write;
 use crate::domain::id::KeyId;
-use crate::domain::key::{Key, KeyStatus};
+use crate::domain::key::{Key, KeyStatus, KeyVersion};
 use crate::domain::lifecycle;
 use crate::domain::notice::{self, Facts};
 use crate::domain::policy::{Demands, Outlook};
@@ -51,10 +53,11 @@ impl Jobs {
         {
             schedule.due_at = None;
         }
-        let waits = key.pending(now).is_some();
+        let waits = key.pending(now).is_some() || was_discarded(&key, now);
         if let Some(schedule) = schedule.filter(|schedule| schedule.is_due(now) || waits)
             && key.status(now) == KeyStatus::Active
             && let Some(sink) = self.sinks.of_key(&key)
+            && self.lease.hold_sink(sink).await.is_some()
         {
             self.rotate(key, schedule, sink, state).await?;
         }
@@ -77,6 +80,9 @@ impl Jobs {
 
     /// Revokes a key that its policy revokes because nobody uses it, if that still holds.
     async fn end_unused(&self, id: KeyId) -> Result<(), ControlError> {
+        let Some(tenure) = self.lease.hold(JOB).await else {
+            return Ok(());
+        };
         let caller = Caller::system("policies");
         let end = || {
             async {
@@ -107,9 +113,24 @@ impl Jobs {
             }
             .boxed()
         };
-        self.writer.commit(end).await.map(drop)
+        self.commit(&tenure, end).await.map(drop)
     }
 }
+
+/// Whether a secret that was never current was given up a while ago. Whoever had made it may have been paused
+/// since, and hand it over when it wakes, though it is dead.
+fn was_discarded(key: &Key, now: Timestamp) -> bool {
+    let is_it = |version: &KeyVersion| {
+        let discarded_at = version
+            .revoked_at
+            .filter(|_| version.activated_at.is_none());
+        discarded_at.is_some_and(|at| now.since(at) < LOOKED_AFTER)
+    };
+    key.versions.iter().any(is_it)
+}
+
+/// For how long a sink is looked at that may be given a dead secret.
+const LOOKED_AFTER: Duration = Duration::from_secs(3_600);
 
 fn is_forfeit(outlook: &Outlook, now: Timestamp) -> bool {
     outlook.fate.is_some_and(|fate| fate.revoke_at <= now)

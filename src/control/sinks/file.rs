@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Note, SecretSink, SinkError};
+use super::{Note, SecretSink, SinkError, place};
 use crate::config::{self, FileFormat, NamePart};
 use crate::domain::key::Key;
 use crate::domain::secret::Secret;
@@ -145,6 +145,13 @@ impl SecretSink for FileSink {
         };
         let secret = self.secret_in(&text);
         Ok(Some(secret.ok_or(FileError::Foreign(path))?))
+    }
+
+    async fn place(&self) -> Result<Option<String>, SinkError> {
+        let folder = self.0.folder.clone();
+        let found = tokio::task::spawn_blocking(move || place::of_folder(&folder));
+        let place = found.await.map_err(|_| FileError::Stopped)??;
+        Ok(Some(place))
     }
 }
 

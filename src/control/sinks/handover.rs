@@ -14,6 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{NamedSink, Note, SinkError, Sinks, again_after};
+use crate::control::jobs::{Alone, Lease};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, Standing};
 use crate::domain::secret::{Fingerprint, Secret};
@@ -25,6 +26,7 @@ pub struct Handover {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     sinks: Sinks,
+    lease: Arc<dyn Lease>,
     waiting: Mutex<Vec<Waiting>>,
     /// One at a time: of two secrets of one key the newer one must come last.
     turn: tokio::sync::Mutex<()>,
@@ -68,9 +70,17 @@ impl Handover {
             store,
             clock,
             sinks,
+            lease: Arc::new(Alone),
             waiting: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same, which hands over only where others look for it too.
+    #[must_use]
+    pub fn under(mut self, lease: Arc<dyn Lease>) -> Self {
+        self.lease = lease;
+        self
     }
 
     /// Keeps a secret that is about to be committed, if its key has a sink.
@@ -139,7 +149,11 @@ impl Handover {
                     fingerprint: waiting.fingerprint,
                     made_at: waiting.made_at,
                 };
-                match sink.hand_over(&key, &waiting.secret, note).await {
+                let handing = async {
+                    self.lease.is_here(sink).await?;
+                    sink.hand_over(&key, &waiting.secret, note).await
+                };
+                match handing.await {
                     Ok(()) => {
                         self.forget(place);
                         return true;

@@ -7,6 +7,7 @@
 mod file;
 mod handover;
 mod named;
+mod place;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use crate::domain::key::Key;
 use crate::domain::secret::{Fingerprint, Secret};
 use crate::domain::time::Timestamp;
+use crate::store::StoreError;
 
 pub use file::FileError;
 pub use handover::{Handed, Handover};
@@ -35,6 +37,15 @@ pub trait SecretSink: Send + Sync + 'static {
     /// # Errors
     /// If that cannot be known.
     async fn held(&self, key: &Key) -> Result<Option<Secret>, SinkError>;
+
+    /// Where this gate's secrets go, if that may be another place than other gates' do: the same text at two
+    /// gates that put them into one. `None` where there is but one place.
+    ///
+    /// # Errors
+    /// If that cannot be known.
+    async fn place(&self) -> Result<Option<String>, SinkError> {
+        Ok(None)
+    }
 }
 
 /// What is said of a secret that is handed over.
@@ -57,6 +68,12 @@ pub enum SinkError {
     /// What was read back is not what was put there.
     #[error("it does not hold what it was given")]
     Mistaken,
+    /// Whoever reads the sink reads what another gate hands over, and would not find what this one does.
+    #[error("it is with gate `{0}`, not here")]
+    Elsewhere(String),
+    /// Where it is, is not known.
+    #[error("the store does not say which gate it is with")]
+    Unknown(#[source] StoreError),
     /// It did not answer in time.
     #[error("it did not answer within {} s", .0.as_secs())]
     Late(Duration),

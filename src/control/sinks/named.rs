@@ -78,6 +78,11 @@ impl Sinks {
         Self(named.collect())
     }
 
+    /// All of them.
+    pub(in crate::control) fn iter(&self) -> impl Iterator<Item = &NamedSink> {
+        self.0.iter()
+    }
+
     /// These sinks.
     #[must_use]
     pub fn of(sinks: Vec<NamedSink>) -> Self {

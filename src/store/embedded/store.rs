@@ -33,8 +33,8 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::{
-    AuditEnd, AuditStore, Contact, ContactState, EventStore, Feed, KeyRow, KeyStore, LeaseStore,
-    News, OwnerStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
+    Added, AuditEnd, AuditStore, Contact, ContactState, EventStore, Feed, KeyRow, KeyStore,
+    LeaseStore, News, OwnerStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
 };
 
 /// The store in one file on this machine; also the mirror of a store elsewhere.
@@ -379,8 +379,9 @@ impl UsageStore for EmbeddedStore {
         self.writer.have(Work::Epoch(node.to_owned(), now)).await
     }
 
-    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError> {
-        self.writer.have(Work::Usage(batch)).await.map(drop)
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<Added, StoreError> {
+        self.writer.have(Work::Usage(batch)).await?;
+        Ok(Added::Counted)
     }
 
     async fn usage(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{Change, Revision, Write};
 use crate::domain::id::KeyId;
+use crate::domain::job::Fence;
 use crate::domain::key::KeyVersion;
 use crate::domain::secret::KeyHash;
 use crate::store::{Feed as _, KeyStore as _, News, OwnerStore as _, StoreError, record};
@@ -19,8 +20,12 @@ use super::scripts::Call;
 /// Lands a change at the revision after the one it expects, or says what it lost to.
 ///
 /// # Errors
-/// As [`crate::store::Feed::commit`].
-pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, StoreError> {
+/// As [`crate::store::Feed::commit`], and as [`crate::store::Feed::commit_held`] where it has a fence.
+pub(super) async fn commit(
+    shared: &Shared,
+    change: Change,
+    fence: Option<&Fence>,
+) -> Result<Revision, StoreError> {
     for _ in 0..TRIES {
         shared.catch_up(change.expect).await?;
         let Some(stand) = shared.mirror.stand() else {
@@ -32,7 +37,7 @@ pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, 
         check_claims(shared, &change).await?;
         let sealed = seal(stand.head, &change)?;
         let erased = to_erase(shared, &change).await?;
-        match send(shared, &change, &sealed, &erased, stand).await {
+        match send(shared, &change, &sealed, &erased, (stand, fence)).await {
             Ok(Answer::Landed) => {
                 let revision = change.expect.next();
                 return mirror(shared, change, sealed, stand)
@@ -46,6 +51,10 @@ pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, 
             Ok(Answer::Conflict(found)) => {
                 shared.catch_up(found).await?;
                 return landed_or_conflict(shared, &change, found).await;
+            }
+            Ok(Answer::Fenced) => {
+                let job = fence.map_or_else(String::new, |fence| fence.job.to_string());
+                return Err(StoreError::Fenced { job });
             }
             // Whether it landed, the feed knows: the next turn reads it, and sends again if it did not.
             Err(fault) if fault.leaves_doubt() => {
@@ -61,6 +70,8 @@ pub(super) async fn commit(shared: &Shared, change: Change) -> Result<Revision, 
 pub(super) enum Answer {
     Landed,
     Conflict(Revision),
+    /// Another gate has taken the job over.
+    Fenced,
 }
 
 /// Puts the audit entries at the end of the chain as it is at the expected revision; the script proves
@@ -96,9 +107,9 @@ pub(super) async fn send(
     change: &Change,
     sealed: &[Sealed],
     erased: &[u64],
-    stand: Stand,
+    (stand, fence): (Stand, Option<&Fence>),
 ) -> Result<Answer, Fault> {
-    let call = call(shared, change, sealed, erased, stand)?;
+    let call = call(shared, change, sealed, erased, (stand, fence))?;
     shared.link.may_write().await?;
     let answer: Vec<String> = shared.scripts.commit.run(&shared.link, &call).await?;
     shared.heard();
@@ -111,6 +122,7 @@ pub(super) async fn send(
                 what: "its revision is no number".to_owned(),
             },
         },
+        ("FENCED", _) => return Ok(Answer::Fenced),
         ("FOREIGN", "") => Cause::Emptied {
             mine: super::names::hex(&stand.incarnation),
         },
@@ -135,7 +147,7 @@ fn call(
     change: &Change,
     sealed: &[Sealed],
     erased: &[u64],
-    stand: Stand,
+    (stand, fence): (Stand, Option<&Fence>),
 ) -> Result<Call, Fault> {
     let revision = stand.revision.next();
     let writes = change.writes.iter();
@@ -168,13 +180,17 @@ fn call(
         .number(FEED_ENTRIES)
         .bytes(feed::head_text(stand.head))
         .bytes(feed::head_text(head))
-        .number(placed.len() as u64);
+        .number(placed.len() as u64)
+        .bytes(fence.map_or_else(String::new, |fence| fence.number.to_string()));
     for write in placed {
         call.key(write.place);
         call.bytes(write.kind.letter())
             .bytes(write.id)
             .bytes(write.record)
             .number(write.kind.kept());
+    }
+    if let Some(fence) = fence {
+        call.key(shared.names.job(&fence.job));
     }
     for (sealed, [whole, body, veil]) in sealed.iter().zip(audit) {
         call.number(sealed.seq).bytes(whole).bytes(body).bytes(veil);

@@ -2,23 +2,61 @@
 //!
 //! A batch is split over the 256 shards of the key ids; a shard with more than 256 active keys takes
 //! several parts. Each call carries (epoch, batch, part) and the shard remembers the last it took, so a
-//! batch counts once however often it is sent. Hour and day are written together and expire by
-//! themselves; nothing has to be rolled up.
+//! batch counts once however often it is sent. It also carries what this gate left there last, so that a
+//! shard which lost that, in a failover, takes nothing before it has it again. Hour and day are written
+//! together and expire by themselves; nothing has to be rolled up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use parking_lot::Mutex;
 
 use crate::domain::id::KeyId;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::{STATUS_CLASSES, Step, Tally, UsageBatch, UsageBucket};
+use crate::domain::usage::{BatchMark, STATUS_CLASSES, Step, Tally, UsageBatch, UsageBucket};
+use crate::store::Added;
 
 use super::connect::{Fault, Link};
 use super::names::{Names, Shard};
 use super::period::Period;
 use super::scripts::{Call, Script};
+
+/// What this gate left in each shard last: the place of a part. A shard that has an earlier one has lost it.
+#[derive(Debug, Default)]
+pub(super) struct Marks(Mutex<HashMap<(Arc<str>, Shard), Place>>);
+
+/// The place of a part among all of its gate, as the shard has it: epoch, batch, part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(BatchMark, usize);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(BatchMark { epoch, seq }, part) = self;
+        write!(f, "{epoch} {seq} {part}")
+    }
+}
+
+impl Marks {
+    fn last(&self, node: &Arc<str>, shard: Shard) -> Option<Place> {
+        let marks = self.0.lock();
+        marks.get(&(Arc::clone(node), shard)).copied()
+    }
+
+    fn left(&self, node: &Arc<str>, shard: Shard, place: Place) {
+        let mut marks = self.0.lock();
+        let last = marks.entry((Arc::clone(node), shard)).or_insert(place);
+        *last = place.max(*last);
+    }
+
+    /// What was left is not there any more; what comes next begins anew.
+    fn forget(&self, node: &Arc<str>) {
+        self.0.lock().retain(|(of, _), _| of != node);
+    }
+}
 
 /// Adds a batch, each of its parts once.
 ///
@@ -28,21 +66,35 @@ pub(super) async fn add(
     link: &Link,
     script: &Script,
     names: &Names,
+    marks: &Marks,
     batch: &UsageBatch,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<Added, Fault> {
+    let is_behind = AtomicBool::new(false);
     // Invariant: parts depend on nothing but the batch, so a batch that is sent again has the same ones.
     stream::iter(fold(batch))
         .map(Ok)
         .try_for_each_concurrent(CALLS_AT_ONCE, async |(shard, keys)| {
             let keys: Vec<_> = keys.into_iter().collect();
             for (part, keys) in keys.chunks(KEYS_A_CALL).enumerate() {
-                let call = part_call(names, batch, shard, part, keys, now);
-                let _added: u8 = script.run(link, &call).await?;
+                let place = Place(batch.mark(), part);
+                let before = marks.last(&batch.node, shard);
+                let call = part_call(names, &batch.node, (shard, place, before), keys, now);
+                let added: i8 = script.run(link, &call).await?;
+                if added < 0 {
+                    is_behind.store(true, Ordering::Relaxed);
+                    break;
+                }
+                marks.left(&batch.node, shard, place);
             }
             Ok(())
         })
-        .await
+        .await?;
+    if is_behind.into_inner() {
+        marks.forget(&batch.node);
+        return Ok(Added::Behind);
+    }
+    Ok(Added::Counted)
 }
 
 /// The counts of a key in `[from, to)`, in order of time, version and route.
@@ -133,18 +185,19 @@ fn fold(batch: &UsageBatch) -> BTreeMap<Shard, BTreeMap<KeyId, Additions>> {
 
 fn part_call(
     names: &Names,
-    batch: &UsageBatch,
-    shard: Shard,
-    part: usize,
+    node: &str,
+    (shard, place, before): (Shard, Place, Option<Place>),
     keys: &[(KeyId, Additions)],
     now: Timestamp,
 ) -> Call {
     let mut call = Call::default();
     call.key(names.usage_marker(shard));
-    call.bytes(batch.node.as_bytes())
-        .number(batch.epoch)
-        .number(batch.seq)
+    let Place(mark, part) = place;
+    call.bytes(node.as_bytes())
+        .number(mark.epoch)
+        .number(mark.seq)
         .number(part as u64)
+        .bytes(before.map(|it| it.to_string()).unwrap_or_default())
         .number(DAYS_KEPT_S)
         .number(keys.iter().map(|(_, adds)| adds.counts.len() as u64).sum());
     for (key, additions) in keys {

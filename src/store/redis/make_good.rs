@@ -184,7 +184,7 @@ impl Shared {
                 writes,
                 audit: held.change.audit.clone(),
             };
-            commit::commit(self, change).await?;
+            commit::commit(self, change, None).await?;
             info!("the store has what was revoked while it was away");
         }
         Ok(self.tombstones.settle(vec![id]).await?)
@@ -229,7 +229,7 @@ impl Shared {
                     writes,
                     audit: change.audit.clone(),
                 };
-                match commit::commit(self, again).await {
+                match commit::commit(self, again, None).await {
                     Ok(landed) => expect = landed,
                     // Others have given its name or its secret to something else.
                     Err(StoreError::DuplicateHash { .. } | StoreError::Conflict { .. })
@@ -272,7 +272,7 @@ impl Shared {
                     writes: Vec::new(),
                     audit: vec![entry],
                 };
-                commit::commit(self, change).await?;
+                commit::commit(self, change, None).await?;
             }
             let count = told.len();
             let names: Vec<_> = told
@@ -336,7 +336,7 @@ impl Shared {
                     writes,
                     audit,
                 };
-                expect = commit::commit(self, change).await?;
+                expect = commit::commit(self, change, None).await?;
                 warn!(
                     count = some.len(),
                     "the store had lost revocations, and has them again"
@@ -434,7 +434,7 @@ impl Shared {
                 writes: Vec::new(),
                 audit: vec![entry],
             };
-            commit::commit(self, change).await?;
+            commit::commit(self, change, None).await?;
             Ok(())
         })
         .await

@@ -35,6 +35,7 @@ mod feed;
 mod follow;
 mod frame;
 mod hold;
+mod jobs;
 mod leases;
 mod make_good;
 mod mirror;

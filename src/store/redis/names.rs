@@ -120,6 +120,11 @@ impl Names {
         self.control(&format!("ack:{revision}"))
     }
 
+    /// Who does a job.
+    pub(super) fn job(&self, job: &str) -> String {
+        self.control(&format!("job:{job}"))
+    }
+
     /// One of the hashes that keys lie in.
     pub(super) fn bucket(&self, bucket: Bucket) -> String {
         self.control(&format!("k:{:03x}", bucket.0))

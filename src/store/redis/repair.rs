@@ -76,7 +76,7 @@ impl Shared {
             for missing in journal {
                 let erased = self.erased_by(&missing.change).await;
                 let erased = erased.map_err(|source| self.mirror_fault(source))?;
-                let sent = commit::send(self, &missing.change, &missing.sealed, &erased, at).await;
+                let sent = commit::send(self, &missing.change, &missing.sealed, &erased, (at, None)).await;
                 match sent {
                     Ok(Answer::Landed) => {}
                     Ok(Answer::Conflict(found)) => {

@@ -21,6 +21,7 @@ use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
 use crate::domain::fleet::Roster;
 use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
+use crate::domain::job::Fence;
 use crate::domain::key::Key;
 use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
@@ -34,9 +35,9 @@ use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::node_key::NodeKey;
 use crate::store::tombstones::Tombstones;
 use crate::store::{
-    AuditEnd, AuditStore, Beat, Beaten, Concern, Contact, ContactState, EventStore, Feed,
-    FleetStore, Kept, KeyRow, KeyStore, LeaseStore, News, OwnerStore, QuotaStore, RuleStore, Store,
-    StoreError, Struck, TokenStore, UsageStore,
+    Added, AuditEnd, AuditStore, Beat, Beaten, Concern, Contact, ContactState, EventStore, Feed,
+    FleetStore, JobStore, Kept, KeyRow, KeyStore, LeaseStore, News, OwnerStore, QuotaStore,
+    RuleStore, Store, StoreError, Struck, TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -54,8 +55,9 @@ use super::quotas;
 
 /// A store in Redis, shared by many gates.
 pub struct RedisStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     background: Background,
+    marks: counts::Marks,
 }
 
 /// What a gate brings to a store that it shares.
@@ -94,6 +96,7 @@ impl RedisStore {
         let store = Self {
             background: Background::start(Arc::clone(&shared))?,
             shared,
+            marks: counts::Marks::default(),
         };
         match store.first_stage().await {
             Stage::Away(fault) if store.shared.mirror.stand().is_none() => {
@@ -119,6 +122,14 @@ impl RedisStore {
 
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// Refuses while what is there is known to be another store, or none: counts wait until it is this one.
+    pub(super) fn ensure_ours(&self) -> Result<(), StoreError> {
+        match &*self.shared.stage().borrow() {
+            Stage::Estranged(fault) => Err(fault.clone().into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -150,6 +161,10 @@ impl Store for RedisStore {
     }
 
     fn fleet(&self) -> Option<&dyn FleetStore> {
+        Some(self)
+    }
+
+    fn jobs(&self) -> Option<&dyn JobStore> {
         Some(self)
     }
 
@@ -214,7 +229,11 @@ impl LeaseStore for RedisStore {
 #[async_trait]
 impl Feed for RedisStore {
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
-        commit::commit(&self.shared, change).await
+        commit::commit(&self.shared, change, None).await
+    }
+
+    async fn commit_held(&self, change: Change, fence: &Fence) -> Result<Revision, StoreError> {
+        commit::commit(&self.shared, change, Some(fence)).await
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
@@ -403,7 +422,7 @@ impl UsageStore for RedisStore {
         self.shared.mirror.tables().begin_epoch(node, now).await
     }
 
-    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError> {
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<Added, StoreError> {
         let Shared {
             link,
             names,
@@ -411,13 +430,19 @@ impl UsageStore for RedisStore {
             ..
         } = &*self.shared;
         link.may_write().await?;
-        counts::add(link, &scripts.count, names, &batch, self.now()).await?;
+        self.ensure_ours()?;
+        let (script, marks) = (&scripts.count, &self.marks);
+        let added = counts::add(link, script, names, marks, &batch, self.now()).await?;
         // Sorting and filtering by last use happen in the mirror. The counts are durable without it.
         if let Err(error) = self.shared.mirror.tables().note_used(uses(&batch)).await {
             let error = &error as &dyn std::error::Error;
             warn!(error, "the mirror does not take when keys were last used");
         }
-        Ok(())
+        Ok(added)
+    }
+
+    fn lineage(&self) -> u64 {
+        self.shared.link.made()
     }
 
     async fn usage(

@@ -21,7 +21,7 @@ use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::AdminToken;
 use portcullis::domain::usage::{Step, UsageBatch, UsageBucket};
 use portcullis::store::{
-    AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
+    Added, AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
     OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
 };
 use tokio::sync::{Notify, Semaphore};
@@ -244,7 +244,7 @@ impl UsageStore for Shaken {
         self.inner.begin_epoch(node, now).await
     }
 
-    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<(), StoreError> {
+    async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<Added, StoreError> {
         self.inner.add_usage(batch).await
     }
 

@@ -79,6 +79,36 @@ async fn wherever_a_rotation_breaks_off_nobody_is_locked_out() {
     }
 }
 
+/// S3-02: a gate stood still with a new secret in its hands, another made its own meanwhile, and the first hands
+/// over what is dead by now: the sink is given a live one within a minute.
+#[tokio::test]
+async fn a_dead_secret_that_comes_late_is_replaced() {
+    let rig = Rig::new();
+    let (id, first) = rig.make_key(SettingsPatch::default()).await;
+    rig.rotate_every(30, true).await;
+    rig.clock.turn(DAY * 30);
+    killed_in(rig.jobs(), &rig.sink.hangs_after, &rig.sink.hung).await;
+    let late = rig.sink.secret().unwrap();
+    // It is not there yet.
+    rig.sink.holds(first);
+    let jobs = rig.jobs();
+    rig.clock.turn(Duration::from_secs(120));
+    walk(&jobs).await;
+    assert_eq!(rig.key(id).await.current().unwrap().number, 3);
+    assert!(!rig.admits(id, &late).await);
+
+    rig.sink.holds(late);
+    rig.clock.turn(Duration::from_secs(60));
+    walk(&jobs).await;
+    assert!(rig.admits(id, &rig.sink.secret().unwrap()).await);
+    let key = rig.key(id).await;
+    assert_eq!(key.current().unwrap().number, 4);
+    // Once.
+    rig.clock.turn(Duration::from_secs(60));
+    walk(&jobs).await;
+    assert_eq!(rig.key(id).await.versions, key.versions);
+}
+
 #[tokio::test]
 async fn a_sink_that_fails_is_tried_again_with_the_same_secret_and_ever_less_often() {
     let rig = Rig::new();

@@ -5,6 +5,7 @@ mod automatic;
 mod handover;
 mod interleavings;
 mod jobs;
+mod many_gates;
 mod policies;
 mod rig;
 mod rotation;

@@ -1,4 +1,8 @@
 //! A gate in a process of its own, and just enough HTTP to talk to it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for in another process is waited for by the real clock"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -62,6 +66,20 @@ impl Setup {
         );
         std::fs::write(&setup.config, text.replace(embedded, &store)).unwrap();
         setup
+    }
+
+    /// Requests in the batches of usage that lie on its disk.
+    pub(crate) fn spooled(&self) -> u64 {
+        let files = std::fs::read_dir(self.path().join("data/usage")).unwrap();
+        let names = files.filter_map(|file| file.unwrap().file_name().into_string().ok());
+        let requests = names.filter_map(|name| {
+            let (name, _) = name
+                .strip_suffix(".unreadable")
+                .unwrap_or(&name)
+                .rsplit_once('.')?;
+            name.rsplit_once('-')?.1.parse::<u64>().ok()
+        });
+        requests.sum()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -161,6 +179,12 @@ impl Gate {
         client.statuses(1)[0]
     }
 
+    /// Whether it does a job that gates share.
+    pub(crate) fn does(&self, job: &str) -> bool {
+        let line = format!("portcullis_job_held{{job=\"{job}\"}} 1");
+        metrics(self.admin).lines().any(|it| it == line)
+    }
+
     /// Asks it to stop, and does not wait.
     pub(crate) fn signal_to_stop(&self) {
         self.signal(rustix::process::Signal::TERM);
@@ -221,6 +245,28 @@ pub(crate) fn call(
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some((status, serde_json::from_str(body).ok()?))
+}
+
+/// What a gate tells Prometheus.
+fn metrics(admin: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Looks again and again until it is so.
+pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what}: not in time");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
 }
 
 /// A connection to the gate that sends the same request again and again.

@@ -8,5 +8,7 @@ mod fleet;
 mod gate;
 mod history;
 mod kills;
+mod outages;
+mod paused;
 mod privacy;
 mod quotas;

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::contract::keeps_the_contract;
 use super::gate::{Gate, acl, chain, choice, choice_at, making};
+use super::redis_standalone::{counts, jobs};
 use super::shared::{Shared, nodes_of, of_its_own};
 use super::things::key_id;
 use crate::support::cluster::Cluster;
@@ -279,4 +280,23 @@ fn site(urls: &[&str]) -> RedisSite {
     RedisSite::Cluster {
         urls: urls.collect(),
     }
+}
+
+/// Each shard on the master that has it.
+// S1-14
+#[tokio::test]
+async fn a_shard_of_one_master_that_lost_what_it_had_is_given_it_again() {
+    let cluster = Cluster::shared();
+    let choice = of_its_own(nodes_of(cluster));
+    counts::loses_and_gets_again(&choice, |command| {
+        let (_, at) = cluster.place(command[1]);
+        cluster.nodes[at].ask::<u64>(command);
+    })
+    .await;
+}
+
+// S3-02
+#[tokio::test]
+async fn jobs_are_fenced_on_the_master_of_the_control_state() {
+    jobs::is_fenced(&of_its_own(nodes_of(Cluster::shared()))).await;
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -37,6 +38,7 @@ pub(super) struct Cluster {
     lines: Mutex<Lines>,
     /// There are lines that nobody keeps yet.
     fresh: Notify,
+    made: Arc<AtomicU64>,
 }
 
 /// What is known of the slots.
@@ -63,7 +65,12 @@ struct Way {
 
 impl Cluster {
     /// The cluster that these nodes are of; `home` is a key of the control state.
-    pub(super) fn new(access: Access, seeds: Vec<Address>, home: &str) -> Self {
+    pub(super) fn new(
+        access: Access,
+        seeds: Vec<Address>,
+        home: &str,
+        made: &Arc<AtomicU64>,
+    ) -> Self {
         let addresses: Vec<_> = seeds.iter().map(ToString::to_string).collect();
         Self {
             access,
@@ -74,6 +81,7 @@ impl Cluster {
             stale: Notify::new(),
             lines: Mutex::default(),
             fresh: Notify::new(),
+            made: Arc::clone(made),
         }
     }
 
@@ -272,7 +280,7 @@ impl Cluster {
         if let Some(line) = lines.to.get(address) {
             return Arc::clone(line);
         }
-        let line = Arc::new(Line::new(address.to_string().into()));
+        let line = Arc::new(Line::new(address.to_string().into(), &self.made));
         lines.to.insert(address.clone(), Arc::clone(&line));
         lines.fresh.push((address.clone(), Arc::clone(&line)));
         drop(lines);

@@ -1,6 +1,7 @@
 //! One connection to a master, made again whenever it breaks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,6 +16,8 @@ pub(super) struct Line {
     /// Where it is to lead, as a fault calls it while there is no connection.
     place: Arc<str>,
     state: watch::Sender<State>,
+    /// Connections that were made, by this line and those beside it.
+    made: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,10 +34,11 @@ enum State {
 
 impl Line {
     /// A line that leads nowhere until it is kept.
-    pub(super) fn new(place: Arc<str>) -> Self {
+    pub(super) fn new(place: Arc<str>, made: &Arc<AtomicU64>) -> Self {
         Self {
             place,
             state: watch::Sender::new(State::Connecting),
+            made: Arc::clone(made),
         }
     }
 
@@ -47,6 +51,8 @@ impl Line {
                 Ok(mut connection) => {
                     number += 1;
                     connection.number = number;
+                    // Before anyone has it: whoever is answered on it knows of it.
+                    self.made.fetch_add(1, Ordering::AcqRel);
                     tell(&connection);
                     self.step(State::Up(connection));
                     let mut state = self.state.subscribe();

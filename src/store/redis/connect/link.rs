@@ -1,5 +1,7 @@
 //! The seam: commands go in, and find the master they are for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
@@ -17,6 +19,8 @@ use super::server::{Access, Connection, Part, Server};
 #[derive(Debug)]
 pub(in crate::store::redis) struct Link {
     site: Site,
+    /// Connections that were made.
+    made: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -44,11 +48,12 @@ impl Link {
         home: &str,
     ) -> Result<Self, StoreError> {
         let (username, password) = (choice.username.as_deref(), choice.password.as_ref());
+        let made = Arc::<AtomicU64>::default();
         let site = match &choice.site {
             RedisSite::Standalone { url } => {
                 let (access, address) = Access::of(url, username, password, &choice.tls)?;
                 Site::One {
-                    line: Line::new(address.to_string().into()),
+                    line: Line::new(address.to_string().into(), &made),
                     master: Master::Fixed(access.server(address)),
                 }
             }
@@ -68,7 +73,7 @@ impl Link {
                 let servers = watchers.into_iter().map(|(access, at)| access.server(at));
                 let watched = Sentinels::new(&sentinel.master, servers.collect(), master);
                 Site::One {
-                    line: Line::new(watched.place().clone()),
+                    line: Line::new(watched.place().clone(), &made),
                     master: Master::Watched(watched),
                 }
             }
@@ -79,10 +84,10 @@ impl Link {
                     .collect();
                 let (accesses, seeds): (Vec<_>, Vec<_>) = nodes?.into_iter().unzip();
                 let access = accesses.into_iter().next().ok_or_else(no_address)?;
-                Site::Cluster(Cluster::new(access, seeds, home))
+                Site::Cluster(Cluster::new(access, seeds, home, &made))
             }
         };
-        Ok(Self { site })
+        Ok(Self { site, made })
     }
 
     /// Connects, and connects again whenever a connection breaks. Never returns.
@@ -91,6 +96,12 @@ impl Link {
             Site::One { line, master } => line.keep(async || master.connect(DEADLINE).await).await,
             Site::Cluster(cluster) => cluster.keep().await,
         }
+    }
+
+    /// How many connections were made so far: a new one may lead to another server, which lacks what the one
+    /// before took last. Never waits.
+    pub(in crate::store::redis) fn made(&self) -> u64 {
+        self.made.load(Ordering::Acquire)
     }
 
     /// A connection of its own to the master of the control state, on which each answer may take `deadline`.

@@ -1,23 +1,25 @@
 #!lua
--- portcullis commit 1
+-- portcullis commit 2
 -- Lands a change whole at the revision after the expected one, or says why not.
 -- Redis does not roll back: everything is checked before anything is written.
 --
--- KEYS  meta, feed, audit, veils, then where each write goes
+-- KEYS  meta, feed, audit, veils, then where each write goes, then the job that it is done by, if it is
 -- ARGV  incarnation, expected revision, id of the change it is, the revision after, id of this change,
 --       about how many entries the feed keeps, where the audit chain ends, where it ends then, number of writes,
+--       fence of the job ('' if it is done by none),
 --       then for each write: kind (k key, o owner, t token, r receipt, e event, p product, l policy, a rule of
 --       automatic rotation, x one of the last three is gone, c checkpoint, v erasure), id,
 --       record (of an erasure: the numbers of the audit entries, with a space after each),
 --       seconds to live (0: for ever; of an event, about how many the outbox keeps),
 --       then for each audit entry: its number, itself with its veil, itself without, its veil
--- reply {'OK', revision} | {'CONFLICT', revision} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
+-- reply {'OK', revision} | {'CONFLICT', revision} | {'FENCED', owner of the job} | {'FOREIGN', incarnation} | {'FORKED', id of its last change}
 --       | {'REVIVE', id} | {'DAMAGED', why}
 local meta, feed, audit, veils = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local incarnation, expected, before, revision, change = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local head, head_after = ARGV[7], ARGV[8]
 local writes = tonumber(ARGV[9])
-local first_write, first_entry = 10, 10 + 4 * writes
+local fence = ARGV[10]
+local first_write, first_entry = 11, 11 + 4 * writes
 
 local stand = redis.call('HMGET', meta, 'inc', 'rev', 'cid', 'head')
 if stand[1] ~= incarnation then
@@ -28,6 +30,16 @@ if stand[2] ~= expected then
 end
 if stand[3] ~= before then
   return {'FORKED', stand[3] or ''}
+end
+
+-- A job that another gate took over, or might have, writes nothing any more.
+if fence ~= '' then
+  local job = redis.call('HMGET', KEYS[#KEYS], 'fence', 'until', 'owner')
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if job[1] ~= fence or tonumber(job[2] or '0') <= now then
+    return {'FENCED', job[3] or ''}
+  end
 end
 
 if (stand[4] or '') ~= head then

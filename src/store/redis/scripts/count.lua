@@ -1,30 +1,37 @@
 #!lua
--- portcullis count 1
+-- portcullis count 2
 -- Adds one part of a batch to the counts of one shard, unless it or a later one was added before.
 --
 -- KEYS  marker, then the hashes of the shard that the part adds to
--- ARGV  node, epoch, seq, part, seconds the marker lives, number of additions,
+-- ARGV  node, epoch, seq, part, the marker that this gate left here last ('' if it does not know),
+--       seconds the marker lives, number of additions,
 --       then for each addition: number of its hash among KEYS, seconds a new one lives, step and version, route, counts,
 --       then for each last use: number of its hash among KEYS, seconds it lives, version, milliseconds since 1970
--- reply 1 if it was added, 0 if it had been
+-- reply 1 if it was added, 0 if it had been; -1 if the shard has lost what was added before, and nothing is added
 local MOST_FIELDS = 4096
-local node, additions = ARGV[1], tonumber(ARGV[6])
-local mine = {tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])}
+local node, before, additions = ARGV[1], ARGV[5], tonumber(ARGV[7])
 
-local marker = redis.call('HGET', KEYS[1], node)
-if marker then
-  local epoch, seq, part = string.match(marker, '^(%d+) (%d+) (%d+)$')
-  local held = {tonumber(epoch), tonumber(seq), tonumber(part)}
-  local is_later = false
-  for i = 1, 3 do
-    if mine[i] ~= held[i] then
-      is_later = mine[i] > held[i]
-      break
+-- Whether a marker, as it is stored, is later than another; none is the earliest.
+local function is_later(one, other)
+  if not one or not other then
+    return one and true or false
+  end
+  local theirs = string.gmatch(other, '%d+')
+  for number in string.gmatch(one, '%d+') do
+    local a, b = tonumber(number), tonumber(theirs())
+    if a ~= b then
+      return a > b
     end
   end
-  if not is_later then
-    return 0
-  end
+  return false
+end
+
+local marker = redis.call('HGET', KEYS[1], node)
+if not is_later(ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4], marker) then
+  return 0
+end
+if before ~= '' and is_later(before, marker) then
+  return -1
 end
 
 -- Counts are `name=number`, by spaces; names that this script does not know are added all the same.
@@ -45,7 +52,7 @@ local function sum(held, more)
   return table.concat(names, ' ')
 end
 
-local at = 7
+local at = 8
 for _ = 1, additions do
   local hash, field = KEYS[tonumber(ARGV[at])], ARGV[at + 2] .. ':' .. ARGV[at + 3]
   local held = redis.call('HGET', hash, field)
@@ -72,5 +79,5 @@ while ARGV[at] do
 end
 
 redis.call('HSET', KEYS[1], node, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
-redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('EXPIRE', KEYS[1], ARGV[6])
 return 1

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use portcullis::config::RedisChoice;
 use portcullis::domain::id::KeyId;
 use portcullis::domain::query::{KeyQuery, KeySort};
 use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::domain::usage::{Step, Tally, UsageBatch, UsageRow};
-use portcullis::store::{KeyStore, UsageStore};
+use portcullis::store::{Added, KeyStore, UsageStore};
 use sha2::{Digest, Sha256};
 
-use super::{Gate, making};
+use super::{Gate, choice, making};
 use crate::store::things::{HandClock, key_id};
 use crate::support::redis::RedisServer;
 
@@ -130,4 +131,55 @@ fn row(key: KeyId, route: &str, requests: u64) -> UsageRow {
             ..Tally::default()
         },
     }
+}
+
+/// A shard that has lost what it took, as after a failover, takes nothing before it is given that again; then
+/// everything counts once.
+// S1-14
+#[tokio::test]
+async fn a_shard_that_lost_what_it_had_is_given_it_again_in_order() {
+    let server = RedisServer::start();
+    loses_and_gets_again(&choice(&server.url()), |command| {
+        server.ask::<u64>(command);
+    })
+    .await;
+}
+
+pub(crate) async fn loses_and_gets_again(choice: &RedisChoice, ask: impl Fn(&[&str])) {
+    let gate = Gate::of(choice).await.unwrap();
+    // Two shards.
+    let keys = [key_id(1), key_id(2)];
+    assert_ne!(shard(keys[0]), shard(keys[1]));
+    let batch = |seq| batch("a", seq, keys.iter().map(|key| row(*key, "r", seq)));
+    for seq in 1..=3 {
+        let added = gate.store.add_usage(batch(seq)).await.unwrap();
+        assert_eq!(added, Added::Counted);
+    }
+    // One of them is back where it was after the first.
+    let names = |what: &str| format!("{}:u:{{0{}}}:{what}", choice.prefix, shard(keys[0]));
+    let id = keys[0].to_string();
+    let id = id.trim_start_matches("key_");
+    let now = HandClock::new().now().to_string();
+    let hours = format!("h:{}{}", &now[..4], &now[5..7]);
+    for what in [&*hours, &format!("d:{}", &now[..4]), "l"] {
+        ask(&["DEL", &names(&format!("{id}:{what}"))]);
+    }
+    ask(&["DEL", &names("w")]);
+
+    assert_eq!(gate.store.add_usage(batch(4)).await.unwrap(), Added::Behind);
+    let counted = async |key| requests(&gate, key, Step::Hour).await;
+    assert!(counted(keys[0]).await.is_empty());
+    for seq in 1..=4 {
+        assert_eq!(
+            gate.store.add_usage(batch(seq)).await.unwrap(),
+            Added::Counted
+        );
+    }
+    for key in keys {
+        assert_eq!(counted(key).await, [("r".to_owned(), 10)]);
+    }
+}
+
+fn shard(key: KeyId) -> String {
+    format!("{:02x}", Sha256::digest(key.as_bytes())[0])
 }

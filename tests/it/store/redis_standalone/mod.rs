@@ -1,8 +1,9 @@
 //! The store in a standalone Redis: the whole contract, and what is its own.
 
-mod counts;
+pub(super) mod counts;
 mod faults;
 mod gates;
+pub(super) mod jobs;
 mod leases;
 mod refused;
 
