@@ -123,6 +123,12 @@ impl Roster {
         self.count(|node| &*node.name != me && node.is_lost(self.at, forget))
     }
 
+    /// How many gates may be serving: all but those that are gone.
+    #[must_use]
+    pub fn counted_on(&self, forget: Duration) -> u32 {
+        self.count(|node| node.presence(self.at, forget) != Presence::Gone)
+    }
+
     /// The gate of this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Node> {
@@ -301,6 +307,8 @@ mod tests {
         assert_eq!(roster.live(), 3);
         assert_eq!(roster.lost("me", FORGET), 3);
         assert_eq!(roster.lost("d", FORGET), 4);
+        assert_eq!(roster.counted_on(FORGET), 5);
+        assert_eq!(roster.counted_on(Duration::from_secs(4)), 4);
         assert_eq!(roster.find("c").map(|node| node.beat_at), Some(at(2_500)));
         assert_eq!(roster.find("x"), None);
     }

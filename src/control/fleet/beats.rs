@@ -191,10 +191,12 @@ impl Beats {
     async fn learn(&self, roster: Roster) {
         let changed = self.peak.see(&roster);
         let forget = self.rules.forget;
+        // Those whose share is left to them are among those a limit is divided by, however long that is so.
+        let most = self.peak.most().max(roster.counted_on(forget));
         self.link.seat(Seats {
             live: roster.live(),
             index: roster.find(&self.node).map(|me| me.index),
-            max_recent: self.rules.max_nodes.unwrap_or_else(|| self.peak.most()),
+            max_recent: self.rules.max_nodes.unwrap_or(most),
             lost: roster.lost(&self.node, forget),
         });
         let before = std::mem::replace(&mut *self.seen.roster.lock(), Arc::new(roster));

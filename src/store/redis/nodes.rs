@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::{LIVE_WITHIN, Node, Roster};
@@ -214,9 +215,9 @@ pub(super) async fn acknowledged(
     revision: Revision,
     wait: Duration,
 ) -> Result<Option<String>, StoreError> {
-    let wait = wait.clamp(Duration::from_millis(1), WAIT_MOST);
+    let until = Instant::now() + wait.min(WAIT_MOST);
     let Neighbours { idle, waits, .. } = &shared.neighbours;
-    let turn = tokio::time::timeout(wait, waits.acquire()).await;
+    let turn = tokio::time::timeout_at(until, waits.acquire()).await;
     let Ok(Ok(_turn)) = turn else {
         return Ok(None);
     };
@@ -225,12 +226,22 @@ pub(super) async fn acknowledged(
         Some(connection) => connection,
         None => connect(&shared.link).await?,
     };
+    // Zero would be for ever.
+    let left = until.saturating_duration_since(Instant::now());
+    let left = left.max(Duration::from_millis(1));
     let mut ask = redis::cmd("BLPOP");
-    ask.arg(shared.names.acks(revision)).arg(wait.as_secs_f64());
-    let answer: Option<(String, String)> = connection.ask(&ask).await?;
-    // One that failed, or that nobody waits for to the end, is let go of.
-    idle.lock().push(connection);
-    Ok(answer.map(|(_, node)| node))
+    ask.arg(shared.names.acks(revision)).arg(left.as_secs_f64());
+    match connection.ask::<Option<(String, String)>>(&ask).await {
+        Ok(answer) => {
+            idle.lock().push(connection);
+            Ok(answer.map(|(_, node)| node))
+        }
+        Err(fault) => {
+            // The others lead where this one did. One that nobody waits for to the end is let go of, too.
+            idle.lock().clear();
+            Err(fault.into())
+        }
+    }
 }
 
 async fn connect(link: &Link) -> Result<Connection, Fault> {

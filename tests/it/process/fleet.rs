@@ -1,8 +1,9 @@
 //! Gates in processes of their own over one Redis: who is there, and where a revocation is in force.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::gate::{Gate, PATIENCE, Setup, Upstream};
 use crate::support::redis::RedisServer;

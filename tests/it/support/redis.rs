@@ -147,6 +147,13 @@ impl RedisServer {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
+    /// Whether it says that it is a master; `None` while it lets go of everyone, as when that changes.
+    pub(crate) fn is_master(&self) -> Option<bool> {
+        let connection = self.client().get_connection_with_timeout(STARTS_WITHIN);
+        let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut connection.ok()?).ok()?;
+        Some(role.first() == Some(&redis::Value::BulkString(b"master".into())))
+    }
+
     /// Lets itself in, where the settings ask for a password.
     fn client(&self) -> redis::Client {
         let mut words = self.settings.iter();
