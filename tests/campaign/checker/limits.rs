@@ -22,7 +22,7 @@ pub(super) fn check(history: &History, say: &mut Say<'_>) {
         );
         say(Kind::OverLimit, window.to, text);
     }
-    let allowed = terms.quota + apart(history) + single_misses(history);
+    let allowed = terms.quota + apart(history) + single_misses(history, 0, 0) as u64;
     let passed = passed(history, &terms.quota_key);
     if passed > allowed {
         let text = format!(
@@ -123,17 +123,17 @@ fn allowance(history: &History, from: At, to: At) -> f64 {
         | FaultKind::Clock(_) => 0.0,
     })
     .sum::<f64>()
-        + single_misses(history) as f64
+        + single_misses(history, from, to)
 }
 
-/// An answer that comes later than `lease_wait` is decided by the gate's share. Two of them a gate tells of
-/// ([`FaultKind::Late`]), one it does not: so much may pass unseen where gates fall back at once.
-fn single_misses(history: &History) -> u64 {
+/// An answer that comes later than `lease_wait` is decided by the gate's share, where gates fall back at once.
+/// Of two within a second a gate tells ([`FaultKind::Late`]); so one a second and gate may pass unseen.
+fn single_misses(history: &History, from: At, to: At) -> f64 {
     if history.terms.falls_back_late {
-        0
-    } else {
-        history.gates.len() as u64
+        return 0.0;
     }
+    let seconds = (to - from) as f64 / SECOND as f64;
+    history.gates.len() as f64 * (1.0 + seconds)
 }
 
 /// What gates may spend of the quota that the others do not know of: each that is cut off its share of what

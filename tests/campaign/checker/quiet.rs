@@ -80,5 +80,23 @@ pub(super) fn ahead(history: &History, until: At) -> At {
     ahead.max().unwrap_or_default() * SECOND
 }
 
+/// How far the clock of a gate may be behind by then. It never goes back while the gate runs; where it was set
+/// back and the gate was killed, it goes on from what was last written down, and so without the time in between.
+pub(super) fn behind(history: &History, gate: usize, by: At) -> At {
+    let of_gate = || {
+        history
+            .faults
+            .iter()
+            .filter(|it| it.gate == Some(gate) && it.from <= by)
+    };
+    let is_back = of_gate().any(|it| matches!(it.kind, FaultKind::Clock(seconds) if seconds < 0));
+    let kills = of_gate().filter(|it| it.kind == FaultKind::Killed);
+    let away: At = kills.map(|it| it.to - it.from + CLOCK_WRITTEN_WITHIN).sum();
+    if is_back { away } else { 0 }
+}
+
+/// How often a gate writes down what time it is.
+const CLOCK_WRITTEN_WITHIN: At = 6 * SECOND;
+
 /// How far our reading of a time that a gate tells may be from the gate's.
 pub(super) const CLOCKS_AGREE_WITHIN: At = 5_000;

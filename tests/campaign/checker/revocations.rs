@@ -29,11 +29,7 @@ fn bound(history: &History, ending: &Ending<'_>, gate: usize) -> At {
         return At::MAX;
     };
     let name = &history.gates[gate];
-    let margin = if receipt.retires_at.is_some() {
-        quiet::CLOCKS_AGREE_WITHIN
-    } else {
-        0
-    };
+    let margin = margin(history, ending, gate);
     let is_applied = ending.change.gate == gate || receipt.applied_on.contains(name);
     if is_applied {
         return ending.in_force + margin;
@@ -42,6 +38,14 @@ fn bound(history: &History, ending: &Ending<'_>, gate: usize) -> At {
     let stops_by = pending.and_then(|(_, at)| *at).unwrap_or(At::MAX);
     let reached = quiet::reached(history, gate, ending.change.done);
     (ending.in_force + margin).max(stops_by.min(reached))
+}
+
+/// By how much a gate may take an end that is a time for later than it is.
+fn margin(history: &History, ending: &Ending<'_>, gate: usize) -> At {
+    match ending.receipt.and_then(|it| it.retires_at) {
+        Some(_) => quiet::CLOCKS_AGREE_WITHIN + quiet::behind(history, gate, ending.in_force),
+        None => 0,
+    }
 }
 
 fn late_admissions(history: &History, endings: &[Ending<'_>], say: &mut Say<'_>) {
@@ -100,7 +104,7 @@ fn losses(history: &History, endings: &[Ending<'_>], say: &mut Say<'_>) {
     for ending in endings.iter().filter(|it| it.receipt.is_some()) {
         let change = ending.change;
         for probe in &history.end.probes {
-            let is_over = probe.at > ending.in_force + quiet::CLOCKS_AGREE_WITHIN;
+            let is_over = probe.at > ending.in_force + margin(history, ending, probe.gate);
             let is_admitted = matches!(probe.outcome.status(), Some(200 | 429));
             if is_over && is_admitted && ending.is_of(&probe.key, probe.version) {
                 let (version, gate) = (probe.version, &history.gates[probe.gate]);
