@@ -9,3 +9,4 @@ mod history;
 mod kills;
 mod privacy;
 mod quotas;
+mod revoked;
