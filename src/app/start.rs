@@ -157,6 +157,7 @@ async fn begin(
     let local = Local {
         dir: data_dir.path(),
         node_key: &node_key,
+        signed_head: Some(&signed_head),
         accepts_store: choices.accepts_store,
     };
     let store = open_store(&config, local, &clock).await?;

@@ -87,7 +87,7 @@ impl NodeKey {
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         // Signatures of Ed25519 are the same every time (RFC 8032 §5.1.6), and nobody else makes them.
         let seed = Zeroizing::new(self.sign(purpose.as_bytes()));
-        Zeroizing::new(Sha256::digest(&*seed).into())
+        Zeroizing::new(Sha256::digest(*seed).into())
     }
 }
 

@@ -61,6 +61,25 @@ impl SignedHead {
         Ok(())
     }
 
+    /// Forgets what was signed beyond entry `seq`, and says what that was: it is in a history that the store has
+    /// lost, and that was given up. What it signed before, a store must still have.
+    ///
+    /// # Errors
+    /// If the file cannot be taken away.
+    pub fn give_up_beyond(&self, seq: u64) -> Result<Option<Checkpoint>, LocalError> {
+        let mut last = self.last.lock();
+        if last.as_ref().is_none_or(|last| last.head.seq <= seq) {
+            return Ok(None);
+        }
+        let path = self.folder.join(FILE_NAME);
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(disk(&path, "taken away")(error)),
+        }
+        Ok(last.take())
+    }
+
     /// What is wrong with a store that lacks what is kept here. Whether its chain leads up to its own
     /// checkpoints, [`verifying`](super::AuditStore::verify_audit) it says.
     ///

@@ -108,6 +108,15 @@ pub(super) fn ids(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Where the audit chain ended after a change, if that was noted.
+pub(super) fn audit_end(connection: &Connection, revision: Revision) -> Result<Option<u64>, Fault> {
+    let end: Option<Option<i64>> = connection
+        .prepare_cached("SELECT audit_end FROM feed WHERE revision = ?1")?
+        .query_row([signed(revision.0)], |row| row.get(0))
+        .optional()?;
+    Ok(end.flatten().map(unsigned))
+}
+
 /// The changes after `after`, in order and without gaps, at most `most`, each with its audit entries as they
 /// were sealed; `head` is where the chain ended before them. The first that is not wholly here ends it.
 pub(super) fn journal(

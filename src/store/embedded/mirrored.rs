@@ -56,6 +56,15 @@ impl EmbeddedStore {
             .await
     }
 
+    /// The number of the last audit entry as of `revision`, as far as that is known.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn audit_end_at(&self, revision: Revision) -> Result<Option<u64>, StoreError> {
+        self.ask(move |connection| feed::audit_end(connection, revision))
+            .await
+    }
+
     /// The ids of the changes after `after` that are still known, in order, at most `most`.
     ///
     /// # Errors

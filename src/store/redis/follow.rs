@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::domain::change::Revision;
 use crate::domain::time::{Clock, Timestamp};
+use crate::store::signed_head::SignedHead;
 use crate::store::tombstones::Tombstones;
 use crate::store::{Concern, StoreError};
 
@@ -27,6 +28,7 @@ use super::names::{Names, hex};
 use super::nodes::Neighbours;
 use super::reload::History;
 use super::scripts::{Call, Scripts};
+use super::store::Local;
 
 /// What the follower and the callers share.
 pub(super) struct Shared {
@@ -43,6 +45,8 @@ pub(super) struct Shared {
     last_contact: Mutex<Option<Timestamp>>,
     /// Whether the store that is met first may be another than the one the mirror is of.
     accepts: AtomicBool,
+    /// How far the audit log is signed, as the gate remembers it.
+    signed_head: Option<Arc<SignedHead>>,
     /// What was lost for good.
     pub(super) losses: Mutex<Vec<Concern>>,
     pub(super) rounds: Rounds,
@@ -83,11 +87,12 @@ impl Shared {
         mirror: Mirror,
         tombstones: Tombstones,
         clock: Arc<dyn Clock>,
-        accepts: bool,
+        local: Local<'_>,
     ) -> Self {
         Self {
             tombstones,
-            accepts: AtomicBool::new(accepts),
+            accepts: AtomicBool::new(local.accepts_store),
+            signed_head: local.signed_head.cloned(),
             losses: Mutex::new(Vec::new()),
             rounds: Rounds::default(),
             names,
@@ -216,12 +221,13 @@ impl Shared {
         let mut is_whole = false;
         loop {
             self.heard();
+            // In step is who knows nothing that the store does not, if it takes it.
+            self.make_good().await;
             self.stage.send_if_modified(|stage| {
                 let is_news = !matches!(stage, Stage::Following);
                 *stage = Stage::Following;
                 is_news
             });
-            self.make_good().await;
             is_whole = is_whole || !self.fill_audit(&connection).await?;
             let wait_ms = if is_whole { BLOCK_MS } else { 1 };
             let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
@@ -258,7 +264,8 @@ impl Shared {
                 self.begin().await?;
             }
             self.stage.send_replace(Stage::CatchingUp);
-            self.reload(connection, History::Another).await?;
+            self.reload(connection, History::Another, Vec::new())
+                .await?;
             return Ok(true);
         };
         // Mine was read first: a commit of ours in between can only make theirs the later one.
@@ -282,7 +289,8 @@ impl Shared {
                 Err(fault) if !matches!(fault.cause(), Cause::Trimmed) => return Err(fault),
                 Ok(()) | Err(_) => {
                     self.stage.send_replace(Stage::CatchingUp);
-                    self.reload(connection, History::Continued).await?;
+                    self.reload(connection, History::Continued, Vec::new())
+                        .await?;
                     return Ok(true);
                 }
             }
@@ -299,7 +307,9 @@ impl Shared {
         if meta == Meta::Nothing {
             self.begin().await?;
         }
-        self.reload(connection, History::Another).await?;
+        self.give_up_signed(0)?;
+        self.reload(connection, History::Another, Vec::new())
+            .await?;
         let now = hex(&self
             .mirror
             .stand()
@@ -315,6 +325,22 @@ impl Shared {
             warn!(
                 error,
                 "that another store was taken could not be written into its audit log"
+            );
+        }
+        Ok(())
+    }
+
+    /// Forgets what was signed of a history that is given up beyond entry `seq`.
+    pub(super) fn give_up_signed(&self, seq: u64) -> Result<(), Fault> {
+        let Some(signed) = &self.signed_head else {
+            return Ok(());
+        };
+        let given_up = signed.give_up_beyond(seq).map_err(StoreError::unavailable);
+        if let Some(checkpoint) = given_up.map_err(|source| self.mirror_fault(source))? {
+            warn!(
+                audit.seq = checkpoint.head.seq,
+                audit.hash = crate::domain::audit::form::hex(&checkpoint.head.hash),
+                "what was signed up to this entry is in a history that the store has lost"
             );
         }
         Ok(())
@@ -395,6 +421,12 @@ impl Shared {
             concerns.push(Concern {
                 code: "store_estranged",
                 detail: format!("{fault}; what is known is served, and nothing is written"),
+            });
+        }
+        if matches!(*self.stage.borrow(), Stage::Repairing) {
+            concerns.push(Concern {
+                code: "store_repair",
+                detail: "the store has lost changes, which are given back".to_owned(),
             });
         }
         let held = self.tombstones.held();

@@ -9,7 +9,6 @@ use std::collections::HashSet;
 
 use parking_lot::Mutex;
 use redis::pipe;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -19,13 +18,12 @@ use super::feed::Entry;
 use super::follow::Shared;
 use super::frame::{self, Kind};
 use super::names::{Bucket, Table};
-use crate::domain::audit::{Action, Actor, AuditEntry, FieldChange, Outcome};
+use super::tell::is_echo;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
-use crate::domain::id::AuditId;
 use crate::domain::repair::{Deed, plan};
 use crate::domain::tombstone::{Ended, ended_in};
 use crate::store::tombstones::{Owed, OwedKind};
-use crate::store::{Concern, EventStore as _, StoreError};
+use crate::store::{EventStore as _, StoreError};
 
 /// When it is done next.
 #[derive(Debug, Default)]
@@ -40,7 +38,7 @@ struct Times {
 }
 
 /// Why nothing came of a round.
-enum Setback {
+pub(super) enum Setback {
     /// Another change came first: decide anew.
     Overtaken,
     Failed(StoreError),
@@ -119,7 +117,7 @@ impl Shared {
     }
 
     /// Does `work` until no other change comes in between, with a pause that grows.
-    async fn rounds_of(
+    pub(super) async fn rounds_of(
         &self,
         work: impl AsyncFn() -> Result<(), Setback>,
     ) -> Result<(), StoreError> {
@@ -197,31 +195,46 @@ impl Shared {
             return Ok(());
         }
         let deed = |change: &Change| Deed::of(change, is_echo);
+        // Of the others nothing is known but that they are gone.
+        let of_this = self.mirror.stand().map(|stand| stand.incarnation);
+        let (lost, others): (Vec<&Owed>, Vec<&Owed>) = lost
+            .iter()
+            .copied()
+            .partition(|it| branch.is_some() && Some(it.incarnation) == of_this);
         let deeds: Vec<_> = lost.iter().map(|it| deed(&it.change)).collect();
-        let plan = match branch {
-            Some(branch) => {
-                let branch: Vec<_> = branch.iter().map(|it| deed(&it.change)).collect();
-                plan(&deeds, &branch)
-            }
-            None => crate::domain::repair::Plan {
-                lost: (0..lost.len()).collect(),
-                ..Default::default()
-            },
-        };
+        let branch_deeds = branch.unwrap_or_default().iter();
+        let branch_deeds: Vec<_> = branch_deeds.map(|it| deed(&it.change)).collect();
+        let plan = plan(&deeds, &branch_deeds);
         let at = |places: &[usize]| -> Vec<&Change> {
             let places = places.iter().filter_map(|at| lost.get(*at));
             places.map(|it| &it.change).collect()
         };
-        let landed = at(&plan.landed).iter().map(|it| it.id).collect();
-        self.tombstones.settle(landed).await?;
+        let mut done: Vec<_> = at(&plan.landed).iter().map(|it| it.id).collect();
         let mut gone = at(&plan.lost);
-        // What is made after the branch is not in it: one thing at a time would be read again each time.
+        gone.extend(others.iter().map(|it| &it.change));
+        let again = at(&plan.again);
+        let made = self.make_again(&again, branch, &mut done, &mut gone).await;
+        // Also of what was made before others came first.
+        self.tombstones.settle(done).await?;
+        self.tell_of(&gone, branch, made?).await
+    }
+
+    /// Makes changes again, and says which are `done` and which, after all, `gone`; where the store stands then.
+    async fn make_again<'a>(
+        &self,
+        lost: &[&'a Change],
+        branch: Option<&[Entry]>,
+        done: &mut Vec<ChangeId>,
+        gone: &mut Vec<&'a Change>,
+    ) -> Result<Revision, Setback> {
         let mut expect = self.catch_up_to(branch).await?;
-        for change in at(&plan.again) {
+        for change in lost {
             // Who signed the end of a chain has signed another one.
             let writes = change.writes.iter();
             let writes = writes.filter(|it| !matches!(it, Write::Checkpoint(_)));
-            let writes = self.not_told(writes.cloned().collect()).await?;
+            let mut writes = self.not_told(writes.cloned().collect()).await?;
+            // What has ended since, by an older change of its, it does not bring back.
+            self.mirror.end_again(&mut writes);
             if !(writes.is_empty() && change.audit.is_empty()) {
                 let again = Change {
                     id: change.id,
@@ -241,60 +254,9 @@ impl Shared {
                     Err(error) => return Err(error.into()),
                 }
             }
-            self.tombstones.settle(vec![change.id]).await?;
+            done.push(change.id);
         }
-        self.tell_of(&gone, branch, expect).await
-    }
-
-    /// Tells of changes that are lost for good.
-    async fn tell_of(
-        &self,
-        gone: &[&Change],
-        branch: Option<&[Entry]>,
-        expect: Revision,
-    ) -> Result<(), Setback> {
-        let ids: Vec<_> = gone.iter().map(|it| it.id).collect();
-        let told: Vec<_> = gone.iter().flat_map(|it| &it.audit).collect();
-        if !told.is_empty() {
-            // By the same name whoever tells it, so that it is told once.
-            let mut hash = Sha256::new();
-            ids.iter().for_each(|id| hash.update(id.0));
-            let digest: [u8; 32] = hash.finalize().into();
-            let id = ChangeId(digest.first_chunk().copied().unwrap_or_default());
-            let mut entries = branch.unwrap_or_default().iter();
-            if !entries.any(|entry| entry.change.id == id) {
-                let mut entry = self.said(Action::Store, LOST)?;
-                let shown = told.iter().take(TOLD_MOST);
-                entry.changes = shown.map(|it| lost_change(it)).collect();
-                let change = Change {
-                    id,
-                    expect,
-                    writes: Vec::new(),
-                    audit: vec![entry],
-                };
-                commit::commit(self, change, None).await?;
-            }
-            let count = told.len();
-            let names: Vec<_> = told
-                .iter()
-                .take(NAMED_MOST)
-                .map(|it| sentence(it))
-                .collect();
-            let names = names.join("; ");
-            let more = if count > NAMED_MOST { "; …" } else { "" };
-            warn!(
-                count,
-                "the store has lost changes that are not made again: {names}{more}"
-            );
-            self.losses.lock().push(Concern {
-                code: "changes_lost",
-                detail: format!(
-                    "{count} changes were lost with the store and not made again, since others have changed \
-                     the same things: {names}{more}; the audit log has them all"
-                ),
-            });
-        }
-        Ok(self.tombstones.settle(ids).await?)
+        Ok(expect)
     }
 
     /// Ends again in the store what it does not show as ended.
@@ -374,97 +336,6 @@ impl Shared {
         Ok(looked.collect())
     }
 
-    fn ended_again(&self, what: &Ended, write: &Write) -> Result<AuditEntry, StoreError> {
-        let action = match what {
-            Ended::Key(_) | Ended::Version { .. } => Action::KeyRevocation,
-            Ended::Owner(_) => Action::OwnerDisable,
-            Ended::Token(_) => Action::TokenRevocation,
-        };
-        let mut entry = self.said(action, REASSERTED)?;
-        let told = |field: &str, to: String| FieldChange {
-            field: field.to_owned(),
-            from: serde_json::Value::Null,
-            to: to.into(),
-        };
-        match write {
-            Write::Key(key) => {
-                entry.key = Some(key.id);
-                entry.owner = Some(key.owner);
-                let field = match what {
-                    Ended::Version { number, .. } => {
-                        entry.key_version = Some(*number);
-                        format!("versions.{number}.state")
-                    }
-                    _ => "status".to_owned(),
-                };
-                entry.changes = vec![told(&field, "revoked".to_owned())];
-            }
-            Write::Owner(owner) => {
-                entry.owner = Some(owner.id);
-                let at = owner.disabled_at.map(|at| at.to_string());
-                entry.changes = vec![told("disabled_at", at.unwrap_or_default())];
-            }
-            Write::Token(token) => {
-                entry.owner = token.owner;
-                let at = token.revoked_at.map(|at| at.to_string());
-                entry.changes = vec![
-                    told("id", token.id.to_string()),
-                    told("revoked_at", at.unwrap_or_default()),
-                ];
-            }
-            _ => {}
-        }
-        Ok(entry)
-    }
-
-    /// Writes into the audit log that another store was taken.
-    pub(super) async fn tell_accepted(&self, left: &str, taken: &str) -> Result<(), StoreError> {
-        self.rounds_of(async || {
-            let mut entry = self.said(Action::Store, ACCEPTED)?;
-            entry.changes = vec![FieldChange {
-                field: "incarnation".to_owned(),
-                from: left.into(),
-                to: taken.into(),
-            }];
-            let mut id = [0; 16];
-            getrandom::fill(&mut id).map_err(StoreError::unavailable)?;
-            let change = Change {
-                id: ChangeId(id),
-                expect: self.revision(),
-                writes: Vec::new(),
-                audit: vec![entry],
-            };
-            commit::commit(self, change, None).await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// An audit entry of something that the gate itself does.
-    fn said(&self, action: Action, why: &str) -> Result<AuditEntry, StoreError> {
-        let mut id = [0; 10];
-        getrandom::fill(&mut id).map_err(StoreError::unavailable)?;
-        Ok(AuditEntry {
-            id: AuditId::from_random(id),
-            timestamp: self.clock.now(),
-            action,
-            outcome: Outcome::Done,
-            actor: Actor {
-                kind: "system".to_owned(),
-                id: "system".to_owned(),
-                name: "store".to_owned(),
-            },
-            address: None,
-            request_id: None,
-            reason: Some(why.to_owned()),
-            key: None,
-            key_version: None,
-            owner: None,
-            changes: Vec::new(),
-            rotation: None,
-        })
-    }
-
     /// Brings the mirror up to the end of what was looked at; where it stands then.
     async fn catch_up_to(&self, branch: Option<&[Entry]>) -> Result<Revision, Setback> {
         if let Some(last) = branch.unwrap_or_default().last() {
@@ -500,33 +371,6 @@ pub(super) fn ends_of(change: &Change) -> Vec<Ended> {
         .collect()
 }
 
-/// Whether an entry only says again that something has ended.
-fn is_echo(entry: &AuditEntry) -> bool {
-    entry.actor.kind == "system" && entry.reason.as_deref() == Some(REASSERTED)
-}
-
-fn lost_change(entry: &AuditEntry) -> FieldChange {
-    FieldChange {
-        field: entry.id.to_string(),
-        from: sentence(entry).into(),
-        to: serde_json::Value::Null,
-    }
-}
-
-/// What was done, to what and when; not by whom and why, which may be erased where it was said first.
-fn sentence(entry: &AuditEntry) -> String {
-    let action = entry.action.as_str();
-    let to = entry.key.map(|id| id.to_string());
-    let to = to.or_else(|| entry.owner.map(|id| id.to_string()));
-    match to {
-        Some(to) => format!("{action} of {to} at {}", entry.timestamp),
-        None => format!("{action} at {}", entry.timestamp),
-    }
-}
-
-const REASSERTED: &str = "revocation_reasserted";
-const LOST: &str = "changes_lost";
-const ACCEPTED: &str = "store_accepted";
 /// How often it is decided anew before others are let go first for longer.
 const ROUNDS: u32 = 16;
 const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
@@ -536,6 +380,3 @@ const AT_ONCE: usize = 256;
 const LOOKED_AT_ONCE: usize = 512;
 /// How many things are ended by one change.
 const ENDED_AT_ONCE: usize = 128;
-/// How many lost changes the audit log names, and how many an alarm does.
-const TOLD_MOST: usize = 200;
-const NAMED_MOST: usize = 10;

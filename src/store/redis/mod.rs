@@ -18,7 +18,7 @@
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
 //! | `backfill` | reading the audit log from before the mirror began, a page at a time |
 //! | `repair` | a store that has lost changes |
-//! | `make_good` | what the store lacks and this gate knows |
+//! | `make_good`, `tell` | what the store lacks and this gate knows; what is said of it |
 //! | `hold` | ending things while the store is away |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
@@ -48,5 +48,6 @@ mod reload;
 mod repair;
 mod scripts;
 mod store;
+mod tell;
 
 pub use store::{Local, RedisStore};

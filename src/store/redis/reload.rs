@@ -22,7 +22,7 @@ use crate::domain::tombstone::{Ended, Graves, Tombstone, ended_in};
 
 impl Shared {
     /// Takes the store as it is instead of what the mirror holds. What has ended in the mirror stays so, even
-    /// where the store has lost it.
+    /// where the store has lost it; but who was `lifted` by others is not shut out again.
     ///
     /// # Errors
     /// If the store cannot be read to the end, or the mirror not be written: the mirror is as it was.
@@ -30,6 +30,7 @@ impl Shared {
         &self,
         connection: &Connection,
         history: History,
+        lifted: Vec<Ended>,
     ) -> Result<(), Fault> {
         let mine = self.mirror.stand();
         let known = match history {
@@ -38,7 +39,12 @@ impl Shared {
         };
         let begun = self.look(connection, known).await?;
         let ended = self.mirror.ended().await;
-        let ended = ended.map_err(|source| self.mirror_fault(source))?;
+        let mut ended = ended.map_err(|source| self.mirror_fault(source))?;
+        for what in &lifted {
+            ended.remove(what);
+        }
+        let noted = self.tombstones.note(Vec::new(), lifted).await;
+        noted.map_err(|source| self.mirror_fault(source))?;
         let (writes, received) = mpsc::channel(WRITES_AHEAD);
         let reading = Reading {
             shared: self,

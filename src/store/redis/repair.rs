@@ -8,6 +8,10 @@
 //! **Invariant:** nothing that this gate has applied is forgotten before the store has it, or it is written down
 //! that it is owed.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::commit::{self, Answer, head_of};
@@ -17,8 +21,11 @@ use super::follow::Shared;
 use super::mirror::tombstones_of;
 use super::reload::History;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::id::KeyId;
+use crate::domain::key::Key;
+use crate::domain::tombstone::{Ended, ended_in, let_back_in};
 use crate::store::tombstones::{Owed, OwedKind};
-use crate::store::{Feed as _, News, StoreError};
+use crate::store::{Concern, Feed as _, News, StoreError};
 
 impl Shared {
     /// Gives a store of this history back what it has lost, or takes what others made of it. Whether the mirror
@@ -37,21 +44,23 @@ impl Shared {
         let known = self.mirror.change_at(theirs.revision).await;
         let known = known.map_err(|source| self.mirror_fault(source))?;
         let is_prefix = theirs.revision < mine.revision && known == Some(theirs.change);
-        if is_prefix && let Given::To(reached) = self.give_back(theirs, mine.revision).await? {
-            if reached == mine.revision {
-                info!(from = %theirs.revision, to = %reached, "gave the store back what it had lost");
-                self.mirror.doubt();
-                return Ok(true);
-            }
-            warn!(revision = %reached, "not all that the store has lost is known here");
-        } else if is_prefix {
-            return Ok(false);
-        }
         let common = if is_prefix {
-            // What follows is not wholly here, so it is taken as others have it, which may be less.
-            Some(theirs.revision)
+            match self.give_back(theirs, mine.revision).await? {
+                Given::To(reached) if reached == mine.revision => {
+                    info!(from = %theirs.revision, to = %reached, "gave the store back what it had lost");
+                    self.mirror.doubt();
+                    return Ok(true);
+                }
+                // What follows is not wholly here.
+                Given::To(reached) => Some(reached),
+                Given::Overtaken => return Ok(false),
+            }
         } else {
             self.common(connection, theirs, mine).await?
+        };
+        let is_all_known = match common {
+            Some(common) if !is_prefix => self.knows_after(common).await?,
+            _ => false,
         };
         warn!(
             mine = %mine.revision,
@@ -59,9 +68,77 @@ impl Shared {
             common = common.map(tracing::field::display),
             "the store has another history than this gate, and it is taken"
         );
-        self.owe_since(common, theirs, mine).await?;
-        self.reload(connection, History::Diverged).await?;
+        let lost_after = common.unwrap_or(theirs.revision.min(mine.revision));
+        self.owe_since(lost_after, is_all_known, mine).await?;
+        let signed = match common {
+            Some(common) => self.mirror.tables().audit_end_at(common).await,
+            None => Ok(None),
+        };
+        let signed = signed.map_err(|source| self.mirror_fault(source))?;
+        // What was signed before the two parted, both have.
+        self.give_up_signed(signed.unwrap_or(0))?;
+        // Changes that are not known here may have made keys that nobody else knows.
+        let held = if is_all_known {
+            HashSet::new()
+        } else {
+            self.key_ids().await?
+        };
+        let lifted = match common {
+            Some(common) => self.lifted_since(common).await?,
+            None => Vec::new(),
+        };
+        self.reload(connection, History::Diverged, lifted).await?;
+        if !is_all_known {
+            let left = self.key_ids().await?;
+            let mut gone: Vec<_> = held.difference(&left).copied().collect();
+            gone.sort_unstable();
+            self.miss(&gone);
+        }
         Ok(true)
+    }
+
+    /// Whether the mirror knows all changes after `common`.
+    async fn knows_after(&self, common: Revision) -> Result<bool, Fault> {
+        let first = self.mirror.tables().change_ids(common, 1).await;
+        let first = first.map_err(|source| self.mirror_fault(source))?;
+        Ok(first.first().is_none_or(|(at, _)| *at == common.next()))
+    }
+
+    /// The keys of the mirror.
+    async fn key_ids(&self) -> Result<HashSet<KeyId>, Fault> {
+        let ids = Arc::new(Mutex::new(HashSet::new()));
+        let taken = Arc::clone(&ids);
+        let take = Box::new(move |key: Key| {
+            taken.lock().insert(key.id);
+        });
+        let read = self.mirror.tables().snapshot(take).await;
+        read.map_err(|source| self.mirror_fault(source))?;
+        Ok(std::mem::take(&mut *ids.lock()))
+    }
+
+    /// Tells of keys that the store has lost, and that nobody can make again.
+    fn miss(&self, gone: &[KeyId]) {
+        if gone.is_empty() {
+            return;
+        }
+        for some in gone.chunks(NAMED_AT_ONCE) {
+            let names: Vec<_> = some.iter().map(ToString::to_string).collect();
+            warn!(
+                keys = names.join(" "),
+                "the store has lost these keys, and they are refused now"
+            );
+        }
+        let first: Vec<_> = gone.iter().take(10).map(ToString::to_string).collect();
+        let more = if gone.len() > 10 { ", …" } else { "" };
+        self.losses.lock().push(Concern {
+            code: "keys_lost",
+            detail: format!(
+                "{} keys were lost with the store, which came back older than this gate's journal: {}{more}; \
+                 the log has them all",
+                gone.len(),
+                first.join(", ")
+            ),
+        });
     }
 
     /// Sends again what comes after `at`, and says how far that went.
@@ -165,11 +242,10 @@ impl Shared {
     /// Writes down what this gate has and the store has not: it is owed.
     async fn owe_since(
         &self,
-        common: Option<Revision>,
-        theirs: Stand,
+        after: Revision,
+        is_all_known: bool,
         mine: Stand,
     ) -> Result<(), Fault> {
-        let after = common.unwrap_or(theirs.revision.min(mine.revision));
         let lost = self.changes_after(after).await;
         let lost = lost.map_err(|source| self.mirror_fault(source))?;
         let now = self.clock.now();
@@ -179,14 +255,40 @@ impl Shared {
             ended.extend(writes.flat_map(|write| tombstones_of(write, None, now)));
             owed.push(Owed {
                 change,
-                // Without a revision in common nothing proves that nobody has touched what it wrote.
-                incarnation: common.map_or([0; 16], |_| mine.incarnation),
+                // Where changes before it are not known, nothing proves what it was made upon: it is told of.
+                incarnation: if is_all_known {
+                    mine.incarnation
+                } else {
+                    [0; 16]
+                },
                 since: after,
                 kind: OwedKind::Lost,
             });
         }
         let owed = self.tombstones.owe(owed, ended).await;
         owed.map_err(|source| self.mirror_fault(source))
+    }
+
+    /// The owners whom others have let back in since `common`, but for those who were switched off here since.
+    async fn lifted_since(&self, common: Revision) -> Result<Vec<Ended>, Fault> {
+        let mut lifted = HashSet::new();
+        let mut at = common;
+        loop {
+            let entries = self.read_feed(at, None, AT_ONCE).await?;
+            let Some(last) = entries.last() else {
+                break;
+            };
+            at = last.revision;
+            let owners = entries.iter().flat_map(|it| let_back_in(&it.change.audit));
+            lifted.extend(owners.map(Ended::Owner));
+        }
+        let lost = self.changes_after(common).await;
+        for change in lost.map_err(|source| self.mirror_fault(source))? {
+            for (what, _) in change.writes.iter().flat_map(ended_in) {
+                lifted.remove(&what);
+            }
+        }
+        Ok(lifted.into_iter().collect())
     }
 
     /// The changes of the mirror after `after`, as far as they are known.
@@ -224,5 +326,7 @@ enum Given {
     Overtaken,
 }
 
+/// How many keys a line of the log names.
+const NAMED_AT_ONCE: usize = 100;
 /// How many changes are read at once.
 const AT_ONCE: usize = 256;

@@ -33,6 +33,7 @@ use crate::domain::token::AdminToken;
 use crate::domain::tombstone::Ended;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 use crate::store::node_key::NodeKey;
+use crate::store::signed_head::SignedHead;
 use crate::store::tombstones::Tombstones;
 use crate::store::{
     Added, AuditEnd, AuditStore, Beat, Beaten, Concern, Contact, ContactState, EventStore, Feed,
@@ -67,6 +68,8 @@ pub struct Local<'a> {
     pub dir: &'a Path,
     /// The gate's key.
     pub node_key: &'a NodeKey,
+    /// How far the audit log is signed, as the gate remembers it.
+    pub signed_head: Option<&'a Arc<SignedHead>>,
     /// Whether the store that is met first is taken even if it is another than the mirror's, or empty.
     pub accepts_store: bool,
 }
@@ -90,8 +93,7 @@ impl RedisStore {
         let tombstones = Tombstones::open(local.dir, local.node_key, clock.now())?;
         let place = local.dir.join("mirror");
         let mirror = Mirror::open(&place, tombstones.clone(), Arc::clone(&clock)).await?;
-        let accepts = local.accepts_store;
-        let shared = Shared::new(names, link, mirror, tombstones, clock, accepts);
+        let shared = Shared::new(names, link, mirror, tombstones, clock, local);
         let shared = Arc::new(shared);
         let store = Self {
             background: Background::start(Arc::clone(&shared))?,

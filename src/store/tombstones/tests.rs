@@ -1,8 +1,10 @@
 //! The file of tombstones: torn, tampered with, full, and read again.
 
+use super::line::words;
 use super::*;
 use crate::domain::audit::{Action, Actor, AuditEntry, Outcome};
 use crate::domain::id::{AuditId, KeyId, OwnerId};
+use crate::domain::secret::Fingerprint;
 
 fn node_key() -> NodeKey {
     NodeKey::given(&[7; 32]).unwrap()

@@ -37,11 +37,28 @@ impl Setup {
     /// A gate in front of `upstream`; `more` is added to its configuration.
     pub(crate) fn new(upstream: SocketAddr, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let store = format!(
+            "embedded: {{ path: '{}/data' }}",
+            directory.path().display()
+        );
+        Self::on(directory, &store, upstream, more)
+    }
+
+    /// The same over a Redis.
+    pub(crate) fn over_redis(upstream: SocketAddr, url: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let store = format!("redis: {{ urls: ['{url}'] }}");
+        let more = format!("data_dir: '{}'\n", data.display());
+        Self::on(directory, &store, upstream, &more)
+    }
+
+    fn on(directory: tempfile::TempDir, store: &str, upstream: SocketAddr, more: &str) -> Self {
         let config = directory.path().join("portcullis.yaml");
         let text = format!(
             "listeners: [{{ address: '127.0.0.1:0' }}]\n\
              admin: {{ address: '127.0.0.1:0', token: '${{PORTCULLIS_ADMIN_TOKEN}}' }}\n\
-             store: {{ embedded: {{ path: '{0}/data' }} }}\n\
+             store: {{ {store} }}\n\
              access_log: {{ to: '{0}/access.log' }}\n\
              upstreams: {{ api: {{ endpoints: ['http://{upstream}'] }} }}\n\
              routes: [{{ name: api, match: {{ path_prefix: / }}, upstream: api }}]\n{more}",

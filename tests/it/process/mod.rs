@@ -12,3 +12,4 @@ mod outages;
 mod paused;
 mod privacy;
 mod quotas;
+mod revoked;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::json;
 
 use crate::support::redis::RedisServer;
-use crate::support::{Gateway, Upstream, eventually};
+use crate::support::{Gateway, Reply, Upstream, eventually};
 
 #[tokio::test]
 async fn a_gate_out_of_touch_for_too_long_refuses_keys_and_comes_back_by_itself() {
@@ -60,4 +61,163 @@ async fn a_gate_out_of_touch_for_too_long_refuses_keys_and_comes_back_by_itself(
     })
     .await;
     assert_eq!(gateway.get("/.portcullis/ready").await.status, 200);
+}
+
+/// A gate over a Redis that is gone.
+async fn away(redis: &mut RedisServer, gateway: &Gateway) {
+    redis.kill();
+    eventually("the gate notices", async || {
+        let up = gateway.metric("portcullis_store_up").await;
+        (up == 0.0).then_some(())
+    })
+    .await;
+    let state = r#"portcullis_store_state{state="away"}"#;
+    assert_eq!(gateway.metric(state).await, 1.0);
+}
+
+fn assert_held(reply: &Reply) {
+    assert_eq!(reply.status, 202, "{}", reply.text());
+    let told = &reply.json()["revocation"];
+    assert_eq!(
+        (&told["revision"], &told["durable_on"], &told["applied_on"]),
+        (&json!(null), &json!(["gate-1"]), &json!(["gate-1"]))
+    );
+}
+
+/// S1-13, S3-10: with Redis away a revocation is in force at once, survives a restart, and is handed over with what
+/// was said of it. Whatever else would change something is refused.
+#[tokio::test]
+async fn revoking_goes_on_without_the_store_and_reaches_it_later() {
+    let mut redis = RedisServer::start();
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream)
+        .redis(&redis.url())
+        .start()
+        .await;
+    let key = gateway.create_key().await;
+    let rotated = gateway.create_key().await;
+    let left = gateway
+        .create_key_with(json!({"owner": {"name": "Ann", "type": "user"}, "protected": true}))
+        .await;
+    let safe = gateway.create_key_with(json!({"protected": true})).await;
+    let path = format!("/admin/keys/{}", key.id);
+    let body = json!({"grace": "1h"});
+    let rotate = format!("/admin/keys/{}/rotate", rotated.id);
+    let reply = gateway.admin(Method::POST, &rotate, Some(body)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    away(&mut redis, &gateway).await;
+
+    // What cannot be is refused as ever, and nothing of it is held.
+    let safe_path = format!("/admin/keys/{}", safe.id);
+    let reply = gateway.admin(Method::DELETE, &safe_path, None).await;
+    assert_eq!(reply.json()["code"], "protected");
+    let suspend = format!("{path}/suspend");
+    let reply = gateway.admin(Method::POST, &suspend, None).await;
+    assert_eq!(
+        (reply.status, &reply.json()["code"]),
+        (503, &json!("store_unavailable"))
+    );
+
+    let because = format!("{path}?reason=leaked");
+    assert_held(&gateway.admin(Method::DELETE, &because, None).await);
+    assert_held(&gateway.admin(Method::DELETE, &because, None).await);
+    let version = format!("/admin/keys/{}/versions/1", rotated.id);
+    assert_held(&gateway.admin(Method::DELETE, &version, None).await);
+    let disable = format!("/admin/users/{}/keys/disable", left.owner);
+    assert_held(&gateway.admin(Method::POST, &disable, None).await);
+    let served = upstream.requests();
+    let are_refused = async |gateway: &Gateway| {
+        for key in [&key, &rotated, &left] {
+            let reply = gateway.get("/").with(key).await;
+            assert_eq!(reply.refusal(), "key_revoked");
+        }
+        assert_eq!(gateway.get("/").with(&safe).await.status, 200);
+        let list = "/admin/keys?status=revoked";
+        let reply = gateway.admin(Method::GET, list, None).await;
+        assert!(reply.text().contains(&key.id), "{}", reply.text());
+        let status = gateway.admin(Method::GET, "/admin/status", None).await;
+        let alarms = status.json()["alarms"].to_string();
+        assert!(alarms.contains("revocations_held"), "{alarms}");
+    };
+    are_refused(&gateway).await;
+    gateway.restart().await;
+    are_refused(&gateway).await;
+    assert_eq!(upstream.requests(), served + 2);
+
+    redis.restart();
+    eventually("the store has all of it", async || {
+        let reply = gateway.admin(Method::DELETE, &path, None).await;
+        (reply.status == 200).then(|| {
+            assert_eq!(
+                reply.json()["revocation"]["durable_on"],
+                json!(["store", "gate-1"])
+            );
+        })
+    })
+    .await;
+    eventually("nothing is held any more", async || {
+        let status = gateway.admin(Method::GET, "/admin/status", None).await;
+        (status.json()["alarms"] == json!([])).then_some(())
+    })
+    .await;
+    let entries = format!("/admin/audit-logs?type=key_revocation&key_id={}", key.id);
+    let reply = gateway.admin(Method::GET, &entries, None).await;
+    let entries = reply.json();
+    assert_eq!(entries["items"].as_array().unwrap().len(), 1, "{entries}");
+    assert_eq!(entries["items"][0]["reason"], "leaked");
+    assert_eq!(entries["items"][0]["actor"]["type"], "token");
+
+    // Another gate has it from the store.
+    let other = Gateway::routing("/", &upstream)
+        .redis(&redis.url())
+        .start()
+        .await;
+    for key in [&key, &rotated, &left] {
+        assert_eq!(other.get("/").with(key).await.refusal(), "key_revoked");
+    }
+}
+
+/// S1-13: what is asked of a revocation is asked of it then, too.
+#[tokio::test]
+async fn without_the_store_a_revocation_is_bound_by_the_same_rules() {
+    let mut redis = RedisServer::start();
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream)
+        .setting("audit: { require_reason: [revoke] }")
+        .redis(&redis.url())
+        .start()
+        .await;
+    let key = gateway.create_key().await;
+    away(&mut redis, &gateway).await;
+    let path = format!("/admin/keys/{}", key.id);
+    let reply = gateway.admin(Method::DELETE, &path, None).await;
+    assert_eq!(reply.json()["errors"][0]["pointer"], "/reason");
+    assert_eq!(gateway.get("/").with(&key).await.status, 200);
+    let because = format!("{path}?reason=left");
+    assert_held(&gateway.admin(Method::DELETE, &because, None).await);
+}
+
+/// S1-13: a disk that does not take it: nothing is claimed and nothing is done.
+#[tokio::test]
+async fn without_the_store_and_without_a_disk_nothing_is_claimed() {
+    let mut redis = RedisServer::start();
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream)
+        .redis(&redis.url())
+        .start()
+        .await;
+    let key = gateway.create_key().await;
+    away(&mut redis, &gateway).await;
+    // Nothing can be added to a folder, whoever tries.
+    let file = gateway.data_dir().join("tombstones");
+    std::fs::create_dir(&file).unwrap();
+    let path = format!("/admin/keys/{}", key.id);
+    let reply = gateway.admin(Method::DELETE, &path, None).await;
+    assert_eq!(
+        (reply.status, &reply.json()["code"]),
+        (507, &json!("store_full"))
+    );
+    assert_eq!(gateway.get("/").with(&key).await.status, 200);
+    std::fs::remove_dir(&file).unwrap();
+    assert_held(&gateway.admin(Method::DELETE, &path, None).await);
 }

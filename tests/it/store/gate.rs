@@ -41,9 +41,27 @@ impl Gate {
         Ok(Self { store, dir, clock })
     }
 
+    /// Opens one as soon as there is a store.
+    pub(super) async fn of_patiently(choice: &RedisChoice) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::of(choice).await {
+                Err(StoreError::Unavailable { .. }) if Instant::now() < deadline => {
+                    a_moment().await;
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+    }
+
     /// Opens the same mirror again; the store was closed before.
     pub(super) async fn reopen(&mut self, url: &str) {
-        self.store = open_at(&choice(url), self.dir.path(), self.clock.clone())
+        self.reopen_of(&choice(url)).await;
+    }
+
+    /// The same, wherever the store is.
+    pub(super) async fn reopen_of(&mut self, choice: &RedisChoice) {
+        self.store = open_at(choice, self.dir.path(), self.clock.clone())
             .await
             .unwrap();
     }
@@ -131,6 +149,7 @@ pub(super) fn local<'a>(dir: &'a Path, node_key: &'a NodeKey, accepts_store: boo
     Local {
         dir,
         node_key,
+        signed_head: None,
         accepts_store,
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use portcullis::config::{RedisSentinel, RedisSite};
 use portcullis::domain::change::Revision;
-use portcullis::store::Store as _;
+use portcullis::store::{AuditStore as _, Feed as _, Store as _};
 use zeroize::Zeroizing;
 
 use super::contract::keeps_the_contract;
-use super::gate::{Gate, chain, choice_at, making};
+use super::gate::{Gate, chain, choice_at, making, revoking};
 use super::shared::{Shared, of_its_own, watched_by};
+use crate::support::clock;
 use crate::support::patience::eventually;
 use crate::support::redis::{RedisServer, free_port};
 use crate::support::sentinel::Watched;
@@ -62,6 +63,73 @@ async fn a_failover_loses_no_change_that_the_replica_had() {
     let evals = said.lines().find(|line| line.starts_with("cmdstat_eval:"));
     let loaded = evals.and_then(|line| line.split_once("calls=")?.1.split(',').next());
     assert_eq!(loaded, Some("1"), "{said}");
+}
+
+/// S1-13: the replica is cut off, revocations are acknowledged, the master dies, and the replica becomes the
+/// master without them. The gates give back what it lacks, as it was; or, where another gate went on first, all that
+/// has ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_that_loses_changes_undoes_no_revocation() {
+    for is_fork in [false, true] {
+        let mut watched = Watched::start_with(&[]);
+        let choice = choice_at(watched_by(&watched));
+        let mut a = Gate::of(&choice).await.unwrap();
+        let mut b = Gate::of(&choice).await.unwrap();
+        for number in 1..=6 {
+            a.commits(making(number)).await;
+        }
+        eventually("the replica has all of it", || {
+            watched.replica.ask::<u64>(&["XLEN", "{pc}:feed"]) == 6
+        })
+        .await;
+        let () = watched.replica.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+        for number in 1..=5 {
+            a.commits(revoking(number, u64::from(number) + 5)).await;
+        }
+        b.reaches(9).await;
+        let before = a.changes_since(0).await;
+        if is_fork {
+            a.store.close().await;
+            b.store.close().await;
+        }
+        watched.master.kill();
+        let stray = Gate::of_patiently(&choice).await;
+        if is_fork {
+            assert!(!stray.has_revoked(1).await);
+            stray.settles(making(7)).await.unwrap();
+            tokio::join!(a.reopen_of(&choice), b.reopen_of(&choice));
+        }
+        eventually("all gates are in step", || {
+            let rev: String = watched.replica.ask(&["HGET", "{pc}:meta", "rev"]);
+            let revision = Revision(rev.parse().unwrap());
+            revision.0 >= 11
+                && [&a, &b, &stray].into_iter().all(|gate| {
+                    let contact = gate.store.contact();
+                    contact.is_up && contact.revision == revision
+                })
+        })
+        .await;
+        for gate in [&a, &b, &stray] {
+            for number in 1..=5 {
+                assert!(
+                    gate.has_revoked(number).await,
+                    "fork: {is_fork}, key {number}"
+                );
+            }
+            assert!(!gate.has_revoked(6).await);
+            clock::eventually("the audit log is whole", async || {
+                let verdict = gate.store.verify_audit().await.ok()?;
+                assert_eq!(verdict.fault, None);
+                Some(())
+            })
+            .await;
+            let head = gate.store.audit_end().await.unwrap().head;
+            assert_eq!(head, a.store.audit_end().await.unwrap().head);
+        }
+        if !is_fork {
+            assert_eq!(a.changes_since(0).await, before);
+        }
+    }
 }
 
 /// A master that is demoted while it lives refuses, and the gates are at the new one at once.

@@ -248,6 +248,11 @@ impl Gateway {
         self.address
     }
 
+    /// What it keeps on its own disk.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Where operators connect.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin
