@@ -111,6 +111,9 @@ fn read_all(lines: &[String]) -> Result<Vec<Result<Line, String>>, Failure> {
 }
 
 fn read(line: &str) -> Result<Line, String> {
+    if let Some(link) = Link::as_written(line) {
+        return Ok(Line::Entry(link));
+    }
     let form: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
     if form.get("type").and_then(Value::as_str) == Some("request") {
         return Ok(Line::Request);

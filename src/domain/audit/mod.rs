@@ -10,6 +10,7 @@ pub mod chain;
 pub mod checkpoint;
 pub mod export;
 pub mod form;
+mod line;
 pub mod query;
 pub mod request;
 mod unveiled;
