@@ -8,6 +8,7 @@ use crate::config::{Config, RedisChoice, StoreChoice};
 use crate::domain::time::Clock;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::local::DataDir;
+use crate::store::node_key::NodeKey;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 
@@ -15,6 +16,7 @@ use crate::store::{Store, StoreError};
 pub(crate) async fn open_store(
     config: &Config,
     data_dir: &DataDir,
+    node_key: &NodeKey,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StartError> {
     match &config.store {
@@ -26,7 +28,7 @@ pub(crate) async fn open_store(
                 .map_err(|error| StartError::Store(StoreError::unavailable(error)))?;
             Ok(Arc::new(opened.map_err(StartError::Store)?))
         }
-        StoreChoice::Redis(choice) => open_redis(choice, data_dir, clock).await,
+        StoreChoice::Redis(choice) => open_redis(choice, data_dir, node_key, clock).await,
     }
 }
 
@@ -35,12 +37,13 @@ pub(crate) async fn open_store(
 async fn open_redis(
     choice: &RedisChoice,
     data_dir: &DataDir,
+    node_key: &NodeKey,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StartError> {
     let mirror = data_dir.path().join("mirror");
     let mut is_told = false;
     loop {
-        match RedisStore::open(choice, &mirror, Arc::clone(clock)).await {
+        match RedisStore::open(choice, &mirror, node_key.mirror_key(), Arc::clone(clock)).await {
             Ok(store) => return Ok(Arc::new(store)),
             Err(error @ StoreError::Unavailable { .. }) => {
                 if !is_told {

@@ -114,7 +114,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
     let node_key = Arc::new(node_key.map_err(StartError::DataDir)?);
     let signed_head = Arc::new(SignedHead::open(&data_dir).map_err(StartError::DataDir)?);
     let time_kept = TimeKept::open(&data_dir, &clock).map_err(StartError::DataDir)?;
-    let store = open_store(&config, &data_dir, &clock).await?;
+    let store = open_store(&config, &data_dir, &node_key, &clock).await?;
 
     let cores = workers::cores(&config);
     let lease_link = leases::link(&config);

@@ -32,6 +32,8 @@ pub(crate) struct Sync {
     readiness: Arc<Readiness>,
     clock: Arc<dyn Clock>,
     max_staleness: Duration,
+    /// When this gate began, on the monotonic clock: what a store that was never met is counted from.
+    began_ns: u64,
     applied: watch::Sender<Revision>,
     leavers: Arc<LeaverBook>,
 }
@@ -75,8 +77,9 @@ impl Sync {
             grants: Arc::new(Mutex::new(grants)),
             rules,
             readiness,
-            clock,
             max_staleness,
+            began_ns: clock.mono_ns(),
+            clock,
             applied: watch::Sender::new(Revision::default()),
             leavers: Arc::default(),
         }
@@ -119,7 +122,7 @@ impl Sync {
         self.load_rules().await?;
         self.load_owners(!is_again).await?;
         self.applied.send_replace(revision);
-        self.readiness.set_ready();
+        self.judge_staleness();
         Ok(())
     }
 
@@ -217,8 +220,14 @@ impl Sync {
     /// A gate that has not met its store for too long stops serving: what it knows may be wrong by now.
     fn judge_staleness(&self) {
         let contact = self.store.contact();
-        let silent_for = contact.last_at.map(|last| self.clock.now().since(last));
-        if contact.is_up || silent_for.is_none_or(|silence| silence < self.max_staleness) {
+        if contact.is_own {
+            self.readiness.always_met();
+        } else {
+            self.readiness.met(contact.last_ns);
+        }
+        let met_ns = contact.last_ns.unwrap_or(self.began_ns);
+        let silence = Duration::from_nanos(self.clock.mono_ns().saturating_sub(met_ns));
+        if contact.is_up || contact.is_own || silence < self.max_staleness {
             self.readiness.set_ready();
         } else {
             self.readiness.set_stale();

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::local::{DataDir, LocalError};
@@ -12,6 +14,30 @@ use super::local::{DataDir, LocalError};
 pub struct NodeKey {
     pair: Ed25519KeyPair,
     public: [u8; 32],
+    mirror: MirrorKey,
+}
+
+/// What the gate's mirror is authenticated with: made of the node key, which it does not tell.
+#[derive(Clone)]
+pub struct MirrorKey(Zeroizing<[u8; 32]>);
+
+impl MirrorKey {
+    /// One that nobody keeps.
+    pub(super) fn for_once() -> Result<Self, super::StoreError> {
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *key).map_err(super::StoreError::unavailable)?;
+        Ok(Self(key))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &*self.0
+    }
+}
+
+impl std::fmt::Debug for MirrorKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MirrorKey(…)")
+    }
 }
 
 impl std::fmt::Debug for NodeKey {
@@ -61,16 +87,46 @@ impl NodeKey {
         Self::of(&seed).ok_or(LocalError::NotAKey { path })
     }
 
+    /// The key in a directory that a gate may be using, which is made there if there is none and no gate is.
+    ///
+    /// # Errors
+    /// If it cannot be read or kept, or what is there is no key.
+    pub fn beside(path: &std::path::Path) -> Result<Self, LocalError> {
+        match DataDir::open(path) {
+            Ok(dir) => Self::open(&dir),
+            Err(LocalError::InUse { .. }) => {
+                let path = path.join(FILE_NAME);
+                let seed = fs::read(&path).map(Zeroizing::new);
+                let seed = seed.map_err(super::local::disk(&path, "read"))?;
+                Self::of(&seed).ok_or(LocalError::NotAKey { path })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn of(seed: &[u8]) -> Option<Self> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
         let public = pair.public_key().as_ref().try_into().ok()?;
-        Some(Self { pair, public })
+        let mut mirror = Hmac::<Sha256>::new_from_slice(seed).ok()?;
+        mirror.update(b"portcullis mirror 1");
+        let mirror = MirrorKey(Zeroizing::new(mirror.finalize().into_bytes().into()));
+        Some(Self {
+            pair,
+            public,
+            mirror,
+        })
     }
 
     /// The public half.
     #[must_use]
     pub const fn public(&self) -> [u8; 32] {
         self.public
+    }
+
+    /// What the mirror of this gate is authenticated with.
+    #[must_use]
+    pub const fn mirror_key(&self) -> &MirrorKey {
+        &self.mirror
     }
 
     /// The signature of `text`.

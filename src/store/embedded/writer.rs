@@ -18,6 +18,7 @@ use tracing::{error, warn};
 
 use super::fault::{Fault, Gravity, Quarantine, gravity};
 use super::ledger::{Ledger, Unfolded};
+use super::seal::Seal;
 use super::{audit, change, quotas, replace, tables, usage};
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{Change, Revision, Write};
@@ -85,6 +86,8 @@ pub(super) struct Shared {
     /// Counts that are not in their tables yet.
     pub(super) unfolded: Unfolded,
     pub(super) clock: Arc<dyn Clock>,
+    /// What seals the tables, where they are a mirror's.
+    pub(super) seal: Option<Seal>,
 }
 
 impl Shared {
@@ -232,7 +235,7 @@ impl Desk {
 
     fn write(&mut self, batch: &[Job]) -> Result<Vec<Answer>, Fault> {
         let now = self.shared.clock.now();
-        let quarantine = &self.shared.quarantine;
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -243,10 +246,7 @@ impl Desk {
                 continue;
             }
             let savepoint = transaction.savepoint()?;
-            match job
-                .work
-                .write(&savepoint, now, &mut self.ledger, quarantine)
-            {
+            match job.work.write(&savepoint, now, &mut self.ledger, &shared) {
                 Ok(number) => {
                     savepoint.commit()?;
                     outcomes.push(Ok(number));
@@ -370,12 +370,18 @@ impl Work {
         transaction: &Connection,
         now: Timestamp,
         ledger: &mut Ledger,
-        quarantine: &Quarantine,
+        shared: &Shared,
     ) -> Result<u64, Fault> {
+        let (quarantine, seal) = (&shared.quarantine, shared.seal.as_ref());
         match self {
             Self::Commit(change) => change::commit(transaction, change, now).map(|at| at.0),
             Self::Apply(revision, change, sealed) => {
-                change::apply(transaction, *revision, change, sealed, now).map(|at| at.0)
+                let apply = || change::apply(transaction, *revision, change, sealed, now);
+                let at = match seal {
+                    Some(seal) => seal.around(transaction, &change.writes, apply)?,
+                    None => apply()?,
+                };
+                Ok(at.0)
             }
             Self::Fill(entries, gap) => {
                 audit::fill(transaction, entries, gap.as_deref()).map(|()| 0)
@@ -392,7 +398,13 @@ impl Work {
                 *drawing.grants.lock() = grants;
                 Ok(0)
             }
-            Self::Replace(seed) => replace::replace(transaction, seed, now).map(|at| at.0),
+            Self::Replace(seed) => {
+                let at = replace::replace(transaction, seed, now)?;
+                if let Some(seal) = seal {
+                    seal.anew(transaction)?;
+                }
+                Ok(at.0)
+            }
         }
     }
 }

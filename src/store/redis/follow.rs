@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::domain::change::Revision;
-use crate::domain::time::{Clock, Timestamp};
+use crate::domain::time::{Clock, Reading};
 use crate::store::StoreError;
 
 use super::connect::{Backoff, Cause, Connection, Fault, Link};
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     pub(super) mirror: Mirror,
     pub(super) clock: Arc<dyn Clock>,
     stage: watch::Sender<Stage>,
-    last_contact: Mutex<Option<Timestamp>>,
+    last_contact: Mutex<Option<Reading>>,
 }
 
 /// How the mirror stands to the store.
@@ -66,13 +66,13 @@ impl Shared {
     }
 
     /// When the store was last heard of.
-    pub(super) fn last_contact(&self) -> Option<Timestamp> {
+    pub(super) fn last_contact(&self) -> Option<Reading> {
         *self.last_contact.lock()
     }
 
     /// Notes that the store has answered.
     pub(super) fn heard(&self) {
-        *self.last_contact.lock() = Some(self.clock.now());
+        *self.last_contact.lock() = Some(self.clock.read());
     }
 
     /// Follows the store for ever.

@@ -21,9 +21,11 @@
 //! | `counts`, `period` | usage |
 //! | `quotas` | what was given out of them |
 //! | `outbox` | events |
+//! | `carry` | a whole store, out of Redis and into it |
 //! | `store` | the contract, by all of these |
 
 mod backfill;
+mod carry;
 mod commit;
 mod connect;
 mod counts;
@@ -40,4 +42,5 @@ mod reload;
 mod scripts;
 mod store;
 
+pub(super) use carry::{draw, hold_mirror, seed, standing};
 pub use store::RedisStore;

@@ -35,6 +35,8 @@ pub(super) struct Scripts {
     pub(super) draw: Script,
     /// Settles a call on a shared limit.
     pub(super) lease: Script,
+    /// Makes a store of what was carried.
+    pub(super) plant: Script,
 }
 
 impl Scripts {
@@ -46,6 +48,7 @@ impl Scripts {
             count: Script::new(include_str!("scripts/count.lua")),
             draw: Script::new(include_str!("scripts/draw.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),
+            plant: Script::new(include_str!("scripts/plant.lua")),
         }
     }
 }
@@ -120,6 +123,7 @@ mod tests {
             (&scripts.count, "count"),
             (&scripts.draw, "draw"),
             (&scripts.lease, "lease"),
+            (&scripts.plant, "plant"),
         ] {
             // `#!lua` makes Redis refuse the whole script, not its second half, when memory is short.
             let head = format!("#!lua\n-- portcullis {name} 1\n");

@@ -29,6 +29,7 @@ use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
+use crate::store::node_key::MirrorKey;
 use crate::store::{
     AuditEnd, AuditStore, Contact, EventStore, Feed, KeyRow, KeyStore, LeaseStore, News,
     OwnerStore, QuotaStore, RuleStore, Store, StoreError, TokenStore, UsageStore,
@@ -52,7 +53,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Opens the mirror in `mirror_dir` and follows the store that `choice` names; where there is none yet,
+    /// Opens the mirror in `mirror_dir`, which `key` authenticates, and follows the store that `choice` names; where there is none yet,
     /// makes it. Returns when the two are in step, or at once when Redis is away and the mirror holds
     /// something to serve from.
     ///
@@ -63,11 +64,12 @@ impl RedisStore {
     pub async fn open(
         choice: &RedisChoice,
         mirror_dir: &Path,
+        key: &MirrorKey,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let names = Names::new(&choice.prefix);
         let link = Link::new(choice, &names.meta())?;
-        let mirror = Mirror::open(mirror_dir, Arc::clone(&clock)).await?;
+        let mirror = Mirror::open(mirror_dir, key, Arc::clone(&clock)).await?;
         let shared = Arc::new(Shared::new(names, link, mirror, clock));
         let store = Self {
             background: Background::start(Arc::clone(&shared))?,
@@ -80,6 +82,11 @@ impl RedisStore {
             }
             Stage::Away(_) | Stage::Starting | Stage::Following => Ok(store),
         }
+    }
+
+    /// What the follower and the callers share.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     async fn first_stage(&self) -> Stage {
@@ -105,11 +112,15 @@ impl Store for RedisStore {
     }
 
     fn contact(&self) -> Contact {
+        let contact = self.shared.last_contact();
         let is_following = matches!(*self.shared.stage().borrow(), Stage::Following);
         Contact {
             is_up: is_following && !self.shared.link.is_down(),
             revision: self.shared.revision(),
-            last_at: self.shared.last_contact(),
+            last_at: contact.map(|contact| contact.wall),
+            last_ns: contact.map(|contact| contact.mono_ns),
+            is_own: false,
+            is_mirror_refused: self.shared.mirror.is_refused(),
             quarantined: self.shared.mirror.unreadable()
                 + self.shared.mirror.tables().contact().quarantined,
         }

@@ -104,7 +104,13 @@ impl Gate {
 }
 
 pub(super) async fn open(choice: &RedisChoice, dir: &Path) -> Result<RedisStore, StoreError> {
-    RedisStore::open(choice, dir, HandClock::new()).await
+    RedisStore::open(
+        choice,
+        dir,
+        &crate::store::things::mirror_key(),
+        HandClock::new(),
+    )
+    .await
 }
 
 pub(super) fn choice(url: &str) -> RedisChoice {

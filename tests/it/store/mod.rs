@@ -3,6 +3,7 @@
 //! A backend proves the whole contract by `keeps_the_contract!(its_backend)`, where `its_backend` is an
 //! async function that makes a [`contract::Backend`].
 
+mod carry;
 mod contract;
 mod embedded;
 mod files;

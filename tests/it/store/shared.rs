@@ -37,7 +37,13 @@ impl Shared {
 #[async_trait]
 impl Backend for Shared {
     async fn open(&self) -> Arc<dyn Store> {
-        let store = RedisStore::open(&self.choice, self.mirror.path(), self.clock.clone()).await;
+        let store = RedisStore::open(
+            &self.choice,
+            self.mirror.path(),
+            &crate::store::things::mirror_key(),
+            self.clock.clone(),
+        )
+        .await;
         Arc::new(store.unwrap())
     }
 

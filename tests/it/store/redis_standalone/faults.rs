@@ -287,7 +287,13 @@ async fn a_password_lets_in_and_is_never_shown() {
             ..choice(&server.url())
         };
         let dir = tempfile::tempdir().unwrap();
-        let store = RedisStore::open(&choice, dir.path(), HandClock::new()).await?;
+        let store = RedisStore::open(
+            &choice,
+            dir.path(),
+            &crate::store::things::mirror_key(),
+            HandClock::new(),
+        )
+        .await?;
         store.commit(making(1)).await
     };
     assert_eq!(open(Some("open-sesame-canary")).await.unwrap(), Revision(1));

@@ -285,9 +285,14 @@ async fn stores_of_two_prefixes_do_not_meet() {
     let mut other = choice(&server.url());
     other.prefix = "other".to_owned();
     let dir = tempfile::tempdir().unwrap();
-    let other = RedisStore::open(&other, dir.path(), HandClock::new())
-        .await
-        .unwrap();
+    let other = RedisStore::open(
+        &other,
+        dir.path(),
+        &crate::store::things::mirror_key(),
+        HandClock::new(),
+    )
+    .await
+    .unwrap();
     assert_eq!(other.revision().await.unwrap(), Revision(0));
     other.commit(making(1)).await.unwrap();
     assert_eq!(gate.changes_since(0).await.len(), 1);

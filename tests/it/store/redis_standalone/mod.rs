@@ -30,7 +30,13 @@ struct Standalone {
 impl Backend for Standalone {
     async fn open(&self) -> Arc<dyn Store> {
         let choice = choice(&self.server.url());
-        let store = RedisStore::open(&choice, self.mirror.path(), self.clock.clone()).await;
+        let store = RedisStore::open(
+            &choice,
+            self.mirror.path(),
+            &crate::store::things::mirror_key(),
+            self.clock.clone(),
+        )
+        .await;
         Arc::new(store.unwrap())
     }
 
