@@ -21,7 +21,7 @@ use rusqlite::types::{Value, ValueRef};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Count, Progress};
+use super::whole::{Count, Progress};
 use crate::domain::audit::checkpoint::is_signed;
 use crate::domain::audit::form::hex;
 use crate::domain::time::Timestamp;

@@ -36,6 +36,9 @@ pub(in crate::store) struct TableOf {
     pub(in crate::store) rows: u64,
 }
 
+/// A sealed audit entry without its veil, and the veil as it is stored.
+pub(in crate::store) type Unveiled = (Sealed, Option<Vec<u8>>);
+
 /// Where a store stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct StandOf {
@@ -151,7 +154,7 @@ impl Held {
         &self,
         after: u64,
         most: usize,
-    ) -> Result<Vec<(Sealed, Option<Vec<u8>>)>, StoreError> {
+    ) -> Result<Vec<Unveiled>, StoreError> {
         let read = || -> Result<Vec<_>, Fault> {
             let mut statement = self.connection.prepare_cached(
                 "SELECT seq, hash, body, veil FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2",

@@ -142,3 +142,37 @@ async fn with_a_store_of_its_own_a_gate_is_never_out_of_touch() {
     gateway.clock.turn(Duration::from_secs(30 * 86_400));
     assert_eq!(gateway.get("/").with(&key).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_gate_that_starts_without_redis_serves_what_it_knew_but_no_strict_key() {
+    let mut redis = RedisServer::start();
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream)
+        .redis(&redis.url())
+        .start()
+        .await;
+    let plain = gateway.create_key_with(json!({})).await;
+    let strict = gateway
+        .create_key_with(json!({"max_staleness": "1h"}))
+        .await;
+    redis.kill();
+
+    gateway.restart().await;
+
+    assert_eq!(gateway.get("/").with(&plain).await.status, 200);
+    // It was not met since the start, so nothing is known of how long ago it was.
+    assert_eq!(gateway.get("/").with(&strict).await.refusal(), "stale");
+    assert_eq!(gateway.get("/.portcullis/ready").await.status, 200);
+    gateway.clock.turn(Duration::from_secs(24 * 3_600));
+    eventually("the gate stops serving keys", async || {
+        let reply = gateway.get("/").with(&plain).await;
+        (reply.status != 200).then(|| assert_eq!(reply.refusal(), "stale"))
+    })
+    .await;
+    redis.restart();
+    eventually("the gate serves again", async || {
+        let reply = gateway.get("/").with(&strict).await;
+        (reply.status == 200).then_some(())
+    })
+    .await;
+}

@@ -17,7 +17,7 @@ use super::super::frame::{self, Kind};
 use super::super::names::Counted;
 use super::super::store::RedisStore;
 use super::super::{counts, feed, outbox};
-use super::standing;
+use super::there::standing;
 use crate::config::RedisChoice;
 use crate::domain::change::{ChangeId, Revision, Write};
 use crate::domain::event::EventPlace;
