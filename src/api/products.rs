@@ -8,6 +8,7 @@ use super::{Text, Time};
 use crate::domain;
 use crate::domain::id::ProductId;
 use crate::domain::product::KeptProduct;
+use crate::domain::span::Span;
 
 /// A bundle of permissions and limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub struct Product {
     pub rate_limits: Vec<RateLimit>,
     /// Quotas it sets, each counted per key.
     pub quotas: Vec<Quota>,
+    /// For how long a gate out of touch with the store goes on admitting its keys; `null`: as the gate says.
+    pub max_staleness: Option<String>,
     /// Where it is defined: `api`, or `config`, which is read-only here.
     pub source: String,
     /// When it was made; `null` for one of the configuration.
@@ -44,6 +47,7 @@ impl Product {
             routes: product.routes.clone(),
             rate_limits: product.rate_limits.iter().map(Into::into).collect(),
             quotas: product.quotas.iter().map(Into::into).collect(),
+            max_staleness: product.max_staleness.map(|it| Span(it).to_string()),
             source: "config".to_owned(),
             created_at: None,
         }
@@ -83,6 +87,9 @@ pub struct CreateProduct {
     /// Quotas it is to set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quotas: Vec<NewQuota>,
+    /// For how long a gate out of touch with the store is to go on admitting its keys: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_staleness: Option<String>,
 }
 
 patch! {
@@ -100,5 +107,7 @@ patch! {
         rate_limits: Vec<NewRateLimit>,
         /// Quotas it is to set.
         quotas: Vec<NewQuota>,
+        /// For how long a gate out of touch with the store is to go on admitting its keys.
+        max_staleness: Option<String>,
     }
 }

@@ -172,6 +172,10 @@ impl Description {
             let detail = "the store does not answer; what is known is served".to_owned();
             alarms.push(alarm("store_away", detail, contact.last_at.unwrap_or(now)));
         }
+        if contact.is_mirror_refused {
+            let detail = "the mirror was not as this gate had left it; it was set aside and read anew from the store".to_owned();
+            alarms.push(alarm("mirror_refused", detail, self.loaded_at));
+        }
         if let Some(since) = self.quarantined.seen(contact.quarantined > 0, now) {
             let count = contact.quarantined;
             let detail = format!("{count} records cannot be read and were set aside");

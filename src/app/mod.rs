@@ -3,6 +3,7 @@
 mod access_log;
 mod admin_server;
 mod audit;
+mod carry;
 mod clock;
 mod echo;
 mod error;
@@ -22,6 +23,7 @@ mod time_kept;
 mod work;
 mod workers;
 
+pub use carry::{Carried, CarryError, Origin, migrate, restore, snapshot};
 pub use clock::SystemClock;
 pub use echo::Echo;
 pub use error::StartError;

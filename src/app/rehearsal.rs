@@ -101,6 +101,7 @@ fn pass(
         .find(&current.hash)
         .ok_or(RefusalCode::NotReady)?;
     entry.admits(&version, now.wall)?;
+    plane.readiness.ensure_fresh(&entry.grants, now.mono_ns)?;
     let asked = Asked {
         method: target.method,
         path: &target.path,

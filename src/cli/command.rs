@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{
     audit, check, completions, keys, nodes, owners, policies, products, quickstart, rotation,
-    schema, serve, tail, tokens, usage,
+    schema, serve, store, tail, tokens, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -49,6 +49,8 @@ enum Command {
     Nodes(Group<nodes::NodesCommand>),
     /// List, export, verify and archive what was done
     Audit(audit::Audit),
+    /// Take a whole store into a file, out of one, and from one place to another
+    Store(store::Store),
     /// What a key was used for
     Usage(Single<usage::Usage>),
     /// Watch requests as they finish
@@ -109,6 +111,7 @@ impl CommandLine {
             Command::Tokens(tokens) => call(&tokens.connection, tokens.command, output),
             Command::Nodes(nodes) => call(&nodes.connection, nodes.command, output),
             Command::Audit(audit) => audit.run(output),
+            Command::Store(store) => store.run(output),
             Command::Usage(usage) => call(&usage.connection, usage.command, output),
             Command::Tail(tail) => call(&tail.connection, tail.command, output),
             Command::Completions(completions) => completions.run(output),
@@ -166,7 +169,7 @@ mod tests {
             "portcullis keys update shop --name s --description d --scope a:b --product p --rate 5/second:9 \
              --quota 9/day --concurrency 4 --allow-ip ::1 --allow-path /v1 --allow-method GET --expires-in 30d \
              --label a=b --metadata {} --risk low --protected=false --self-rotation --rotation-days 30 \
-             --newest-only --rotation-grace 1h --clear labels --if-match 60303ae22b99",
+             --newest-only --rotation-grace 1h --max-staleness 30s --clear labels --if-match 60303ae22b99",
             "portcullis keys suspend key_0000000000",
             "portcullis keys resume key_0000000000 --reason back",
             "portcullis keys revoke key_0000000000 --reason left --wait --yes",
@@ -198,7 +201,7 @@ mod tests {
             "portcullis nodes forget gate-3 --reason gone",
             "portcullis products create pro --scope a:b --route orders --rate 10/second:20 --description d",
             "portcullis products show pro",
-            "portcullis products update pro --scope a:b --rename max --clear routes --clear description",
+            "portcullis products update pro --scope a:b --rename max --clear routes --clear description --max-staleness 5s",
             "portcullis products delete pro --reason over",
             "portcullis keys import keys.csv --dry-run --env live --owner-type user",
             "portcullis keys import kong.conf --form kong --json",
@@ -212,6 +215,10 @@ mod tests {
             "portcullis audit verify",
             "portcullis audit verify audit.ndjson --json",
             "portcullis audit archive --before 2026-01-01 --out 2025.ndjson",
+            "portcullis store snapshot --config f --to g",
+            "portcullis store restore --config f --from g --replace 00 --json",
+            "portcullis store restore --config f --from-mirror",
+            "portcullis store migrate --from f --to g --replace 00",
             "portcullis usage key_0000000000 --from 2026-01-01T00:00:00Z --to 2h --step 1d --by version,route",
             "portcullis usage shop --from 2026-01-01",
             "portcullis audit list --from 2h --owner Anna --key shop",
@@ -258,6 +265,10 @@ mod tests {
             "portcullis audit list --outcome perhaps",
             "portcullis audit export --format xml",
             "portcullis audit archive --out x",
+            "portcullis store restore --config f",
+            "portcullis store restore --config f --from g --from-mirror",
+            "portcullis store restore --config f --from g --signed-by 00",
+            "portcullis store migrate --from f",
             "portcullis completions abacus",
         ] {
             let code = parse(line)

@@ -48,6 +48,16 @@ pub enum Failure {
         /// What was done to it.
         kind: String,
     },
+    /// The store that was carried has changed since.
+    #[error(
+        "the store changed meanwhile: what was carried is revision {carried}, and it is at {revision} now; stop all gates and begin again"
+    )]
+    MovedOn {
+        /// What was carried.
+        carried: u64,
+        /// Where it is now.
+        revision: u64,
+    },
     /// No key that was named signed the file.
     #[error("nothing of it is signed with a key that was named, so they prove nothing")]
     Unsigned,

@@ -41,7 +41,7 @@ pub(crate) enum ProductsCommand {
         rename: Option<String>,
         #[command(flatten)]
         bundle: Bundle,
-        /// Fields to empty: description, scopes, routes, rate_limits, quotas; repeatable
+        /// Fields to empty: description, scopes, routes, rate_limits, quotas, max_staleness; repeatable
         #[arg(long, value_name = "FIELD", value_parser = EMPTIABLE)]
         clear: Vec<String>,
     },
@@ -73,6 +73,9 @@ pub(crate) struct Bundle {
     /// A quota it sets: 1000/day, 5000/month@15, 100/total:soft; repeatable
     #[arg(long = "quota", value_name = "LIMIT/PERIOD[@DAY][:soft]")]
     quotas: Vec<QuotaArgument>,
+    /// For how long a gate out of touch with the store goes on admitting its keys, such as 30s
+    #[arg(long, value_name = "SPAN")]
+    max_staleness: Option<String>,
 }
 
 impl Conversation for ProductsCommand {
@@ -95,6 +98,7 @@ impl Conversation for ProductsCommand {
                     routes: bundle.routes,
                     rate_limits: bundle.rates.into_iter().map(|rate| rate.0).collect(),
                     quotas: bundle.quotas.into_iter().map(|quota| quota.0).collect(),
+                    max_staleness: bundle.max_staleness,
                 };
                 client.post(&["admin", "products"], &body, None).await?
             }
@@ -158,6 +162,10 @@ fn patch(rename: Option<String>, bundle: Bundle, clear: &[String]) -> PatchProdu
             bundle.quotas.into_iter().map(|quota| quota.0).collect(),
             is_cleared("quotas"),
         ),
+        max_staleness: match bundle.max_staleness {
+            Some(text) => Some(Some(text)),
+            None => is_cleared("max_staleness").then_some(None),
+        },
     }
 }
 
@@ -191,6 +199,7 @@ fn sheet(product: &Product) -> Sheet {
     sheet.list("scopes", &product.scopes);
     sheet.list("routes", &product.routes);
     sheet.list("limits", &limits(product));
+    sheet.maybe("out of touch", product.max_staleness.as_ref());
     sheet.maybe("created", product.created_at.map(to_the_second));
     sheet
 }
@@ -203,4 +212,11 @@ fn limits(product: &Product) -> Vec<String> {
     rates.chain(quotas).collect()
 }
 
-const EMPTIABLE: [&str; 5] = ["description", "scopes", "routes", "rate_limits", "quotas"];
+const EMPTIABLE: [&str; 6] = [
+    "description",
+    "scopes",
+    "routes",
+    "rate_limits",
+    "quotas",
+    "max_staleness",
+];

@@ -1,5 +1,7 @@
 //! `products`: bundles of permissions and limits that keys are given by name.
 
+use std::time::Duration;
+
 use crate::domain::lifecycle::is_text;
 use crate::domain::permission::Scope;
 use crate::domain::product::{Product, is_product_name};
@@ -10,6 +12,7 @@ use super::limits::{QUOTAS, RATE_LIMITS, read_quotas, read_rates};
 use super::nearest::did_you_mean;
 use super::section::{Named, Section};
 use super::table::{Absent, Field, Kind, List, Many, Nested, Table};
+use super::units::{DAY, SECOND};
 use super::walk::Walk;
 
 pub(super) static PRODUCTS: Nested = Nested {
@@ -24,7 +27,14 @@ static PRODUCT: Table = Table {
     name: "product",
     says: "A bundle of permissions and limits, under a name of 1 to 64 of `a-z 0-9 _ -`.",
     exactly_one: false,
-    fields: &[&DESCRIPTION, &SCOPES, &ROUTES, &RATE_LIMITS, &QUOTAS],
+    fields: &[
+        &DESCRIPTION,
+        &SCOPES,
+        &ROUTES,
+        &RATE_LIMITS,
+        &QUOTAS,
+        &MAX_STALENESS,
+    ],
 };
 
 static DESCRIPTION: Field<String> = Field {
@@ -41,6 +51,13 @@ static DESCRIPTION: Field<String> = Field {
     },
     absent: Absent::Means("none"),
     says: "What it is for.",
+};
+
+static MAX_STALENESS: Field<Duration> = Field {
+    name: "max_staleness",
+    kind: Kind::duration(5 * SECOND, 365 * DAY),
+    absent: Absent::Means("as `fleet.max_staleness` says"),
+    says: "For how long a gate that lost touch with the store goes on admitting its keys; a key may have its own.",
 };
 
 static ROUTES: List<String> = List {
@@ -104,6 +121,7 @@ fn product(named: &Named, walk: &mut Walk, routes: &[Route]) -> Product {
             .map(|(limit, _)| limit)
             .collect(),
         quotas: read_quotas(section, walk),
+        max_staleness: section.read(walk, &MAX_STALENESS).map(|read| read.value),
     }
 }
 

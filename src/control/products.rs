@@ -3,6 +3,7 @@
 //! Those of the configuration are told of here too, but only the file changes them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -17,12 +18,13 @@ use crate::domain::id::ProductId;
 use crate::domain::key::KeyStatus;
 use crate::domain::lifecycle::{FieldFault, is_text, most};
 use crate::domain::limit::{Quota, RATE_MAX, RateLimit};
-use crate::domain::patch::{quota, rate_limit, texts};
+use crate::domain::patch::{quota, rate_limit, span, texts};
 use crate::domain::permission::Scope;
 use crate::domain::product::{KeptProduct, Product, is_product_name};
 use crate::domain::query::{KeyQuery, KeySort};
 use crate::domain::rules::RuleSet;
 use crate::domain::secret::Fingerprint;
+use crate::domain::staleness::{SHORTEST, STALENESS};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::Store;
 
@@ -78,6 +80,8 @@ pub struct ProductPatch {
     pub rate_limits: Option<Vec<RateLimit>>,
     /// See [`Product::quotas`].
     pub quotas: Option<Vec<Quota>>,
+    /// See [`Product::max_staleness`].
+    pub max_staleness: Option<Option<Duration>>,
 }
 
 impl ProductPatch {
@@ -89,6 +93,7 @@ impl ProductPatch {
             routes: self.routes.unwrap_or(product.routes),
             rate_limits: self.rate_limits.unwrap_or(product.rate_limits),
             quotas: self.quotas.unwrap_or(product.quotas),
+            max_staleness: self.max_staleness.unwrap_or(product.max_staleness),
         }
     }
 }
@@ -371,6 +376,9 @@ impl ProductService {
                 ));
             }
         }
+        if product.max_staleness.is_some_and(|it| it < SHORTEST) {
+            faults.push(FieldFault::new("/max_staleness", "too_small", STALENESS));
+        }
         for (pointer, count, most) in [
             ("/scopes", product.scopes.len(), most::SCOPES),
             ("/routes", product.routes.len(), most::ROUTES),
@@ -412,7 +420,7 @@ fn changes(before: Option<&KeptProduct>, after: &KeptProduct) -> Vec<FieldChange
 }
 
 /// Everything a product bundles, by its name in the API.
-fn fields(product: &Product) -> [(&'static str, Value); 6] {
+fn fields(product: &Product) -> [(&'static str, Value); 7] {
     // Taken apart by name: a new field does not compile until it is told of here.
     let Product {
         name,
@@ -421,6 +429,7 @@ fn fields(product: &Product) -> [(&'static str, Value); 6] {
         routes,
         rate_limits,
         quotas,
+        max_staleness,
     } = product;
     [
         ("name", json!(name)),
@@ -429,6 +438,7 @@ fn fields(product: &Product) -> [(&'static str, Value); 6] {
         ("routes", json!(routes)),
         ("rate_limits", rate_limits.iter().map(rate_limit).collect()),
         ("quotas", quotas.iter().map(quota).collect()),
+        ("max_staleness", span(*max_staleness)),
     ]
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Sync {
     readiness: Arc<Readiness>,
     clock: Arc<dyn Clock>,
     max_staleness: Duration,
+    /// When this gate began, on the monotonic clock: what a store that was never met is counted from.
+    began_ns: u64,
     applied: watch::Sender<Revision>,
     /// How often the store had taken what it holds anew when that was read.
     renewals: AtomicU64,
@@ -127,8 +129,9 @@ impl Sync {
             }),
             rules,
             readiness,
-            clock,
             max_staleness,
+            began_ns: clock.mono_ns(),
+            clock,
             applied: watch::Sender::new(Revision::default()),
             renewals: AtomicU64::new(0),
             words: Arc::default(),
@@ -193,7 +196,7 @@ impl Sync {
         self.load_owners(!is_again).await?;
         self.renewals.store(renewals, Ordering::Release);
         self.applied.send_replace(revision);
-        self.readiness.set_ready();
+        self.judge_staleness();
         Ok(())
     }
 
@@ -299,8 +302,14 @@ impl Sync {
     /// A gate that has not met its store for too long stops serving: what it knows may be wrong by now.
     fn judge_staleness(&self) {
         let contact = self.store.contact();
-        let silent_for = contact.last_at.map(|last| self.clock.now().since(last));
-        if contact.is_up || silent_for.is_none_or(|silence| silence < self.max_staleness) {
+        if contact.is_own {
+            self.readiness.always_met();
+        } else {
+            self.readiness.met(contact.last_ns);
+        }
+        let met_ns = contact.last_ns.unwrap_or(self.began_ns);
+        let silence = Duration::from_nanos(self.clock.mono_ns().saturating_sub(met_ns));
+        if contact.is_up || contact.is_own || silence < self.max_staleness {
             self.readiness.set_ready();
         } else {
             self.readiness.set_stale();

@@ -1,6 +1,7 @@
 //! A key, its versions, and whether one of them opens the gate at a point in time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -58,6 +59,9 @@ pub struct KeySettings {
     pub rate_limits: Vec<RateLimit>,
     /// The most of its requests in flight at once, per gate.
     pub concurrency: Option<u32>,
+    /// For how long a gate that lost touch with the store goes on admitting it; `None`: as its products and
+    /// the gate say.
+    pub max_staleness: Option<Duration>,
     /// Its own quotas.
     pub quotas: Vec<Quota>,
     /// How bad its loss would be.
@@ -88,6 +92,7 @@ impl KeySettings {
             allowed_ips: Vec::new(),
             rate_limits: Vec::new(),
             concurrency: None,
+            max_staleness: None,
             quotas: Vec::new(),
             risk: Risk::Standard,
             expires_at: None,

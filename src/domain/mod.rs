@@ -37,6 +37,7 @@ pub mod rules;
 pub mod secret;
 pub mod selector;
 pub mod span;
+pub mod staleness;
 pub mod time;
 pub mod token;
 pub mod tombstone;

@@ -1,6 +1,7 @@
 //! Changing some of a key's settings, and saying which became different.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
@@ -9,6 +10,7 @@ use super::audit::FieldChange;
 use super::key::{KeySettings, Risk};
 use super::limit::{Quota, RateLimit};
 use super::permission::{Methods, Scope};
+use super::span::Span;
 use super::time::Timestamp;
 
 /// Other values for some of a key's settings; `None` leaves one as it is.
@@ -32,6 +34,8 @@ pub struct SettingsPatch {
     pub rate_limits: Option<Vec<RateLimit>>,
     /// See [`KeySettings::concurrency`].
     pub concurrency: Option<Option<u32>>,
+    /// See [`KeySettings::max_staleness`].
+    pub max_staleness: Option<Option<Duration>>,
     /// See [`KeySettings::quotas`].
     pub quotas: Option<Vec<Quota>>,
     /// See [`KeySettings::risk`].
@@ -62,6 +66,7 @@ impl SettingsPatch {
             allowed_ips: self.allowed_ips.unwrap_or(settings.allowed_ips),
             rate_limits: self.rate_limits.unwrap_or(settings.rate_limits),
             concurrency: self.concurrency.unwrap_or(settings.concurrency),
+            max_staleness: self.max_staleness.unwrap_or(settings.max_staleness),
             quotas: self.quotas.unwrap_or(settings.quotas),
             risk: self.risk.unwrap_or(settings.risk),
             expires_at: self.expires_at.unwrap_or(settings.expires_at),
@@ -90,7 +95,7 @@ pub fn changes(before: Option<&KeySettings>, after: &KeySettings) -> Vec<FieldCh
 }
 
 /// Every setting by its name in the API.
-fn fields(settings: &KeySettings) -> [(&'static str, Value); 16] {
+fn fields(settings: &KeySettings) -> [(&'static str, Value); 17] {
     // Taken apart by name: a new setting does not compile until it is told of here.
     let KeySettings {
         name,
@@ -102,6 +107,7 @@ fn fields(settings: &KeySettings) -> [(&'static str, Value); 16] {
         allowed_ips,
         rate_limits,
         concurrency,
+        max_staleness,
         quotas,
         risk,
         expires_at,
@@ -126,6 +132,7 @@ fn fields(settings: &KeySettings) -> [(&'static str, Value); 16] {
         ("allowed_ips", texts(allowed_ips)),
         ("rate_limits", rate_limits.iter().map(rate_limit).collect()),
         ("concurrency", json!(concurrency)),
+        ("max_staleness", span(*max_staleness)),
         ("quotas", quotas.iter().map(quota).collect()),
         ("risk", json!(risk.as_str())),
         (
@@ -137,6 +144,12 @@ fn fields(settings: &KeySettings) -> [(&'static str, Value); 16] {
         ("protected", json!(protected)),
         ("self_rotation", json!(self_rotation)),
     ]
+}
+
+/// A length of time as the audit log tells of it.
+#[must_use]
+pub fn span(length: Option<Duration>) -> Value {
+    json!(length.map(|length| Span(length).to_string()))
 }
 
 /// Each as text.

@@ -1,5 +1,7 @@
 //! Products: bundles of permissions and limits that keys are given by name.
 
+use std::time::Duration;
+
 use super::id::ProductId;
 use super::limit::{Quota, RateLimit};
 use super::permission::Scope;
@@ -21,6 +23,8 @@ pub struct Product {
     pub rate_limits: Vec<RateLimit>,
     /// Quotas it sets, each counted per key.
     pub quotas: Vec<Quota>,
+    /// For how long a gate that lost touch with the store goes on admitting its keys; `None`: as the gate says.
+    pub max_staleness: Option<Duration>,
 }
 
 /// A product that was made over the admin API. Those of the file are part of the configuration.

@@ -237,7 +237,9 @@ pub(crate) fn authenticate(credential: &Credential, record: &mut Record) -> Resu
     );
     match known {
         Ok((entry, version)) => {
-            let verdict = entry.admits(&version, now.wall);
+            let verdict = entry
+                .admits(&version, now.wall)
+                .and_then(|()| plane.readiness.ensure_fresh(&entry.grants, now.mono_ns));
             record.key = Some((entry, version));
             verdict.map_err(Refusal::from)
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -11,6 +12,7 @@ use crate::domain::key::{Key, KeySettings};
 use crate::domain::limit::{Quota, RateLimit};
 use crate::domain::permission::{Methods, Scope};
 use crate::domain::product::{Product, Reach};
+use crate::domain::staleness;
 use crate::state::limiter::{LimitBook, NamedLimit, policy};
 use crate::state::quotas::{NamedQuota, QuotaBook};
 
@@ -39,6 +41,8 @@ pub struct Grants {
     pub policy: Option<HeaderValue>,
     /// The most of its requests in flight at once, here.
     pub concurrency: Option<u32>,
+    /// After how long out of touch with the store it is refused, where that is sooner than the gate stops.
+    pub max_staleness: Option<Duration>,
 }
 
 impl Default for Grants {
@@ -56,6 +60,7 @@ impl Default for Grants {
             quotas: Vec::new(),
             policy: None,
             concurrency: None,
+            max_staleness: None,
         }
     }
 }
@@ -143,6 +148,8 @@ impl GrantBook {
         let mut scopes = terms.scopes.clone();
         let mut limits = self.limits.named("key", &terms.rate_limits);
         let mut quotas = self.quotas.named("key", &terms.quotas);
+        let named = products.iter().copied().flatten();
+        let max_staleness = staleness::set_by(terms.max_staleness, named);
         for product in products.into_iter().flatten() {
             scopes.extend(product.scopes.iter().cloned());
             let owner = format!("product-{}", product.name);
@@ -169,6 +176,7 @@ impl GrantBook {
             limits,
             quotas,
             concurrency: terms.concurrency,
+            max_staleness,
         }
     }
 }
@@ -205,6 +213,7 @@ struct Terms {
     rate_limits: Vec<RateLimit>,
     quotas: Vec<Quota>,
     concurrency: Option<u32>,
+    max_staleness: Option<Duration>,
 }
 
 impl Terms {
@@ -218,6 +227,7 @@ impl Terms {
             rate_limits,
             quotas,
             concurrency,
+            max_staleness,
             ..
         } = &key.settings;
         Self {
@@ -230,6 +240,7 @@ impl Terms {
             rate_limits: rate_limits.clone(),
             quotas: quotas.clone(),
             concurrency: *concurrency,
+            max_staleness: *max_staleness,
         }
     }
 }

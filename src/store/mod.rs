@@ -9,6 +9,7 @@
 //! here. Lists and searches are answered from tables on this machine's disk: the embedded store's own,
 //! or the mirror that the Redis backend keeps in the same form.
 
+pub mod carry;
 pub mod embedded;
 mod error;
 pub mod local;
@@ -109,6 +110,12 @@ pub struct Contact {
     pub revision: Revision,
     /// When it last answered; `None` if it never has.
     pub last_at: Option<Timestamp>,
+    /// The same by the monotonic clock, in nanoseconds.
+    pub last_ns: Option<u64>,
+    /// Whether it is on this machine and of this gate alone, so that nobody else can have changed it.
+    pub is_own: bool,
+    /// Whether the mirror at the start was not as this gate had left it, and was set aside.
+    pub is_mirror_refused: bool,
     /// Records that could not be read, and were set aside.
     pub quarantined: u64,
 }

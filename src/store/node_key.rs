@@ -4,15 +4,34 @@ use std::fs;
 use std::io;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::StoreError;
 use super::local::{DataDir, LocalError};
 
 /// An Ed25519 key (RFC 8032). What it signs, its public half proves.
 pub struct NodeKey {
     pair: Ed25519KeyPair,
     public: [u8; 32],
+    mirror: MirrorKey,
+}
+
+/// What the gate's mirror is authenticated with: made of the node key, which it does not tell.
+#[derive(Clone)]
+pub struct MirrorKey(Zeroizing<[u8; 32]>);
+
+impl MirrorKey {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &*self.0
+    }
+}
+
+impl std::fmt::Debug for MirrorKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MirrorKey(…)")
+    }
 }
 
 impl std::fmt::Debug for NodeKey {
@@ -30,6 +49,13 @@ impl NodeKey {
     pub fn given(seed: &[u8; SEED_LEN]) -> Result<Self, LocalError> {
         let path = "PORTCULLIS_NODE_KEY".into();
         Self::of(seed).ok_or(LocalError::NotAKey { path })
+    }
+
+    /// One that nobody keeps.
+    pub(super) fn for_once() -> Result<Self, StoreError> {
+        let mut seed = Zeroizing::new([0; SEED_LEN]);
+        getrandom::fill(&mut *seed).map_err(StoreError::unavailable)?;
+        Self::of(&*seed).ok_or_else(|| StoreError::unavailable("random bytes make no key"))
     }
 
     /// The key in `dir`, made if there is none.
@@ -62,16 +88,46 @@ impl NodeKey {
         Self::of(&seed).ok_or(LocalError::NotAKey { path })
     }
 
+    /// The key in a directory that a gate may be using, which is made there if there is none and no gate is.
+    ///
+    /// # Errors
+    /// If it cannot be read or kept, or what is there is no key.
+    pub fn beside(path: &std::path::Path) -> Result<Self, LocalError> {
+        match DataDir::open(path) {
+            Ok(dir) => Self::open(&dir),
+            Err(LocalError::InUse { .. }) => {
+                let path = path.join(FILE_NAME);
+                let seed = fs::read(&path).map(Zeroizing::new);
+                let seed = seed.map_err(super::local::disk(&path, "read"))?;
+                Self::of(&seed).ok_or(LocalError::NotAKey { path })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn of(seed: &[u8]) -> Option<Self> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
         let public = pair.public_key().as_ref().try_into().ok()?;
-        Some(Self { pair, public })
+        let mut mirror = Hmac::<Sha256>::new_from_slice(seed).ok()?;
+        mirror.update(b"portcullis mirror 1");
+        let mirror = MirrorKey(Zeroizing::new(mirror.finalize().into_bytes().into()));
+        Some(Self {
+            pair,
+            public,
+            mirror,
+        })
     }
 
     /// The public half.
     #[must_use]
     pub const fn public(&self) -> [u8; 32] {
         self.public
+    }
+
+    /// What the mirror of this gate is authenticated with.
+    #[must_use]
+    pub const fn mirror_key(&self) -> &MirrorKey {
+        &self.mirror
     }
 
     /// The signature of `text`.

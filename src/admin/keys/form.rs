@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -60,6 +61,7 @@ pub(super) fn create(asked: CreateKey) -> NewKey {
         allowed_ips: Some(asked.allowed_ips),
         rate_limits: Some(asked.rate_limits),
         concurrency: Some(asked.concurrency),
+        max_staleness: Some(asked.max_staleness),
         quotas: Some(asked.quotas),
         risk: asked.risk,
         expires_at: Some(asked.expires_at),
@@ -147,6 +149,7 @@ pub(super) fn patch(asked: PatchKey) -> KeyChange {
         .map(once_each),
         rate_limits: limits.map(|limits| rate_limits(&limits, &mut faults)),
         concurrency: asked.concurrency,
+        max_staleness: staleness(asked.max_staleness, &mut faults),
         quotas: quota_list.map(|asked| quotas(&asked, &mut faults)),
         risk: asked.risk.and_then(|word| {
             let risk = Risk::from_word(&word);
@@ -170,6 +173,24 @@ pub(super) fn patch(asked: PatchKey) -> KeyChange {
         settings,
         rotation,
         faults,
+    }
+}
+
+/// For how long a gate out of touch is to be trusted.
+pub(in crate::admin) fn staleness(
+    asked: Option<Option<String>>,
+    faults: &mut Vec<FieldFault>,
+) -> Option<Option<Duration>> {
+    let text = match asked? {
+        None => return Some(None),
+        Some(text) => text,
+    };
+    match text.parse() {
+        Ok(Span(length)) => Some(Some(length)),
+        Err(NotASpan) => {
+            fault(faults, "/max_staleness", "form", STALENESS);
+            None
+        }
     }
 }
 
@@ -303,6 +324,7 @@ fn fault(faults: &mut Vec<FieldFault>, pointer: &str, code: &'static str, detail
 }
 
 const GRACE: &str = "a grace is one number and `ms`, `s`, `m` or `h`, like `24h`";
+const STALENESS: &str = "a length of time is one number and `ms`, `s`, `m`, `h` or `d`, like `30s`";
 const OWNER_KINDS: &str = "`user`, `team` or `system`";
 const SCOPE: &str = "a scope is 1 to 64 of a-z A-Z 0-9 . _ : / -";
 const METHOD: &str = "GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS";

@@ -25,9 +25,9 @@ pub(crate) async fn call(
     Ask { body, .. }: Ask<TestKey>,
 ) -> Result<Json<KeyTested>, Problem> {
     let request = read(body)?;
-    let view = shared.keys.load(&caller, id).await?;
-    let quotas = shared.keys.quotas_of(&view.key).await;
-    Ok(Json(shared.gate.test(&view.key, &request, &quotas)))
+    let key = shared.keys.find(&caller, id).await?;
+    let quotas = shared.keys.quotas_of(&key).await;
+    Ok(Json(shared.gate.test(&key, &request, &quotas)))
 }
 
 fn read(asked: TestKey) -> Result<TestRequest, Problem> {

@@ -1,6 +1,6 @@
 //! From what was asked of a product to what it bundles, with every fault at its place.
 
-use crate::admin::keys::form::{quotas, rate_limits};
+use crate::admin::keys::form::{quotas, rate_limits, staleness};
 use crate::admin::lists::{each, few, once_each};
 use crate::api::products::{CreateProduct, PatchProduct};
 use crate::control::products::ProductPatch;
@@ -15,6 +15,7 @@ pub(super) fn create(asked: CreateProduct) -> (ProductPatch, Vec<FieldFault>) {
         routes: Some(asked.routes),
         rate_limits: Some(asked.rate_limits),
         quotas: Some(asked.quotas),
+        max_staleness: Some(asked.max_staleness),
     })
 }
 
@@ -41,6 +42,7 @@ pub(super) fn patch(asked: PatchProduct) -> (ProductPatch, Vec<FieldFault>) {
         routes: routes.map(once_each),
         rate_limits: limits.map(|limits| rate_limits(&limits, &mut faults)),
         quotas: quota_list.map(|asked| quotas(&asked, &mut faults)),
+        max_staleness: staleness(asked.max_staleness, &mut faults),
     };
     (patch, faults)
 }

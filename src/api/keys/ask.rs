@@ -46,6 +46,9 @@ pub struct CreateKey {
     /// The most of its requests in flight at once, per gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// For how long a gate out of touch with the store goes on admitting it: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_staleness: Option<String>,
     /// Its own quotas.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quotas: Vec<NewQuota>,
@@ -94,6 +97,9 @@ patch! {
         rate_limits: Vec<NewRateLimit>,
         /// The most of its requests in flight at once, per gate.
         concurrency: Option<u32>,
+        /// For how long a gate out of touch with the store goes on admitting it; `null`: as its products and the
+        /// gate say.
+        max_staleness: Option<String>,
         /// Its own quotas.
         quotas: Vec<NewQuota>,
         /// `high`, `standard` or `low`.

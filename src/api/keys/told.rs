@@ -41,6 +41,9 @@ pub struct Key {
     pub rate_limits: Vec<RateLimit>,
     /// The most of its requests in flight at once, per gate.
     pub concurrency: Option<u32>,
+    /// For how long a gate out of touch with the store goes on admitting it; `null`: as its products and the
+    /// gate say.
+    pub max_staleness: Option<String>,
     /// Its own quotas.
     pub quotas: Vec<Quota>,
     /// `high`, `standard` or `low`.
@@ -266,6 +269,7 @@ impl Key {
                 .collect(),
             rate_limits: settings.rate_limits.iter().map(Into::into).collect(),
             concurrency: settings.concurrency,
+            max_staleness: settings.max_staleness.map(|it| Span(it).to_string()),
             quotas: settings
                 .quotas
                 .iter()

@@ -7,11 +7,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::command::{ExportFormat, PATH};
-use super::progress::Progress;
 use crate::api::audit::NEXT_CURSOR;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::cli::progress::Progress;
 
 /// Writes all that `query` asks for to `out`, or to standard output.
 ///
@@ -31,7 +31,7 @@ pub(super) async fn export(
     query.push(("format", word.to_owned()));
     query.push(("limit", "1000".to_owned()));
     let mut file = out.map(Unfinished::create).transpose()?;
-    let mut progress = Progress::of(0);
+    let mut progress = Progress::of(0, "entries");
     let mut lines = 0;
     loop {
         let (text, next) = client.text(PATH, &query, NEXT_CURSOR).await?;

@@ -2,7 +2,6 @@
 
 mod command;
 mod export;
-mod progress;
 mod told;
 mod verify;
 

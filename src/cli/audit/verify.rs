@@ -7,10 +7,10 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::progress::Progress;
 use crate::api::audit::Verdict;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::cli::progress::Progress;
 use crate::domain::audit::chain::Head;
 use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::verify::{Link, Trust, Walk};
@@ -35,7 +35,7 @@ pub(super) fn file(
     let unreadable = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
-    let mut progress = Progress::of(length);
+    let mut progress = Progress::of(length, "bytes");
     let mut lines = BufReader::with_capacity(1 << 20, file).lines();
     let (mut links, mut checkpoints) = (Vec::new(), Vec::new());
     let (mut read, mut number, mut requests) = (0, 0, 0_u64);

@@ -28,6 +28,9 @@ pub(super) struct Settings {
     /// The most of its requests in flight at once, per gate
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
+    /// For how long a gate out of touch with the store goes on admitting it, such as 30s
+    #[arg(long, value_name = "SPAN")]
+    max_staleness: Option<String>,
     /// An address or network it may be used from; repeatable, none given: all
     #[arg(long = "allow-ip", value_name = "ADDRESS")]
     allowed_ips: Vec<String>,
@@ -83,6 +86,7 @@ impl Settings {
             rate_limits: patch.rate_limits.unwrap_or_default(),
             quotas: patch.quotas.unwrap_or_default(),
             concurrency: patch.concurrency.flatten(),
+            max_staleness: patch.max_staleness.flatten(),
             expires_at: patch.expires_at.flatten(),
             risk: patch.risk,
             metadata: patch.metadata.unwrap_or_default(),
@@ -125,6 +129,7 @@ impl Settings {
             allowed_ips: list(self.allowed_ips, is_cleared("allowed_ips")),
             rate_limits: list(rates, is_cleared("rate_limits")),
             concurrency: one(self.concurrency, is_cleared("concurrency")),
+            max_staleness: one(self.max_staleness, is_cleared("max_staleness")),
             quotas: list(quotas, is_cleared("quotas")),
             risk: self.risk,
             expires_at: one(end.map(|end| end.to_string()), is_cleared("expires_at")),
@@ -144,7 +149,7 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
 }
 
 /// What may become empty.
-pub(super) const EMPTIABLE: [&str; 13] = [
+pub(super) const EMPTIABLE: [&str; 14] = [
     "description",
     "products",
     "scopes",
@@ -153,6 +158,7 @@ pub(super) const EMPTIABLE: [&str; 13] = [
     "allowed_ips",
     "rate_limits",
     "concurrency",
+    "max_staleness",
     "quotas",
     "expires_at",
     "metadata",

@@ -288,6 +288,7 @@ fn sheet(key: &Key) -> Sheet {
     let quotas: Vec<String> = key.quotas.iter().map(quota).collect();
     sheet.list("quotas", &quotas);
     sheet.maybe("concurrency", key.concurrency.map(|most| most.to_string()));
+    sheet.maybe("out of touch", key.max_staleness.as_ref());
     let labels: Vec<String> = key
         .labels
         .iter()

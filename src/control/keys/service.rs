@@ -185,6 +185,14 @@ impl KeyService {
         self.view(key).await
     }
 
+    /// One key alone, as far as this gate knows it: also while the store is away.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], or what the store returns.
+    pub async fn find(&self, caller: &Caller, id: KeyId) -> Result<Key, ControlError> {
+        visible(&*self.store, caller, id).await
+    }
+
     /// One key and its owner, without when it was used: this much is known also while the store is away.
     ///
     /// # Errors

@@ -232,6 +232,7 @@ const IMPERSONAL: &[&str] = &[
     "grace",
     "interval_days",
     "keep_previous",
+    "max_staleness",
     "owner_id",
     "products",
     "protected",

@@ -11,6 +11,7 @@ use crate::domain::notice::Notice;
 use crate::domain::permission;
 use crate::domain::product::Product;
 use crate::domain::secret::{Fingerprint, KeyHash};
+use crate::domain::staleness::{SHORTEST, STALENESS};
 use crate::domain::time::Timestamp;
 
 /// Why a step cannot be taken.
@@ -266,6 +267,9 @@ pub fn faults(
             "a concurrency limit is at least 1",
         );
     }
+    if settings.max_staleness.is_some_and(|it| it < SHORTEST) {
+        fault("/max_staleness".into(), "too_small", STALENESS);
+    }
     let kept = before.is_some_and(|before| before.expires_at == settings.expires_at);
     if !kept && settings.expires_at.is_some_and(|end| end <= bounds.now) {
         fault(
@@ -406,6 +410,7 @@ mod tests {
             products: vec!["none".into()],
             allowed_paths: vec!["v1".into(), "/ok".into()],
             concurrency: Some(0),
+            max_staleness: Some(std::time::Duration::from_millis(4_999)),
             expires_at: Some(at(5)),
             ..KeySettings::named("")
         };
@@ -425,6 +430,7 @@ mod tests {
                 "/products/0",
                 "/allowed_paths/0",
                 "/concurrency",
+                "/max_staleness",
                 "/expires_at"
             ]
         );

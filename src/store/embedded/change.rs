@@ -338,7 +338,11 @@ fn put_token(transaction: &Connection, token: &AdminToken) -> Result<(), Fault> 
     Ok(())
 }
 
-fn put_receipt(transaction: &Connection, receipt: &Receipt, now: Timestamp) -> Result<(), Fault> {
+pub(super) fn put_receipt(
+    transaction: &Connection,
+    receipt: &Receipt,
+    now: Timestamp,
+) -> Result<(), Fault> {
     let forgotten = millis(now.before(Receipt::KEPT));
     transaction
         .prepare_cached("DELETE FROM receipts WHERE at <= ?1")?

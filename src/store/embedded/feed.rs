@@ -28,6 +28,17 @@ pub(super) fn append(
     Ok(())
 }
 
+/// The change that landed at a revision, while the feed still holds it.
+pub(super) fn change_at(
+    connection: &Connection,
+    revision: Revision,
+) -> rusqlite::Result<Option<ChangeId>> {
+    connection
+        .prepare_cached("SELECT change FROM feed WHERE revision = ?1")?
+        .query_row([signed(revision.0)], |row| row.get(0).map(ChangeId))
+        .optional()
+}
+
 /// Where a change landed, while the feed still holds it.
 pub(super) fn landed(transaction: &Connection, id: ChangeId) -> Result<Option<Revision>, Fault> {
     Ok(transaction

@@ -22,11 +22,7 @@ use crate::store::StoreError;
 /// Opens the store in `directory`, made if it is not there: its file, and a connection that may write.
 pub(super) fn open(directory: &Path) -> Result<(PathBuf, Connection), StoreError> {
     let path = directory.join(FILE_NAME);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| unusable(directory, error))?;
+    make_directory(directory)?;
     match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(directory, &path)?,
         Err(error) => return Err(unusable(&path, error)),
@@ -34,6 +30,27 @@ pub(super) fn open(directory: &Path) -> Result<(PathBuf, Connection), StoreError
     }
     let connection = writer(&path).map_err(|error| unusable(&path, error))?;
     Ok((path, connection))
+}
+
+/// The file of the store in `directory`, which is there and one of ours.
+pub(super) fn existing(directory: &Path) -> Result<PathBuf, StoreError> {
+    let path = directory.join(FILE_NAME);
+    match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(unusable(&path, "there is no store"))
+        }
+        Err(error) => Err(unusable(&path, error)),
+        Ok(file) => inspect(&path, file).map(|()| path),
+    }
+}
+
+/// Makes the directory of a store, which nobody else may look into.
+pub(super) fn make_directory(directory: &Path) -> Result<(), StoreError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| unusable(directory, error))
 }
 
 /// Makes the file under another name and gives it its own once it is whole.
@@ -216,6 +233,15 @@ fn writer(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A connection to a file that is no store yet: nobody else looks at it, and what breaks off is begun anew.
+pub(super) fn bare(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, READ_WRITE)?;
+    tune(&connection)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "synchronous", "off")?;
+    Ok(connection)
+}
+
 /// A connection that only reads.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, READ_ONLY)?;
@@ -250,13 +276,13 @@ fn immutable_uri(path: &Path) -> String {
     uri
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-fn unusable(place: &Path, reason: impl ToString) -> StoreError {
+pub(super) fn unusable(place: &Path, reason: impl ToString) -> StoreError {
     StoreError::Unusable {
         place: place.display().to_string(),
         reason: reason.to_string(),
@@ -264,7 +290,7 @@ fn unusable(place: &Path, reason: impl ToString) -> StoreError {
 }
 
 /// The file's name in its directory.
-const FILE_NAME: &str = "portcullis.db";
+pub(super) const FILE_NAME: &str = "portcullis.db";
 const HEADER_LEN: usize = 100;
 /// Up to this size the whole file is checked at each start: a tenth of a second or so.
 const WHOLE_CHECK_MAX: u64 = 32 * 1024 * 1024;

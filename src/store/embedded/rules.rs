@@ -39,6 +39,25 @@ pub(super) fn put(transaction: &Connection, write: &Write) -> Result<(), Fault> 
     Ok(())
 }
 
+/// The kind and the id of the rule that a write is about.
+pub(super) fn name(write: &Write) -> Option<(&'static str, &str)> {
+    match write {
+        Write::Product(kept) => Some((PRODUCT, kept.id.chars())),
+        Write::Policy(policy) => Some((POLICY, policy.id.chars())),
+        Write::RotationRule(rule) => Some((ROTATION, rule.id.chars())),
+        Write::Gone(Gone::Product(id)) => Some((PRODUCT, id.chars())),
+        Write::Gone(Gone::Policy(id)) => Some((POLICY, id.chars())),
+        Write::Gone(Gone::RotationRule(id)) => Some((ROTATION, id.chars())),
+        Write::Key(_)
+        | Write::Owner(_)
+        | Write::Token(_)
+        | Write::Receipt(_)
+        | Write::Checkpoint(_)
+        | Write::Erasure(_)
+        | Write::Event(_) => None,
+    }
+}
+
 /// All there are, but for those that cannot be read.
 pub(super) fn all(connection: &Connection, quarantine: &Quarantine) -> Result<RuleSet, Fault> {
     let mut statement =

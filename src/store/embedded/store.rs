@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::fault::{Fault, Quarantine, corrupt};
 use super::ledger::Unfolded;
 use super::readers::Readers;
+use super::seal::{Seal, Seen};
 use super::writer::{Shared, Work, Writer};
 use super::{
     audit, change, feed, file, ledger, lists, outbox, rules, snapshot, tables, usage, walk,
@@ -32,6 +33,7 @@ use crate::domain::secret::KeyHash;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::token::AdminToken;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
+use crate::store::node_key::MirrorKey;
 use crate::store::{
     Added, AuditEnd, AuditStore, Contact, ContactState, EventStore, Feed, KeyRow, KeyStore,
     LeaseStore, News, OwnerStore, RuleStore, Store, StoreError, TokenStore, UsageStore, record,
@@ -51,7 +53,32 @@ impl EmbeddedStore {
     /// [`StoreError::Unusable`] if what is there is damaged, another's or a newer binary's, or cannot
     /// be reached. It is then as it was.
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        Ok(Self::open_with(directory, None, clock)?.0)
+    }
+
+    /// Opens the mirror in `directory`, made if it is not there, and says whether it is as the gate with this
+    /// key left it. Waits for the disk, and reads all of it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(in crate::store) fn open_mirror(
+        directory: &Path,
+        key: &MirrorKey,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Seen), StoreError> {
+        Self::open_with(directory, Some(Seal::new(key)?), clock)
+    }
+
+    fn open_with(
+        directory: &Path,
+        seal: Option<Seal>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Seen), StoreError> {
         let (path, connection) = file::open(directory)?;
+        let seen = match &seal {
+            Some(seal) => seal.look(&path)?,
+            None => Seen::Unsealed,
+        };
         let revision = tables::revision(&connection).map_err(StoreError::unavailable)?;
         let waiting = ledger::waiting(&connection).map_err(StoreError::unavailable)?;
         let shared = Arc::new(Shared {
@@ -61,14 +88,24 @@ impl EmbeddedStore {
             quarantine: Quarantine::default(),
             unfolded: Unfolded::new(waiting),
             clock,
+            seal,
         });
         let writer =
             Writer::start(connection, Arc::clone(&shared)).map_err(StoreError::unavailable)?;
-        Ok(Self {
+        let store = Self {
             shared,
             writer,
             readers: Readers::new(path),
-        })
+        };
+        Ok((store, seen))
+    }
+
+    /// The format of the tables that this binary makes.
+    pub(in crate::store) const VERSION: u32 = tables::VERSION;
+
+    /// Whether there is a store in `directory`.
+    pub(in crate::store) fn is_there(directory: &Path) -> bool {
+        directory.join(file::FILE_NAME).exists()
     }
 
     /// Has all counts brought into their tables, for a question that only those answer.
@@ -126,6 +163,9 @@ impl Store for EmbeddedStore {
             last_at: Some(Timestamp::from_millis(
                 self.shared.answered_at.load(Ordering::Relaxed),
             )),
+            last_ns: None,
+            is_own: true,
+            is_mirror_refused: false,
             quarantined: self.shared.quarantine.len(),
         }
     }

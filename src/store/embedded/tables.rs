@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
-use crate::domain::change::Revision;
+use crate::domain::change::{ChangeId, Revision};
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 
@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: u32 = 0x5063_756c;
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step takes the tables from one version to the next. What was released is never edited.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Ids are the ten characters without prefix, times milliseconds since 1970, names lower case.
 ///
@@ -219,6 +219,18 @@ const THIRD: &str = "
 ALTER TABLE feed ADD COLUMN audit_end INTEGER;
 ";
 
+/// What Redis knows of who holds what of a quota, where a store came from there: it goes back with it.
+const FOURTH: &str = "
+CREATE TABLE quota_holder (
+    key TEXT NOT NULL,
+    quota TEXT NOT NULL,
+    first_day INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    received TEXT NOT NULL,
+    PRIMARY KEY (key, quota, first_day, node)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Does what is missing of [`MIGRATIONS`], in one transaction; whether there was anything to do.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<bool> {
     let transaction =
@@ -279,6 +291,21 @@ pub(super) fn revision(connection: &Connection) -> rusqlite::Result<Revision> {
 pub(super) fn set_revision(connection: &Connection, revision: Revision) -> rusqlite::Result<()> {
     set_meta(connection, REVISION, signed(revision.0))
 }
+
+/// The last change of a store that was carried here, whose feed may not hold it.
+pub(super) fn last_change(connection: &Connection) -> rusqlite::Result<Option<ChangeId>> {
+    connection
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([LAST_CHANGE], |row| row.get(0).map(ChangeId))
+        .optional()
+}
+
+pub(super) fn set_last_change(connection: &Connection, change: ChangeId) -> rusqlite::Result<()> {
+    set_meta(connection, LAST_CHANGE, change.0)
+}
+
+/// What the last change was when a store was carried here.
+const LAST_CHANGE: &str = "last_change";
 
 /// The record that `sql` finds for `value`, if there is one.
 pub(super) fn record(

@@ -46,6 +46,7 @@ fn shared() -> Arc<Shared> {
         quarantine: Quarantine::default(),
         unfolded: Unfolded::default(),
         clock: Arc::new(Still),
+        seal: None,
     })
 }
 

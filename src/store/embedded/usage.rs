@@ -62,6 +62,64 @@ pub(super) fn add(transaction: &Connection, rows: &[UsageRow]) -> Result<(), Fau
     note_used(transaction, &uses)
 }
 
+/// Puts counts where they were counted elsewhere.
+pub(super) fn put(
+    transaction: &Connection,
+    step: Step,
+    key: KeyId,
+    counted: &UsageBucket,
+) -> Result<(), Fault> {
+    let kept = match step {
+        Step::Minute => return Ok(()),
+        Step::Hour => &HOUR,
+        Step::Day => &DAY,
+    };
+    let bucket = Bucket {
+        start: millis(counted.start),
+        key,
+        version: counted.version,
+        route: &counted.route,
+    };
+    // What is named twice is one: it does not add up.
+    transaction
+        .prepare_cached(&format!(
+            "DELETE FROM {} WHERE start = ?1 AND key = ?2 AND version = ?3 AND route = ?4",
+            kept.table
+        ))?
+        .execute(params![
+            bucket.start,
+            bucket.key.chars(),
+            bucket.version,
+            bucket.route
+        ])?;
+    kept.add(transaction, &bucket, &counted.tally)
+}
+
+/// All counts of one row that was read whole, by `start, key, version, route, …`.
+pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<(String, UsageBucket)> {
+    let start: i64 = row.get(0)?;
+    let number = |at: usize| row.get(at).map(unsigned);
+    let refused: Option<String> = row.get(10)?;
+    let bucket = UsageBucket {
+        start: timestamp(start),
+        version: row.get(2)?,
+        route: Arc::from(row.get::<_, String>(3)?),
+        tally: Tally {
+            requests: number(4)?,
+            status: [number(5)?, number(6)?, number(7)?, number(8)?, number(9)?],
+            refused: words(refused.as_deref())
+                .into_iter()
+                .filter_map(|(word, count)| Some((RefusalCode::from_word(&word)?, count)))
+                .collect(),
+            cost: number(11)?,
+            bytes_in: number(12)?,
+            bytes_out: number(13)?,
+            last_used_at: None,
+        },
+    };
+    Ok((row.get(1)?, bucket))
+}
+
 /// Notes when versions were last used; an earlier time than is known changes nothing.
 pub(super) fn note_used(
     transaction: &Connection,

@@ -18,6 +18,7 @@ use tracing::{error, warn};
 
 use super::fault::{Fault, Gravity, Quarantine, gravity};
 use super::ledger::{Ledger, Unfolded};
+use super::seal::Seal;
 use super::{audit, change, quotas, replace, tables, usage};
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{Change, Revision, Write};
@@ -87,6 +88,8 @@ pub(super) struct Shared {
     /// Counts that are not in their tables yet.
     pub(super) unfolded: Unfolded,
     pub(super) clock: Arc<dyn Clock>,
+    /// What seals the tables, where they are a mirror's.
+    pub(super) seal: Option<Seal>,
 }
 
 impl Shared {
@@ -234,7 +237,7 @@ impl Desk {
 
     fn write(&mut self, batch: &[Job]) -> Result<Vec<Answer>, Fault> {
         let now = self.shared.clock.now();
-        let quarantine = &self.shared.quarantine;
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -245,10 +248,7 @@ impl Desk {
                 continue;
             }
             let savepoint = transaction.savepoint()?;
-            match job
-                .work
-                .write(&savepoint, now, &mut self.ledger, quarantine)
-            {
+            match job.work.write(&savepoint, now, &mut self.ledger, &shared) {
                 Ok(number) => {
                     savepoint.commit()?;
                     outcomes.push(Ok(number));
@@ -372,12 +372,18 @@ impl Work {
         transaction: &Connection,
         now: Timestamp,
         ledger: &mut Ledger,
-        quarantine: &Quarantine,
+        shared: &Shared,
     ) -> Result<u64, Fault> {
+        let (quarantine, seal) = (&shared.quarantine, shared.seal.as_ref());
         match self {
             Self::Commit(change) => change::commit(transaction, change, now).map(|at| at.0),
             Self::Apply(revision, change, sealed) => {
-                change::apply(transaction, *revision, change, sealed, now).map(|at| at.0)
+                let apply = || change::apply(transaction, *revision, change, sealed, now);
+                let at = match seal {
+                    Some(seal) => seal.around(transaction, &change.writes, apply)?,
+                    None => apply()?,
+                };
+                Ok(at.0)
             }
             Self::Fill(entries, gap) => {
                 audit::fill(transaction, entries, gap.as_deref()).map(|()| 0)
@@ -394,8 +400,21 @@ impl Work {
                 *drawing.grants.lock() = grants;
                 Ok(0)
             }
-            Self::Revise(writes) => change::revise(transaction, writes, now).map(|()| 0),
-            Self::Replace(seed) => replace::replace(transaction, seed, now).map(|at| at.0),
+            Self::Revise(writes) => {
+                let revise = || change::revise(transaction, writes, now);
+                match seal {
+                    Some(seal) => seal.around(transaction, writes, revise)?,
+                    None => revise()?,
+                }
+                Ok(0)
+            }
+            Self::Replace(seed) => {
+                let at = replace::replace(transaction, seed, now)?;
+                if let Some(seal) = seal {
+                    seal.anew(transaction)?;
+                }
+                Ok(at.0)
+            }
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::form::{Bytes, DecodeError, decode, encode, known};
+use super::rules::millis;
 use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::key::{Key, KeySettings, KeyVersion, Risk, Standing};
 use crate::domain::limit::{Enforce, LimitMode, Period, Quota, Rate, RateLimit, Unit};
@@ -52,6 +54,9 @@ struct StoredKey<'a> {
     rate_limits: Vec<StoredLimit<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
+    /// Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_staleness: Option<u64>,
     #[serde(default, borrow, skip_serializing_if = "Vec::is_empty")]
     quotas: Vec<StoredQuota<'a>>,
     risk: &'a str,
@@ -141,6 +146,7 @@ impl<'a> From<&'a Key> for StoredKey<'a> {
                 .collect(),
             rate_limits: settings.rate_limits.iter().map(StoredLimit::from).collect(),
             concurrency: settings.concurrency,
+            max_staleness: settings.max_staleness.map(millis),
             quotas: settings.quotas.iter().map(StoredQuota::from).collect(),
             risk: settings.risk.as_str(),
             expires_at: settings.expires_at.map(Timestamp::as_millis),
@@ -192,6 +198,7 @@ impl TryFrom<StoredKey<'_>> for Key {
             allowed_ips: each("allowed_ips", stored.allowed_ips, |net| net.parse().ok())?,
             rate_limits: each("rate_limits", stored.rate_limits, StoredLimit::read)?,
             concurrency: stored.concurrency,
+            max_staleness: stored.max_staleness.map(Duration::from_millis),
             quotas: each("quotas", stored.quotas, StoredQuota::read)?,
             risk: known("risk", Risk::from_word(stored.risk))?,
             expires_at: stored.expires_at.map(Timestamp::from_millis),

@@ -28,6 +28,7 @@ pub fn encode_product(kept: &KeptProduct) -> Vec<u8> {
         routes: product.routes.iter().map(String::as_str).collect(),
         rate_limits: product.rate_limits.iter().map(StoredLimit::from).collect(),
         quotas: product.quotas.iter().map(StoredQuota::from).collect(),
+        max_staleness: product.max_staleness.map(millis),
         created_at: kept.created_at.as_millis(),
     })
 }
@@ -47,6 +48,7 @@ pub fn decode_product(bytes: &[u8]) -> Result<KeptProduct, DecodeError> {
             routes: owned(stored.routes),
             rate_limits: each("rate_limits", stored.rate_limits, StoredLimit::read)?,
             quotas: each("quotas", stored.quotas, StoredQuota::read)?,
+            max_staleness: stored.max_staleness.map(Duration::from_millis),
         },
         created_at: Timestamp::from_millis(stored.created_at),
     })
@@ -67,6 +69,9 @@ struct StoredProduct<'a> {
     rate_limits: Vec<StoredLimit<'a>>,
     #[serde(default, borrow, skip_serializing_if = "Vec::is_empty")]
     quotas: Vec<StoredQuota<'a>>,
+    /// Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_staleness: Option<u64>,
     created_at: u64,
 }
 
@@ -281,7 +286,7 @@ impl StoredSelector<'_> {
 }
 
 /// Milliseconds; what is longer than they can count is as long as they can.
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -327,6 +332,7 @@ mod tests {
                     on_day: Some(1),
                     hard: false,
                 }],
+                max_staleness: Some(Duration::from_secs(30)),
             },
             created_at: Timestamp::from_millis(7),
         }

@@ -159,6 +159,7 @@ prop_compose! {
         products in vec("[a-z]{1,8}", 0..3),
         rate_limits in vec(limit(), 0..4),
         concurrency in option::of(any::<u32>()),
+        staleness_s in option::of(0..1_000_000_u64),
         quotas in vec(quota(), 0..3),
         risk in 0..3_usize,
         expires_at in option::of(time()),
@@ -169,6 +170,7 @@ prop_compose! {
         let labels: BTreeMap<String, String> = labels;
         KeySettings {
             name, description, products, rate_limits, concurrency, quotas,
+            max_staleness: staleness_s.map(std::time::Duration::from_secs),
             risk: [Risk::High, Risk::Standard, Risk::Low][risk],
             expires_at, metadata, labels,
             protected: flags.0,

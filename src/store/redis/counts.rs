@@ -232,7 +232,7 @@ fn part_call(
 }
 
 /// `name=number`, by spaces, zeros left out; what scripts can add without knowing the names.
-fn write_counts(tally: &Tally) -> String {
+pub(super) fn write_counts(tally: &Tally) -> String {
     let plain = [
         (REQUESTS, tally.requests),
         (COST, tally.cost),
@@ -251,7 +251,7 @@ fn write_counts(tally: &Tally) -> String {
     words.join(" ")
 }
 
-fn read_bucket(step: Step, field: &str, counts: &str) -> Option<UsageBucket> {
+pub(super) fn read_bucket(step: Step, field: &str, counts: &str) -> Option<UsageBucket> {
     let mut field = field.splitn(3, ':');
     let number: u64 = field.next()?.parse().ok()?;
     let version = field.next()?.parse().ok()?;
@@ -299,7 +299,7 @@ const BYTES_OUT: &str = "out";
 const REFUSED: &str = "refused.";
 const KEYS_A_CALL: usize = 256;
 const CALLS_AT_ONCE: usize = 32;
-const DAYS_KEPT_S: u64 = 400 * 86_400;
+pub(super) const DAYS_KEPT_S: u64 = 400 * 86_400;
 
 #[cfg(test)]
 mod tests {

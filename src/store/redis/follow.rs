@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::domain::change::Revision;
-use crate::domain::time::{Clock, Timestamp};
+use crate::domain::time::{Clock, Reading};
 use crate::store::signed_head::SignedHead;
 use crate::store::tombstones::Tombstones;
 use crate::store::{Concern, StoreError};
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     /// A beat saw that the store has what the follower has not.
     pub(super) follower_missed: Notify,
     pub(super) stage: watch::Sender<Stage>,
-    last_contact: Mutex<Option<Timestamp>>,
+    last_contact: Mutex<Option<Reading>>,
     /// Whether the store that is met first may be another than the one the mirror is of.
     accepts: AtomicBool,
     /// How far the audit log is signed, as the gate remembers it.
@@ -113,13 +113,13 @@ impl Shared {
     }
 
     /// When the store was last heard of.
-    pub(super) fn last_contact(&self) -> Option<Timestamp> {
+    pub(super) fn last_contact(&self) -> Option<Reading> {
         *self.last_contact.lock()
     }
 
     /// Notes that the store has answered.
     pub(super) fn heard(&self) {
-        *self.last_contact.lock() = Some(self.clock.now());
+        *self.last_contact.lock() = Some(self.clock.read());
     }
 
     /// Follows the store for ever.

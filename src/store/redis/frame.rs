@@ -221,7 +221,8 @@ pub(super) fn read(kind: Kind, framed: &[u8]) -> Result<(Revision, Write), Unrea
     Ok((revision, write))
 }
 
-fn frame(state: u8, revision: Revision, body: Vec<u8>) -> Vec<u8> {
+/// A record in its frame.
+pub(super) fn frame(state: u8, revision: Revision, body: Vec<u8>) -> Vec<u8> {
     let mut framed = Vec::with_capacity(HEAD + body.len());
     framed.extend([FORMAT, state]);
     framed.extend(revision.0.to_be_bytes());

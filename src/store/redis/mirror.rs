@@ -17,14 +17,15 @@ use std::sync::{Arc, OnceLock};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{ChangeId, Revision, Write};
 use crate::domain::key::Key;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::tombstone::{Ended, Graves, Tombstone, ended_in, let_back_in};
-use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::{EmbeddedStore, Seen};
+use crate::store::node_key::MirrorKey;
 use crate::store::tombstones::Tombstones;
 use crate::store::{
     AuditStore as _, Feed as _, KeyStore as _, News, OwnerStore as _, StoreError, TokenStore as _,
@@ -41,6 +42,7 @@ pub(super) struct Mirror {
     /// Held while changes are applied, by whoever has them first.
     turn: tokio::sync::Mutex<()>,
     unreadable: AtomicU64,
+    is_refused: bool,
     tombstones: Tombstones,
     /// Whether the store was seen to lack the end of something.
     lacks: AtomicBool,
@@ -67,17 +69,38 @@ impl Mirror {
     /// If the tables cannot be opened.
     pub(super) async fn open(
         dir: &Path,
+        key: &MirrorKey,
         tombstones: Tombstones,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let tables = EmbeddedStore::open(dir, Arc::clone(&clock))?;
-        let stand = stand_of(&tables, dir).await?;
+        let (mut tables, seen) = EmbeddedStore::open_mirror(dir, key, Arc::clone(&clock))?;
+        let stand = match seen {
+            Seen::Sound => stand_of(&tables, dir).await?,
+            Seen::Empty => None,
+            Seen::Unsealed | Seen::Altered => {
+                tables.close().await;
+                let aside = set_aside(dir).map_err(StoreError::unavailable)?;
+                let aside = aside.display();
+                if seen == Seen::Altered {
+                    error!(
+                        "the mirror is not as this gate left it: it is set aside in {aside} and read anew from the store; nothing of it is served"
+                    );
+                } else {
+                    warn!(
+                        "the mirror was written by a version that did not authenticate it: it is set aside in {aside} and read anew from the store"
+                    );
+                }
+                tables = EmbeddedStore::open_mirror(dir, key, Arc::clone(&clock))?.0;
+                None
+            }
+        };
         let mirror = Self {
             tables,
             dir: dir.to_owned(),
             stand: Mutex::new(stand),
             turn: tokio::sync::Mutex::new(()),
             unreadable: AtomicU64::new(0),
+            is_refused: seen == Seen::Altered,
             tombstones,
             lacks: AtomicBool::new(true),
             renewals: AtomicU64::new(0),
@@ -99,6 +122,11 @@ impl Mirror {
     /// What the tables are a copy of; `None` while they are of nothing.
     pub(super) fn stand(&self) -> Option<Stand> {
         *self.stand.lock()
+    }
+
+    /// Whether what was here at the start was not as this gate had left it.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Records of the feed that could not be read.
@@ -359,6 +387,11 @@ impl Mirror {
         Ok(is_missing)
     }
 
+    /// Keeps changes out as long as the turn is held.
+    pub(super) async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Counts records that could not be read.
     pub(super) fn set_aside(&self, records: u64) {
         self.unreadable.fetch_add(records, Ordering::Relaxed);
@@ -408,6 +441,24 @@ async fn stand_of(tables: &EmbeddedStore, dir: &Path) -> Result<Option<Stand>, S
         head,
         ..origin
     }))
+}
+
+/// The revision that the mirror in `dir` began at, and the change that it is.
+pub(super) fn began_at(dir: &Path) -> Option<(Revision, ChangeId)> {
+    read_origin(dir).map(|origin| (origin.revision, origin.change))
+}
+
+/// Moves the mirror out of the way, in the place of one that was moved there before.
+fn set_aside(dir: &Path) -> io::Result<PathBuf> {
+    let mut aside = dir.as_os_str().to_owned();
+    aside.push(".set-aside");
+    let aside = PathBuf::from(aside);
+    match fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::rename(dir, &aside)?;
+    Ok(aside)
 }
 
 fn read_origin(dir: &Path) -> Option<Stand> {

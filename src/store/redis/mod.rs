@@ -25,9 +25,11 @@
 //! | `quotas` | what was given out of them |
 //! | `nodes` | the gates that share it, and words between them |
 //! | `outbox` | events |
+//! | `carry` | a whole store, out of Redis and into it |
 //! | `store` | the contract, by all of these |
 
 mod backfill;
+mod carry;
 mod commit;
 mod connect;
 mod counts;
@@ -50,4 +52,5 @@ mod scripts;
 mod store;
 mod tell;
 
+pub(super) use carry::{draw, hold_mirror, seed, standing};
 pub use store::{Local, RedisStore};

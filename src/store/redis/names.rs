@@ -43,7 +43,36 @@ pub(super) enum Table {
     Rotation,
 }
 
+/// What lies apart from the control state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Up to where nodes were counted.
+    Marks,
+    /// When versions of a key were last used.
+    Used(KeyId),
+    /// A key's counts by hour.
+    Hours(KeyId),
+    /// A key's counts by day.
+    Days(KeyId),
+    /// What was given out of a quota.
+    Quota {
+        /// Whose.
+        key: KeyId,
+        /// Which.
+        quota: String,
+        /// The day its period began on.
+        first_day: u32,
+    },
+    /// What a call made.
+    Receipt,
+}
+
 impl Bucket {
+    /// The first of them.
+    pub(super) const fn first() -> Self {
+        Self(0)
+    }
+
     /// All of them.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         (0..BUCKETS).map(Self)
@@ -65,6 +94,16 @@ impl Shard {
 }
 
 impl Table {
+    /// All there are.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Owners,
+        Self::Tokens,
+        Self::Checkpoints,
+        Self::Products,
+        Self::Policies,
+        Self::Rotation,
+    ];
+
     const fn word(self) -> &'static str {
         match self {
             Self::Owners => "owners",
@@ -123,6 +162,55 @@ impl Names {
     /// Who does a job.
     pub(super) fn job(&self, job: &str) -> String {
         self.control(&format!("job:{job}"))
+    }
+
+    /// That a store is being carried here, and by whom.
+    pub(super) fn carrying(&self) -> String {
+        self.control("carrying")
+    }
+
+    /// The marks of all shards.
+    pub(super) fn shards(&self) -> impl Iterator<Item = String> {
+        (0..=u8::MAX).map(|shard| self.usage_marker(Shard(shard)))
+    }
+
+    /// What `SCAN` finds by: everything that lies apart from the control state and is kept, and receipts.
+    pub(super) fn patterns(&self) -> [String; 3] {
+        // A prefix has no letter that means more than itself.
+        let prefix = &self.prefix;
+        [
+            format!("{prefix}:u:*"),
+            format!("{prefix}:q:*"),
+            format!("{{{prefix}}}:idem:*"),
+        ]
+    }
+
+    /// What lies at a name that a pattern found.
+    pub(super) fn read(&self, name: &str) -> Option<Counted> {
+        let key = |text: &str| KeyId::from_chars(text.as_bytes()).ok();
+        if let Some(hot) = name.strip_prefix(&format!("{}:u:", self.prefix)) {
+            let (_shard, what) = hot.split_once(':')?;
+            let Some((id, what)) = what.split_once(':') else {
+                return (what == "w").then_some(Counted::Marks);
+            };
+            return match what.split_once(':').map_or(what, |(kind, _)| kind) {
+                "l" => key(id).map(Counted::Used),
+                "h" => key(id).map(Counted::Hours),
+                "d" => key(id).map(Counted::Days),
+                _ => None,
+            };
+        }
+        if let Some(quota) = name.strip_prefix(&format!("{}:q:{{", self.prefix)) {
+            let (id, rest) = quota.split_once("}:")?;
+            let (quota, first_day) = rest.rsplit_once(':')?;
+            return Some(Counted::Quota {
+                key: key(id)?,
+                quota: quota.to_owned(),
+                first_day: first_day.parse().ok()?,
+            });
+        }
+        let is_receipt = name.starts_with(&self.control("idem:"));
+        is_receipt.then_some(Counted::Receipt)
     }
 
     /// One of the hashes that keys lie in.
@@ -247,6 +335,33 @@ mod tests {
             names.usage_marker(Shard::of(id)),
             format!("pc:u:{{0{}}}:w", &text[..2])
         );
+    }
+
+    #[test]
+    fn what_was_named_is_known_by_its_name() {
+        let names = Names::new("pc");
+        let id = key("3fXk29QmZa");
+        for (name, counted) in [
+            (names.last_used(id), Counted::Used(id)),
+            (names.hours(id, 2026, 1), Counted::Hours(id)),
+            (names.days(id, 2026), Counted::Days(id)),
+            (names.usage_marker(Shard(0)), Counted::Marks),
+            (names.receipt(&[1; 32]), Counted::Receipt),
+            (
+                names.quota(id, "product-a:b-1", 20_000),
+                Counted::Quota {
+                    key: id,
+                    quota: "product-a:b-1".to_owned(),
+                    first_day: 20_000,
+                },
+            ),
+        ] {
+            assert_eq!(names.read(&name), Some(counted), "{name}");
+            let other = Names::new("p");
+            assert_eq!(other.read(&name), None, "{name}");
+        }
+        assert_eq!(names.read("pc:l:{3fXk29QmZa}:key-1"), None);
+        assert_eq!(names.read("{pc}:meta"), None);
     }
 
     #[test]

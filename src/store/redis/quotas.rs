@@ -81,7 +81,7 @@ fn call(names: &Names, node: &str, draw: &QuotaDraw, now: Timestamp) -> Call {
 }
 
 /// For how long after its end a period's hash is kept: 35 days.
-const KEPT_S: u64 = 35 * 86_400;
+pub(super) const KEPT_S: u64 = 35 * 86_400;
 const CALLS_AT_ONCE: usize = 64;
 /// As many as a page has keys: more would keep others waiting for their answers.
 const READS_AT_ONCE: usize = 1_000;

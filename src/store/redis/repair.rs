@@ -153,7 +153,8 @@ impl Shared {
             for missing in journal {
                 let erased = self.erased_by(&missing.change).await;
                 let erased = erased.map_err(|source| self.mirror_fault(source))?;
-                let sent = commit::send(self, &missing.change, &missing.sealed, &erased, (at, None)).await;
+                let sent =
+                    commit::send(self, &missing.change, &missing.sealed, &erased, (at, None)).await;
                 match sent {
                     Ok(Answer::Landed) => {}
                     Ok(Answer::Conflict(found)) => {
@@ -163,6 +164,8 @@ impl Shared {
                             return Ok(Given::Overtaken);
                         }
                     }
+                    // Only a job's change is ever fenced off.
+                    Ok(Answer::Fenced) => return Ok(Given::Overtaken),
                     Err(fault) if matches!(fault.cause(), Cause::Forked) => {
                         return Ok(Given::Overtaken);
                     }

@@ -41,6 +41,8 @@ pub(super) struct Scripts {
     pub(super) lease: Script,
     /// Strikes a gate off the roster.
     pub(super) strike: Script,
+    /// Makes a store of what was carried.
+    pub(super) plant: Script,
 }
 
 impl Scripts {
@@ -55,6 +57,7 @@ impl Scripts {
             job: Script::new(include_str!("scripts/job.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),
             strike: Script::new(include_str!("scripts/strike.lua")),
+            plant: Script::new(include_str!("scripts/plant.lua")),
         }
     }
 }
@@ -132,6 +135,7 @@ mod tests {
             (&scripts.job, "job"),
             (&scripts.lease, "lease"),
             (&scripts.strike, "strike"),
+            (&scripts.plant, "plant"),
         ] {
             // `#!lua` makes Redis refuse the whole script, not its second half, when memory is short.
             let head = format!("#!lua\n-- portcullis {name} ");

@@ -1,7 +1,7 @@
 //! The store itself: reads from the mirror, changes and counts to Redis.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -74,6 +74,13 @@ pub struct Local<'a> {
     pub accepts_store: bool,
 }
 
+impl Local<'_> {
+    /// Where the mirror lies.
+    pub(super) fn mirror(&self) -> PathBuf {
+        self.dir.join("mirror")
+    }
+}
+
 impl RedisStore {
     /// Opens the mirror in the gate's folder and follows the store that `choice` names; where there is none yet,
     /// makes it. Returns when the two are in step, or at once when Redis is away and the mirror holds
@@ -91,8 +98,9 @@ impl RedisStore {
         let names = Names::new(&choice.prefix);
         let link = Link::new(choice, &names.meta())?;
         let tombstones = Tombstones::open(local.dir, local.node_key, clock.now())?;
-        let place = local.dir.join("mirror");
-        let mirror = Mirror::open(&place, tombstones.clone(), Arc::clone(&clock)).await?;
+        let (place, key) = (local.mirror(), local.node_key.mirror_key());
+        let mirror = Mirror::open(&place, &key, tombstones.clone(), Arc::clone(&clock));
+        let mirror = mirror.await?;
         let shared = Shared::new(names, link, mirror, tombstones, clock, local);
         let shared = Arc::new(shared);
         let store = Self {
@@ -107,6 +115,11 @@ impl RedisStore {
             }
             _ => Ok(store),
         }
+    }
+
+    /// What the follower and the callers share.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     async fn first_stage(&self) -> Stage {
@@ -148,11 +161,15 @@ impl Store for RedisStore {
             Stage::Following if !self.shared.link.is_down() => ContactState::Following,
             Stage::Following | Stage::Starting | Stage::Away(_) => ContactState::Away,
         };
+        let contact = self.shared.last_contact();
         Contact {
             is_up: state == ContactState::Following,
             state,
             revision: self.shared.revision(),
-            last_at: self.shared.last_contact(),
+            last_at: contact.map(|contact| contact.wall),
+            last_ns: contact.map(|contact| contact.mono_ns),
+            is_own: false,
+            is_mirror_refused: self.shared.mirror.is_refused(),
             quarantined: self.shared.mirror.unreadable()
                 + self.shared.mirror.tables().contact().quarantined,
         }

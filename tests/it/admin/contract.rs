@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::admin::harness::{Admin, START_MS};
 
 const KEY: &str = r#"{"id":"key_3fXk29QmZa","name":"billing-worker","description":"nightly export","owner":{"id":"usr_…","name":"Billing","type":"team"},"env":"live","products":["starter"],"scopes":["orders:read"],
- "allowed_methods":[],"allowed_paths":[],"allowed_ips":["10.0.0.0/8"],"rate_limits":[{"rate":"10/second","burst":20,"mode":"shared","enforce":"on"}],"concurrency":null,
+ "allowed_methods":[],"allowed_paths":[],"allowed_ips":["10.0.0.0/8"],"rate_limits":[{"rate":"10/second","burst":20,"mode":"shared","enforce":"on"}],"concurrency":null,"max_staleness":null,
  "quotas":[{"limit":1000,"per":"day","on_day":null,"hard":true,"used":412,"renews_at":"…"}],"risk":"standard","expires_at":null,"metadata":{},"labels":{"team":"billing"},"protected":false,"self_rotation":false,
  "rotation":{"interval_days":90,"keep_previous":true,"grace":"0s","next_at":"…"},"status":"active","badges":["rotating"],"created_at":"…","created_by":"tok_…","last_rotated_at":"…","last_used_at":"…",
  "version":2,"fingerprint":"60303ae22b99","versions":[{"number":2,"fingerprint":"60303ae22b99","state":"current","created_at":"…","activated_at":"…","retires_at":null,"last_used_at":"…"}]}"#;
@@ -239,7 +239,7 @@ async fn owners_tokens_products_and_status_have_one_shape_each() {
     assert_shape(&format!(r#"{{"token":{token},"secret":"…"}}"#), &made.json);
     assert_page(token, &admin.get("/admin/tokens").await.json);
 
-    let product = r#"{"id":null,"name":"starter","description":null,"scopes":["…"],"routes":[],"rate_limits":[{"rate":"…","burst":10,"mode":"shared","enforce":"on"}],"quotas":[],"source":"config","created_at":null}"#;
+    let product = r#"{"id":null,"name":"starter","description":null,"scopes":["…"],"routes":[],"rate_limits":[{"rate":"…","burst":10,"mode":"shared","enforce":"on"}],"quotas":[],"max_staleness":null,"source":"config","created_at":null}"#;
     assert_page(product, &admin.get("/admin/products").await.json);
     assert_shape(STATUS, &admin.get("/admin/status").await.json);
 

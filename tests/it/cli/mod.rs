@@ -10,6 +10,7 @@ mod others;
 mod ports;
 mod rotation;
 mod rules;
+mod store;
 mod tail;
 mod terminal;
 mod thinking;

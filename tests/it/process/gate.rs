@@ -44,12 +44,12 @@ impl Setup {
         Self::on(directory, &store, upstream, more)
     }
 
-    /// The same over a Redis.
-    pub(crate) fn over_redis(upstream: SocketAddr, url: &str) -> Self {
+    /// One of several gates over a Redis, by its name.
+    pub(crate) fn over_redis(upstream: SocketAddr, url: &str, node: &str, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
         let store = format!("redis: {{ urls: ['{url}'] }}");
-        let more = format!("data_dir: '{}'\n", data.display());
+        let more = format!("data_dir: '{}'\nnode: {node}\n{more}", data.display());
         Self::on(directory, &store, upstream, &more)
     }
 
@@ -66,23 +66,6 @@ impl Setup {
         );
         std::fs::write(&config, text).unwrap();
         Self { directory, config }
-    }
-
-    /// One of several gates over a Redis, by its name.
-    pub(crate) fn over_redis(upstream: SocketAddr, redis: &str, node: &str, more: &str) -> Self {
-        let setup = Self::new(upstream, more);
-        let text = std::fs::read_to_string(&setup.config).unwrap();
-        let embedded = text
-            .lines()
-            .find(|line| line.starts_with("store:"))
-            .unwrap();
-        let data = setup.path().join("data");
-        let store = format!(
-            "store: {{ redis: {{ urls: ['{redis}'] }} }}\ndata_dir: '{}'\nnode: {node}",
-            data.display()
-        );
-        std::fs::write(&setup.config, text.replace(embedded, &store)).unwrap();
-        setup
     }
 
     /// Requests in the batches of usage that lie on its disk.

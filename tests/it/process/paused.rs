@@ -15,8 +15,8 @@ use crate::support::redis::RedisServer;
 fn a_job_of_a_gate_that_stands_still_passes_to_another() {
     let upstream = Upstream::start(0);
     let redis = RedisServer::start();
-    let setups =
-        ["gate-1", "gate-2"].map(|node| Setup::over_redis(upstream.address, &redis.url(), node, ""));
+    let setups = ["gate-1", "gate-2"]
+        .map(|node| Setup::over_redis(upstream.address, &redis.url(), node, ""));
     let gates = setups.each_ref().map(Setup::start);
     let does = |at: usize| gates[at].does("rotation");
     wait_for("one of them does it", || does(0) != does(1));

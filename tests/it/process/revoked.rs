@@ -11,7 +11,7 @@ use crate::support::redis::RedisServer;
 fn a_revocation_outlives_the_gate_that_took_it_without_its_store() {
     let mut redis = RedisServer::start();
     let upstream = Upstream::start(0);
-    let setup = Setup::over_redis(upstream.address, &redis.url());
+    let setup = Setup::over_redis(upstream.address, &redis.url(), "gate-1", "");
     let gate = setup.start();
     let (key, secret) = gate.create_key("leaked");
     redis.kill();
@@ -36,7 +36,7 @@ fn a_revocation_outlives_the_gate_that_took_it_without_its_store() {
     gate.kill();
 
     // Its disk is gone: the store has it.
-    let other = Setup::over_redis(upstream.address, &redis.url());
+    let other = Setup::over_redis(upstream.address, &redis.url(), "gate-2", "");
     let gate = other.start();
     let mut client = Client::new(gate.address, &secret).unwrap();
     assert_eq!(client.statuses(1), [401]);

@@ -151,6 +151,7 @@ pub(crate) fn product(number: u32, name: &str) -> KeptProduct {
                 on_day: Some(31),
                 hard: true,
             }],
+            max_staleness: Some(std::time::Duration::from_secs(30)),
         },
         created_at: at(number.into()),
     }
@@ -252,4 +253,9 @@ pub(crate) fn keys(numbers: impl IntoIterator<Item = u32>) -> Vec<Write> {
         .into_iter()
         .map(|number| Write::Key(key(number)))
         .collect()
+}
+
+/// What the mirrors of all gates here are authenticated with.
+pub(crate) fn mirror_key() -> portcullis::store::node_key::MirrorKey {
+    super::gate::node_key().mirror_key().clone()
 }

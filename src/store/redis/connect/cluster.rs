@@ -110,6 +110,24 @@ impl Cluster {
         self.line(&address).connection().await
     }
 
+    /// The connections to all masters that have slots.
+    ///
+    /// # Errors
+    /// If one of them is not to be had.
+    pub(super) async fn masters(&self) -> Result<Vec<Connection>, Fault> {
+        self.home().await?;
+        let masters = match &*self.map.borrow() {
+            Map::Known(map) => map.owning(),
+            Map::Unknown(fault) => return Err(fault.clone()),
+            Map::Reading => return Err(self.blame(Cause::NotConnected)),
+        };
+        let mut connections = Vec::with_capacity(masters.len());
+        for address in masters {
+            connections.push(self.line(&address).connection().await?);
+        }
+        Ok(connections)
+    }
+
     /// Why nothing may be written to one of the masters; `None` where it may.
     pub(super) fn read_only(&self) -> Option<Fault> {
         let lines: Vec<_> = self.lines.lock().to.values().map(Arc::clone).collect();

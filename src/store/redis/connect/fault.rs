@@ -106,15 +106,6 @@ impl Fault {
     pub(in crate::store::redis) fn cause(&self) -> &Cause {
         &self.cause
     }
-
-    /// Whether what is there is not the store that this gate follows.
-    pub(in crate::store::redis) fn is_estranged(&self) -> bool {
-        matches!(
-            self.cause,
-            Cause::Emptied { .. } | Cause::Foreign { .. } | Cause::Newer { .. }
-        )
-    }
-
     /// Whether what was asked for may have been done all the same.
     pub(in crate::store::redis) fn leaves_doubt(&self) -> bool {
         match &self.cause {

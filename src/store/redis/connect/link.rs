@@ -158,6 +158,17 @@ impl Link {
         }
     }
 
+    /// The connections to all masters that have a part of the store.
+    ///
+    /// # Errors
+    /// If one of them is not to be had.
+    pub(in crate::store::redis) async fn masters(&self) -> Result<Vec<Connection>, Fault> {
+        match &self.site {
+            Site::One { line, .. } => Ok(vec![line.connection().await?]),
+            Site::Cluster(cluster) => cluster.masters().await,
+        }
+    }
+
     /// Says whether changes may be sent at all.
     ///
     /// # Errors

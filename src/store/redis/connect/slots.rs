@@ -47,6 +47,19 @@ impl SlotMap {
         self.masters.get(usize::from(place))
     }
 
+    /// All masters that have slots.
+    pub(super) fn owning(&self) -> Vec<Address> {
+        let has_slots = |place: usize| {
+            let mut owners = self.owners.iter().flatten();
+            owners.any(|owner| usize::from(*owner) == place)
+        };
+        let masters = self.masters.iter().enumerate();
+        masters
+            .filter(|(place, _)| has_slots(*place))
+            .map(|(_, master)| master.clone())
+            .collect()
+    }
+
     /// All masters that have slots, or had.
     pub(super) fn masters(&self) -> &[Address] {
         &self.masters

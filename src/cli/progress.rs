@@ -6,13 +6,18 @@ use crate::cli::output::Output;
 /// How far a piece of work is.
 pub(super) struct Progress {
     total: u64,
+    what: &'static str,
     shown: Option<u64>,
 }
 
 impl Progress {
-    /// Work of so many steps; of no known number if 0.
-    pub(super) const fn of(total: u64) -> Self {
-        Self { total, shown: None }
+    /// Work of so many steps, of no known number if 0, and what they are.
+    pub(super) const fn of(total: u64, what: &'static str) -> Self {
+        Self {
+            total,
+            what,
+            shown: None,
+        }
     }
 
     /// Shows that `done` of them are done, where somebody looks and there is something new to see.
@@ -29,7 +34,7 @@ impl Progress {
         }
         self.shown = Some(step);
         let text = if self.total == 0 {
-            format!("{done} entries")
+            format!("{done} {}", self.what)
         } else {
             let full = usize::try_from(step.min(100) * WIDTH / 100).unwrap_or_default();
             let empty = WIDTH as usize - full;

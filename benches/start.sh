@@ -1,0 +1,64 @@
+#!/bin/bash
+# How long a gate with many keys takes to be ready: from the embedded store, and over Redis from its mirror while
+# Redis is away. Prints a table; the median of five starts, page cache warm.
+#
+#   cargo build --release --bin portcullis --example seed && benches/start.sh [KEYS]
+#
+# PORTCULLIS and SEED name the two programs, if they lie elsewhere. Needs redis-server and curl.
+set -euo pipefail
+keys=${1:-1000000}
+portcullis=${PORTCULLIS:-target/release/portcullis}
+seed=${SEED:-target/release/examples/seed}
+dir=$(mktemp -d)
+port=$((20000 + RANDOM % 20000))
+redis=
+gate=
+trap '[[ $gate ]] && kill "$gate" 2>/dev/null; [[ $redis ]] && kill "$redis" 2>/dev/null; rm -rf "$dir"' EXIT
+
+config() { # NAME STORE
+  cat > "$dir/$1.yaml" <<YAML
+listeners: [{ address: 127.0.0.1:$((port + 1)) }]
+admin: { address: 127.0.0.1:$((port + 2)), token: a-token-for-measuring-0123456789abcdef }
+data_dir: $dir/$1
+store: $2
+access_log: { to: none }
+upstreams: { api: { endpoints: ["http://127.0.0.1:1"] } }
+routes: [{ match: { path_prefix: / }, upstream: api }]
+YAML
+}
+config embedded "{ embedded: { path: $dir/embedded } }"
+config redis "{ redis: { urls: [\"redis://127.0.0.1:$port\"] } }"
+
+# Milliseconds from the start of the process until it answers that it is ready; and its memory then.
+start() { # NAME
+  local began now
+  began=$(date +%s%N)
+  "$portcullis" serve --config "$dir/$1.yaml" > "$dir/$1.log" 2>&1 &
+  gate=$!
+  until curl -sf -o "$dir/ready" "http://127.0.0.1:$((port + 1))/.portcullis/ready"; do
+    kill -0 "$gate" 2>/dev/null || { cat "$dir/$1.log" >&2; exit 1; }
+  done
+  now=$(date +%s%N)
+  ready_ms=$(((now - began) / 1000000))
+  memory=$(awk '/VmRSS/ { print int($2 / 1024) }' "/proc/$gate/status")
+}
+stop() { kill -TERM "$gate"; wait "$gate" || true; gate=; }
+measure() { # NAME WORDS
+  local all=()
+  for _ in 1 2 3 4 5; do start "$1"; all+=("$ready_ms"); stop; done
+  readarray -t all < <(printf '%s\n' "${all[@]}" | sort -n)
+  printf '| %s | %s ms | %s – %s ms | %s MiB |\n' "$2" "${all[2]}" "${all[0]}" "${all[4]}" "$memory"
+}
+
+"$seed" "$dir/embedded" "$keys"
+printf '| start with %s keys | median | range | resident |\n|---|---|---|---|\n' "$keys"
+measure embedded "embedded store"
+redis-server --port "$port" --save '' --appendonly no --dir "$dir" > "$dir/redis.log" &
+redis=$!
+until redis-cli -p "$port" ping > "$dir/ping" 2>&1; do :; done
+"$portcullis" store migrate --from "$dir/embedded.yaml" --to "$dir/redis.yaml" > "$dir/migrated"
+start redis
+stop
+measure redis "mirror, Redis answering"
+kill "$redis"; wait "$redis" || true; redis=
+measure redis "mirror, Redis away"
