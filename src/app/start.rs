@@ -36,6 +36,7 @@ use crate::control::thresholds::Thresholds;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
+use crate::dashboard;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
 use crate::proxy::{self, Connections, OwnLimits, Plane, Stage};
@@ -224,12 +225,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         boot,
     ));
     let configured = config.admin.token.as_ref().map(|token| token.as_str());
-    let tokens = TokenService::new(
+    let tokens = Arc::new(TokenService::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         configured,
-    );
+    ));
     spawn_follower(&tasks, Arc::clone(&sync));
     let first_token = tokens
         .bootstrap()
@@ -292,6 +293,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
         keys,
         owners,
         products: footing.products(&config),
+        sessions: footing.sessions(&tokens),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
         audit: footing
@@ -306,6 +308,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
             hosts: config.admin.hosts.clone(),
             open_metrics: config.admin.open_metrics,
         },
+        pages: dashboard::router(),
     };
     let deadlines = config.deadlines.clone();
     let router = admin::router(services);

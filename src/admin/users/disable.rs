@@ -28,6 +28,7 @@ pub(crate) async fn call(
 ) -> Result<(StatusCode, Json<OwnerDisabled>), Problem> {
     let reason = asked.body.reason;
     let done = shared.owners.switch_off(&caller, id, reason).await?;
+    shared.sessions.end_of(id);
     let progress = done.value.progress;
     let status = if progress.is_done {
         StatusCode::OK
