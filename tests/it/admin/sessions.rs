@@ -108,6 +108,7 @@ async fn who_signs_in_and_out_stands_in_the_audit_log() {
     let admin = Admin::start();
     let token = admin.make_token("operator", None).await;
     let browser = Browser::signed_in(&admin, json!({"token": token})).await;
+    admin.clock.turn(Duration::from_secs(1));
     browser.call(Method::DELETE, SESSION, None).await;
 
     let log = admin.get("/admin/audit-logs?type=session").await;

@@ -81,12 +81,32 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     setSession(null);
   }, [client]);
 
+  // What refreshes by itself is no use of the dashboard: who does nothing for so long is signed out.
+  useEffect(() => {
+    if (!session) return undefined;
+    let used = Date.now();
+    const use = () => (used = Date.now());
+    const timer = window.setInterval(() => {
+      if (Date.now() - used < IDLE_MS) return;
+      const over = () => setNotice("You were signed out after 30 minutes without use.");
+      signOut().then(over, over);
+    }, 15_000);
+    for (const event of USES) window.addEventListener(event, use, { passive: true });
+    return () => {
+      window.clearInterval(timer);
+      for (const event of USES) window.removeEventListener(event, use);
+    };
+  }, [session, signOut]);
+
   const value = useMemo(
     () => ({ session, notice, signIn, signOut, failure, retry: () => void ask() }),
     [session, notice, signIn, signOut, failure, ask],
   );
   return <Context value={value}>{children}</Context>;
 }
+
+const IDLE_MS = 30 * 60_000;
+const USES = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"];
 
 export function useSigned(): Signing {
   const signed = useContext(Context);

@@ -75,7 +75,7 @@ export function NewKeyDialog({ onClose }: { onClose: () => void }) {
           <fieldset>
             <legend>Who holds it</legend>
             <Segmented
-              label="Owner"
+              label="Which owner"
               value={isNewOwner ? "new" : "known"}
               options={[
                 { value: "known", label: "A known owner" },

@@ -22,7 +22,7 @@ export function Owners() {
   const owners = useList<Owner>("/admin/users", { name, limit: 50 });
   const [doing, setDoing] = useState<Doing>(null);
   const mayChange = useMay("operator");
-  const mayErase = useMay("admin");
+  const isAdmin = useMay("admin");
   const client = useQueryClient();
   const say = useSay();
   const letIn = useMutation({
@@ -118,12 +118,12 @@ export function Owners() {
                         </Button>
                       </>
                     )}
-                    {mayChange && owner.disabled_at && (
+                    {isAdmin && owner.disabled_at && (
                       <Button onClick={() => letIn.mutate(owner)} busy={letIn.isPending}>
                         Let back in
                       </Button>
                     )}
-                    {mayErase && owner.disabled_at && (
+                    {isAdmin && owner.disabled_at && (
                       <Button kind="danger" onClick={() => setDoing({ what: "erase", owner })}>
                         Erase
                       </Button>

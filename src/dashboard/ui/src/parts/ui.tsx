@@ -7,6 +7,7 @@ import {
   type ReactNode,
   useEffect,
   useId,
+  useLayoutEffect,
   useRef,
   useState,
 } from "react";
@@ -58,13 +59,29 @@ export function Dialog({
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before the element leaves the page, so that the focus goes back to where it came from.
+  useLayoutEffect(() => {
     const dialog = ref.current;
-    if (dialog && !dialog.open) {
-      dialog.showModal();
-    }
-    return () => dialog?.close();
+    const opener = document.activeElement;
+    dialog?.showModal();
+    return () => {
+      dialog?.close();
+      if (opener instanceof HTMLElement) opener.focus();
+    };
   }, []);
+  const close = useRef(onClose);
+  close.current = onClose;
+  useEffect(() => {
+    // Wherever the focus is, and before the browser, which closes a dialog at the second Escape whatever was
+    // said to the first.
+    const escape = (event: KeyboardEvent) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      if (!locked) close.current();
+    };
+    document.addEventListener("keydown", escape, true);
+    return () => document.removeEventListener("keydown", escape, true);
+  }, [locked]);
   useEffect(() => {
     if (!locked) {
       return undefined;
@@ -83,12 +100,11 @@ export function Dialog({
         event.preventDefault();
         if (!locked) onClose();
       }}
-      onKeyDown={(event) => {
-        // A browser closes a dialog at the second Escape whatever is said to the first.
-        if (event.key === "Escape") {
-          event.preventDefault();
-          if (!locked) onClose();
-        }
+      onClose={(event) => {
+        // By other ways than its own, a back gesture say.
+        if (event.target !== ref.current) return;
+        if (locked) ref.current?.showModal();
+        else onClose();
       }}
     >
       <header className="dialog-head">
