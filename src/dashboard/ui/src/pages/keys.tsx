@@ -19,11 +19,14 @@ type View = "list" | "cards";
 const KEPT_AS = "portcullis-keys-view";
 const FILTERS = ["name", "status", "env", "product", "label", "stale", "owner"] as const;
 
+/** What was chosen last; at first cards where a table has no room. */
 function keptView(): View {
+  const first = window.matchMedia("(max-width: 760px)").matches ? "cards" : "list";
   try {
-    return window.localStorage.getItem(KEPT_AS) === "cards" ? "cards" : "list";
+    const kept = window.localStorage.getItem(KEPT_AS);
+    return kept === "cards" || kept === "list" ? kept : first;
   } catch {
-    return "list";
+    return first;
   }
 }
 

@@ -204,7 +204,7 @@ function Health({ of: status }: { of: Status }) {
         </dd>
       </div>
       <div>
-        <dt>Keys</dt>
+        <dt>Secrets it knows</dt>
         <dd>{count(status.keys)}</dd>
       </div>
       {status.nodes.map((node) => (

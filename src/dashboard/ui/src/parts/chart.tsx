@@ -69,7 +69,7 @@ export function Chart({
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
       },
       axes: [
-        { ...axis, values: (plot, ticks) => ticks.map((tick) => moment(tick, plot)) },
+        { ...axis, space: 72, values: (plot, ticks) => ticks.map((tick) => moment(tick, plot)) },
         { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) },
       ],
       series: [
