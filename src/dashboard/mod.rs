@@ -22,7 +22,6 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 struct Dist;
 
 /// The page at each of its paths, and its files.
-#[must_use]
 pub fn router() -> Router {
     let page = |headers: HeaderMap| async move { file("index.html", &headers) };
     let mut router = Router::new()
