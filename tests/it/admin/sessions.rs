@@ -180,7 +180,7 @@ async fn another_page_can_do_nothing_with_a_session_and_open_none() {
         &[("sec-fetch-site", "cross-site")],
         &[
             ("sec-fetch-site", "same-site"),
-            ("origin", "http://127.0.0.1:3000"),
+            ("origin", "http://localhost:3000"),
         ],
         &[("sec-fetch-site", "none")],
         &[("origin", "http://evil.example")],
