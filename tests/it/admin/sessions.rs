@@ -180,7 +180,7 @@ async fn another_page_can_do_nothing_with_a_session_and_open_none() {
         &[("sec-fetch-site", "cross-site")],
         &[
             ("sec-fetch-site", "same-site"),
-            ("origin", "http://localhost:3000"),
+            ("origin", "http://localhost"),
         ],
         &[("sec-fetch-site", "none")],
         &[("origin", "http://evil.example")],
