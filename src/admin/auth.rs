@@ -12,13 +12,16 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, Method};
 
 use crate::admin::audit::refused::Attempt;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
+use crate::admin::session::{cookie, origin};
 use crate::admin::shell::RequestId;
+use crate::control::ControlError;
 use crate::control::caller::Caller;
+use crate::control::sessions::Counts;
 use crate::domain::token::Role;
 
 /// What a call asks of whoever makes it.
@@ -53,9 +56,9 @@ pub(crate) async fn authorise(
         Needs::Metrics => (Role::Viewer, Reach::Gate),
         Needs::Role(role, reach) => (role, reach),
     };
-    let mut caller = authenticate(&shared, request.headers(), request.extensions()).await?;
-    caller.address = peer(request.extensions());
-    caller.request_id = RequestId::of(request.extensions());
+    let method = request.method();
+    let mut caller = authenticate(&shared, method, request.headers(), request.extensions()).await?;
+    place(&mut caller, request.extensions());
     let attempt = Attempt::of(request.method(), request.uri().path());
     if let Err(problem) = may_call(&caller, role, reach) {
         if let Some(attempt) = attempt {
@@ -89,28 +92,63 @@ fn may_call(caller: &Caller, role: Role, reach: Reach) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn authenticate(
+/// Says where a caller is and which call this is.
+pub(crate) fn place(caller: &mut Caller, extensions: &Extensions) {
+    caller.address = peer(extensions);
+    caller.request_id = RequestId::of(extensions);
+}
+
+/// Who calls: by a token or, where none is shown, by a session. A token is what a program meant to show, so
+/// beside one a cookie that a browser adds by itself says nothing.
+pub(crate) async fn authenticate(
     shared: &Shared,
+    method: &Method,
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Caller, Problem> {
-    let now = shared.clock.read();
-    // Where the address is not known, all share one: better too strict than not at all.
-    let address = peer(extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if !headers.contains_key(AUTHORIZATION)
+        && let Some(cookie) = cookie::of(headers)
+    {
+        origin::check(method, headers)?;
+        let caller = shared.sessions.recognise(cookie, Counts::AsUse).await?;
+        return caller.ok_or_else(|| {
+            let detail = "this session has ended; sign in again";
+            Problem::new(Code::Unauthenticated, detail)
+        });
+    }
     let Some(secret) = bearer(headers) else {
         return Err(Problem::new(
             Code::Unauthenticated,
             "this needs one admin token, as `Authorization: Bearer …`",
         ));
     };
+    let look = shared.tokens.recognise(secret);
+    let known = unhurried(shared, extensions, look).await?;
+    known.ok_or_else(|| {
+        Problem::new(
+            Code::Unauthenticated,
+            "this token is not known, has ended or was revoked",
+        )
+    })
+}
+
+/// Looks whether a secret opens anything, at the pace of an address that showed many which did not.
+pub(crate) async fn unhurried<T>(
+    shared: &Shared,
+    extensions: &Extensions,
+    look: impl Future<Output = Result<Option<T>, ControlError>>,
+) -> Result<Option<T>, Problem> {
+    let now = shared.clock.read();
+    // Where the address is not known, all share one: better too strict than not at all.
+    let address = peer(extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     // A right token is never refused for its neighbours; where many were wrong, it waits its turn.
     let wait = shared.throttle.wait(address, now);
     let _turn = match wait {
         Some(_) => shared.throttle.turn().await,
         None => None,
     };
-    if let Some(caller) = shared.tokens.recognise(secret).await? {
-        return Ok(caller);
+    if let Some(found) = look.await? {
+        return Ok(Some(found));
     }
     if let Some(wait) = wait {
         return Err(Problem::too_many(
@@ -119,21 +157,24 @@ async fn authenticate(
         ));
     }
     shared.throttle.failed(address, now);
-    Err(Problem::new(
-        Code::Unauthenticated,
-        "this token is not known, has ended or was revoked",
-    ))
+    Ok(None)
 }
 
-/// Returns when the token in these fields is no longer good: what goes on for long ends with it.
+/// Returns when the token or the session in these fields is no longer good: what goes on for long ends
+/// with it.
 pub(crate) async fn ended(shared: Arc<Shared>, headers: HeaderMap) {
-    let Some(secret) = bearer(&headers) else {
-        return;
-    };
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
+        let known = match (bearer(&headers), cookie::of(&headers)) {
+            (Some(secret), _) => shared.tokens.recognise(secret).await,
+            (None, Some(cookie)) => {
+                let sessions = &shared.sessions;
+                sessions.recognise(cookie, Counts::AsNothing).await
+            }
+            (None, None) => return,
+        };
         // A store that does not answer ends nothing.
-        if let Ok(None) = shared.tokens.recognise(secret).await {
+        if let Ok(None) = known {
             return;
         }
     }

@@ -26,6 +26,7 @@ mod products;
 mod rotation;
 mod router;
 mod selector;
+mod session;
 mod shell;
 mod status;
 mod throttle;

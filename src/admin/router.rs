@@ -15,7 +15,7 @@ use crate::admin::live::Live;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
 use crate::admin::{
-    audit, keys, live, nodes, policies, products, rotation, shell, status, tokens, users,
+    audit, keys, live, nodes, policies, products, rotation, session, shell, status, tokens, users,
 };
 use crate::control::audit::AuditService;
 use crate::control::fleet::FleetService;
@@ -24,6 +24,7 @@ use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
 use crate::control::products::ProductService;
 use crate::control::rotation::RotationService;
+use crate::control::sessions::SessionService;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::domain::time::Clock;
@@ -39,7 +40,9 @@ pub struct Services {
     /// What keys are given by name.
     pub products: ProductService,
     /// Who may call.
-    pub tokens: TokenService,
+    pub tokens: Arc<TokenService>,
+    /// Who is signed in to the dashboard.
+    pub sessions: SessionService,
     /// Automatic rotation.
     pub rotation: RotationService,
     /// What is asked of keys.
@@ -60,6 +63,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// How the admin API behaves.
     pub settings: Settings,
+    /// What is answered besides the calls: the pages of the dashboard.
+    pub pages: Router,
 }
 
 /// How the admin API behaves.
@@ -130,6 +135,10 @@ pub fn calls() -> Vec<Call> {
         call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call)),
         call(Method::DELETE, "/admin/users/{user_id}",    GATE_ADMIN,  delete(users::erase::call)),
         call(Method::POST,   "/admin/users/{user_id}/keys/disable", GATE_OPERATOR, post(users::disable::call)),
+        call(Method::POST,   "/admin/users/{user_id}/sign-in",      GATE_OPERATOR, post(users::sign_in::call)),
+        call(Method::GET,    "/admin/session",      Needs::Nothing,    get(session::get::call)),
+        call(Method::POST,   "/admin/session",      Needs::Nothing,    post(session::open::call)),
+        call(Method::DELETE, "/admin/session",               VIEWER,   delete(session::close::call)),
         call(Method::POST,   "/admin/tokens",             GATE_ADMIN,  post(tokens::create::call)),
         call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call)),
         call(Method::PATCH,  "/admin/tokens/{token_id}",  GATE_ADMIN,  patch(tokens::update::call)),
@@ -158,7 +167,8 @@ pub fn calls() -> Vec<Call> {
 }
 
 /// The admin API, to be served with `ConnectInfo<SocketAddr>`.
-pub fn router(services: Services) -> Router {
+pub fn router(mut services: Services) -> Router {
+    let pages = std::mem::take(&mut services.pages);
     let shared = Arc::new(Shared {
         services,
         throttle: Throttle::default(),
@@ -170,6 +180,8 @@ pub fn router(services: Services) -> Router {
         router = router.route(call.path, call.handler.route_layer(guard));
     }
     router
+        .with_state(Arc::clone(&shared))
+        .merge(pages)
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
             Problem::new(
@@ -178,6 +190,5 @@ pub fn router(services: Services) -> Router {
             )
         })
         .layer(CatchPanicLayer::custom(shell::panicked))
-        .layer(from_fn_with_state(Arc::clone(&shared), shell::wrap))
-        .with_state(shared)
+        .layer(from_fn_with_state(shared, shell::wrap))
 }

@@ -20,6 +20,7 @@ pub mod policies;
 pub mod problem;
 pub mod products;
 pub mod rotation;
+pub mod session;
 pub mod status;
 mod text;
 pub mod tokens;

@@ -10,6 +10,8 @@ use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
 use crate::control::products::ProductService;
 use crate::control::rotation::RotationService;
+use crate::control::sessions::SessionService;
+use crate::control::tokens::TokenService;
 use crate::control::writer::Writer;
 use crate::domain::audit::Action;
 use crate::domain::time::Clock;
@@ -57,6 +59,12 @@ impl Footing {
     pub(super) fn rotation(&self) -> RotationService {
         let (store, clock, writer) = self.parts();
         RotationService::new(store, clock, writer)
+    }
+
+    /// Who is signed in to the dashboard, by the tokens of `tokens` or as an owner.
+    pub(super) fn sessions(&self, tokens: &Arc<TokenService>) -> SessionService {
+        let (store, clock, writer) = self.parts();
+        SessionService::new(store, clock, writer, Arc::clone(tokens))
     }
 
     /// The audit log, as `node` proves it with its own `key`.

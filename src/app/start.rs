@@ -38,6 +38,7 @@ use crate::control::thresholds::Thresholds;
 use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
+use crate::dashboard;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
 use crate::proxy::{self, Connections, OwnLimits, Plane, Stage};
@@ -282,12 +283,12 @@ async fn begin(
         boot,
     ));
     let configured = config.admin.token.as_ref().map(|token| token.as_str());
-    let tokens = TokenService::new(
+    let tokens = Arc::new(TokenService::new(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&writer),
         configured,
-    );
+    ));
     spawn_follower(&tasks, Arc::clone(&sync));
     fleet::spawn(&tasks, &beats, &sync.words());
     let fleet = fleet::service(&beats, &writer);
@@ -364,6 +365,7 @@ async fn begin(
         keys,
         owners,
         products: footing.products(&config),
+        sessions: footing.sessions(&tokens),
         tokens,
         usage: UsageService::new(Arc::clone(&store), flush.recent()),
         audit: footing
@@ -379,6 +381,7 @@ async fn begin(
             hosts: config.admin.hosts.clone(),
             open_metrics: config.admin.open_metrics,
         },
+        pages: dashboard::router(),
     };
     let deadlines = config.deadlines.clone();
     let router = admin::router(services);

@@ -83,6 +83,23 @@ impl Caller {
         }
     }
 
+    /// An owner who signed in: may do to their own keys what an operator may.
+    #[must_use]
+    pub fn owner(owner: &Owner) -> Self {
+        Self {
+            actor: Actor {
+                kind: "owner".to_owned(),
+                id: owner.id.to_string(),
+                name: owner.name.clone(),
+            },
+            role: Role::Operator,
+            bound_to: Some(owner.id),
+            address: None,
+            request_id: None,
+            noted: Arc::default(),
+        }
+    }
+
     /// Whoever holds the token that stands in the configuration.
     #[must_use]
     pub fn configured() -> Self {

@@ -30,6 +30,7 @@ pub mod products;
 pub(crate) mod quotas;
 pub mod rotation;
 pub mod rules;
+pub mod sessions;
 pub mod sinks;
 pub(crate) mod sync;
 pub(crate) mod thresholds;

@@ -31,6 +31,10 @@ pub struct TokenService {
     configured: Option<[u8; 32]>,
 }
 
+/// SHA-256 of a token: enough to ask who holds it, not to show it.
+#[derive(Clone)]
+pub(in crate::control) struct TokenDigest([u8; 32]);
+
 /// What a token is to be.
 #[derive(Debug, Clone)]
 pub struct NewToken {
@@ -78,20 +82,35 @@ impl TokenService {
     /// # Errors
     /// What the store returns: not being able to look is no reason to say no.
     pub async fn recognise(&self, secret: &str) -> Result<Option<Caller>, ControlError> {
-        if secret.is_empty() || secret.len() > CREDENTIAL_MAX {
-            return Ok(None);
+        match self.digest(secret) {
+            Some(digest) => self.holder(&digest).await,
+            None => Ok(None),
         }
-        let digest: [u8; 32] = Sha256::digest(secret).into();
-        let is_configured = self
-            .configured
-            .is_some_and(|configured| bool::from(configured.ct_eq(&digest)));
-        if is_configured {
+    }
+
+    /// What stands for a token in memory; `None` if no token can have this text.
+    #[must_use]
+    pub(in crate::control) fn digest(&self, secret: &str) -> Option<TokenDigest> {
+        if secret.is_empty() || secret.len() > CREDENTIAL_MAX {
+            return None;
+        }
+        let digest = TokenDigest(Sha256::digest(secret).into());
+        let is_ours = form(TOKEN_PREFIX, secret.as_bytes()) == Form::Ours;
+        (is_ours || self.is_configured(&digest)).then_some(digest)
+    }
+
+    /// Who holds the token of this digest; `None` if nobody does any more.
+    ///
+    /// # Errors
+    /// As [`Self::recognise`].
+    pub(in crate::control) async fn holder(
+        &self,
+        digest: &TokenDigest,
+    ) -> Result<Option<Caller>, ControlError> {
+        if self.is_configured(digest) {
             return Ok(Some(Caller::configured()));
         }
-        if form(TOKEN_PREFIX, secret.as_bytes()) != Form::Ours {
-            return Ok(None);
-        }
-        let found = self.store.token_by_digest(digest).await?;
+        let found = self.store.token_by_digest(digest.0).await?;
         let Some(token) = found.filter(|token| token.is_live(self.clock.now())) else {
             return Ok(None);
         };
@@ -103,6 +122,11 @@ impl TokenService {
             }
         }
         Ok(Some(Caller::token(&token)))
+    }
+
+    fn is_configured(&self, digest: &TokenDigest) -> bool {
+        self.configured
+            .is_some_and(|configured| bool::from(configured.ct_eq(&digest.0)))
     }
 
     /// Makes an admin token where the configuration names none and none was ever made; its secret, for

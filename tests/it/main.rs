@@ -4,6 +4,7 @@
 mod admin;
 mod cli;
 mod config;
+mod dashboard;
 mod keys;
 mod process;
 mod proxy;

@@ -32,6 +32,7 @@ pub(crate) async fn call(
     let (reason, audience) = (asked.body.reason, wait.audience());
     let done = shared.owners.switch_off(&caller, id, reason, audience);
     let done = done.await?;
+    shared.sessions.end_of(id);
     let progress = done.value.progress;
     let (reached, revocation) = wait.revocation(&shared, done.revision).await;
     let status = if progress.is_done {

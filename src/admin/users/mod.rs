@@ -5,4 +5,5 @@ pub(crate) mod disable;
 pub(crate) mod erase;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod sign_in;
 pub(crate) mod update;

@@ -99,7 +99,7 @@ impl RedisStore {
         let link = Link::new(choice, &names.meta())?;
         let tombstones = Tombstones::open(local.dir, local.node_key, clock.now())?;
         let (place, key) = (local.mirror(), local.node_key.mirror_key());
-        let mirror = Mirror::open(&place, &key, tombstones.clone(), Arc::clone(&clock));
+        let mirror = Mirror::open(&place, key, tombstones.clone(), Arc::clone(&clock));
         let mirror = mirror.await?;
         let shared = Shared::new(names, link, mirror, tombstones, clock, local);
         let shared = Arc::new(shared);

@@ -20,6 +20,7 @@ use portcullis::control::owners::OwnerService;
 use portcullis::control::policies::PolicyService;
 use portcullis::control::products::ProductService;
 use portcullis::control::rotation::RotationService;
+use portcullis::control::sessions::SessionService;
 use portcullis::control::tokens::TokenService;
 use portcullis::control::usage::{Minutes, UsageService};
 use portcullis::control::writer::{Applied, Writer};
@@ -122,7 +123,13 @@ impl Admin {
                 rules().products,
                 vec!["orders".into(), "users".into()],
             ),
-            tokens: tokens(),
+            tokens: tokens().into(),
+            sessions: SessionService::new(
+                store.clone(),
+                clock.clone(),
+                writer.clone(),
+                tokens().into(),
+            ),
             rotation: RotationService::new(store.clone(), clock.clone(), writer.clone()),
             policies: PolicyService::new(
                 store.clone(),
@@ -142,6 +149,7 @@ impl Admin {
                 hosts: vec!["gate.example".into()],
                 open_metrics: setup.open_metrics,
             },
+            pages: portcullis::dashboard::router(),
         };
         Self {
             tokens: tokens(),

@@ -18,6 +18,7 @@ mod refused;
 mod requests;
 mod roles;
 mod rotation;
+mod sessions;
 mod shaken;
 mod tokens;
 mod usage;

@@ -144,7 +144,7 @@ async fn a_cursor_of_no_list_is_refused() {
 async fn an_unknown_path_or_method_is_a_problem_document_too() {
     let admin = Admin::start();
     for path in [
-        "/",
+        "/nothing",
         "/admin",
         "/admin/keys/",
         "/admin/nothing",

@@ -1,0 +1,303 @@
+// What a key was used for: over time, by version, status and route; from where, and what failed.
+
+import { useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+
+import { type AuditEntry, call, type Page, seg, type Usage, url } from "../api";
+import { Chart, CLASS_COLORS, type Series, versionColor } from "../parts/chart";
+import { bytes, count, words } from "../parts/numbers";
+import { Ago } from "../parts/time";
+import { Badge, Empty, Failure, Loading, Panel, Segmented, Table } from "../parts/ui";
+
+const SPANS = {
+  "1h": { name: "Hour", ms: 3_600_000, step: "1m", stepMs: 60_000 },
+  "24h": { name: "Day", ms: 86_400_000, step: "1h", stepMs: 3_600_000 },
+  "30d": { name: "30 days", ms: 30 * 86_400_000, step: "1d", stepMs: 86_400_000 },
+} as const;
+
+type Span = keyof typeof SPANS;
+type By = "version" | "status" | "route";
+
+export function UsagePanels({ id }: { id: string }) {
+  const [span, setSpan] = useState<Span>("24h");
+  const [by, setBy] = useState<By>("version");
+  const chosen = SPANS[span];
+  const usage = useQuery({
+    queryKey: ["usage", id, "over-time", span],
+    queryFn: ({ signal }) => {
+      const from = new Date(Date.now() - chosen.ms).toISOString();
+      return call<Usage>(url(`/admin/keys/${seg(id)}/usage`, { from, step: chosen.step, by: "version,status,route" }), { signal });
+    },
+    refetchInterval: span === "1h" ? 10_000 : 60_000,
+  });
+  const drawn = useMemo(() => (usage.data ? grouped(usage.data, by, chosen.ms, chosen.stepMs) : null), [usage.data, by, chosen]);
+  return (
+    <>
+      <Panel
+        title="Requests over time"
+        actions={
+          <div className="row wrap">
+            <Segmented
+              label="By"
+              value={by}
+              options={[
+                { value: "version", label: "Version" },
+                { value: "status", label: "Status" },
+                { value: "route", label: "Route" },
+              ]}
+              onChange={setBy}
+            />
+            <Segmented
+              label="Time"
+              value={span}
+              options={(Object.keys(SPANS) as Span[]).map((value) => ({ value, label: SPANS[value].name }))}
+              onChange={setSpan}
+            />
+          </div>
+        }
+      >
+        {usage.error ? (
+          <Failure error={usage.error} retry={() => void usage.refetch()} />
+        ) : !usage.data || !drawn ? (
+          <Loading />
+        ) : (
+          <>
+            <div className="figures">
+              <Figure name="Admitted" value={count(usage.data.total.requests)} />
+              <Figure name="Refused" value={count(sum(usage.data.total.refused))} />
+              <Figure name="Received" value={bytes(usage.data.total.bytes_in)} />
+              <Figure name="Sent" value={bytes(usage.data.total.bytes_out)} />
+            </div>
+            {drawn.series.length === 0 ? (
+              <Empty title="No requests in this time." />
+            ) : (
+              <Chart
+                label={`Requests over time by ${by}; the table below has the sums`}
+                times={drawn.times}
+                series={drawn.series}
+                kind="bars"
+                format={count}
+              />
+            )}
+          </>
+        )}
+      </Panel>
+      {usage.data && drawn && drawn.series.length > 0 && (
+        <Panel title="Sums">
+          <div className="three">
+            <Sums name="Version" rows={sums(usage.data, "version")} />
+            <Sums name="Status" rows={Object.entries(usage.data.total.status)} />
+            <Sums name="Route" rows={sums(usage.data, "route")} />
+          </div>
+          {sum(usage.data.total.refused) > 0 && (
+            <Sums name="Refused for" rows={Object.entries(usage.data.total.refused).map(([code, n]) => [words(code), n])} />
+          )}
+        </Panel>
+      )}
+      <Traces id={id} />
+    </>
+  );
+}
+
+export function Figure({ name, value, tone }: { name: string; value: string; tone?: "good" | "bad" | "warn" | undefined }) {
+  return (
+    <div className={`figure ${tone ?? ""}`}>
+      <span className="figure-value">{value}</span>
+      <span className="figure-name">{name}</span>
+    </div>
+  );
+}
+
+function Sums({ name, rows }: { name: string; rows: [string, number][] }) {
+  return (
+    <table className="sums">
+      <thead>
+        <tr>
+          <th scope="col">{name}</th>
+          <th scope="col" className="number">
+            Requests
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows
+          .filter(([, requests]) => requests > 0)
+          .sort(([, a], [, b]) => b - a)
+          .map(([what, requests]) => (
+            <tr key={what}>
+              <td>{what}</td>
+              <td className="number">{count(requests)}</td>
+            </tr>
+          ))}
+      </tbody>
+    </table>
+  );
+}
+
+function sum(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((all, each) => all + each, 0);
+}
+
+type Bucket = Usage["buckets"][number];
+
+/** What a bucket counts towards each name of a group. */
+function counted(bucket: Bucket, by: By): [string, number][] {
+  if (by === "status") return Object.entries(bucket.status);
+  if (by === "route") return [[bucket.route ?? "no route", bucket.requests]];
+  return [[bucket.version === null ? "no version" : `v${bucket.version}`, bucket.requests]];
+}
+
+function sums(usage: Usage, by: By): [string, number][] {
+  const all = new Map<string, number>();
+  for (const bucket of usage.buckets) {
+    for (const [name, requests] of counted(bucket, by)) {
+      all.set(name, (all.get(name) ?? 0) + requests);
+    }
+  }
+  return [...all];
+}
+
+const PALETTE = ["--c1", "--c2", "--c3", "--c4", "--c5"];
+
+/** The buckets as series on a whole grid of times: what the gate leaves out is zero. */
+function grouped(usage: Usage, by: By, ms: number, stepMs: number): { times: number[]; series: Series[] } {
+  const end = Date.parse(usage.to);
+  const last = Math.floor(end / stepMs) * stepMs;
+  const steps = Math.ceil(ms / stepMs) + 1;
+  const starts = Array.from({ length: steps }, (_, at) => last - (steps - 1 - at) * stepMs);
+  const place = new Map(starts.map((start, at) => [start, at]));
+  const named = new Map<string, number[]>();
+  for (const bucket of usage.buckets) {
+    const at = place.get(Math.floor(Date.parse(bucket.start) / stepMs) * stepMs);
+    if (at === undefined) continue;
+    for (const [name, requests] of counted(bucket, by)) {
+      if (requests === 0) continue;
+      const values = named.get(name) ?? new Array<number>(steps).fill(0);
+      values[at] = (values[at] ?? 0) + requests;
+      named.set(name, values);
+    }
+  }
+  const names = [...named.keys()].sort();
+  const color = (name: string, at: number) => {
+    if (by === "status") return CLASS_COLORS[name] ?? "--c5";
+    if (by === "version") return versionColor(Number(name.slice(1)) || null);
+    return PALETTE[at % PALETTE.length] ?? "--c1";
+  };
+  return {
+    times: starts.map((start) => start / 1_000),
+    series: names.map((name, at) => ({ name, color: color(name, at), values: named.get(name) ?? [] })),
+  };
+}
+
+/** Its last addresses, and the attempts that failed. */
+function Traces({ id }: { id: string }) {
+  const requests = useQuery({
+    queryKey: ["traces", id],
+    queryFn: ({ signal }) =>
+      call<Page<AuditEntry>>(url("/admin/audit-logs", { type: "request", key_id: id, limit: 200 }), { signal }),
+    refetchInterval: 15_000,
+  });
+  const refused = useQuery({
+    queryKey: ["failed", id],
+    queryFn: ({ signal }) =>
+      call<Page<AuditEntry>>(url("/admin/audit-logs", { type: "request", key_id: id, outcome: "refused", limit: 50 }), { signal }),
+    refetchInterval: 15_000,
+  });
+  return (
+    <div className="two">
+      <Panel title="Last addresses">
+        {requests.error ? (
+          <Failure error={requests.error} retry={() => void requests.refetch()} />
+        ) : !requests.data ? (
+          <Loading />
+        ) : (
+          <Addresses entries={requests.data.items} />
+        )}
+      </Panel>
+      <Panel title="Failed attempts">
+        {refused.error ? (
+          <Failure error={refused.error} retry={() => void refused.refetch()} />
+        ) : !refused.data ? (
+          <Loading />
+        ) : refused.data.items.length === 0 ? (
+          <Empty title="None." />
+        ) : (
+          <Table
+            label="Failed attempts"
+            head={
+              <>
+                <th scope="col">When</th>
+                <th scope="col">Why</th>
+                <th scope="col">Request</th>
+                <th scope="col">From</th>
+              </>
+            }
+          >
+            {refused.data.items.slice(0, 20).map((entry) => (
+              <tr key={entry.id}>
+                <td>
+                  <Ago at={entry.timestamp} />
+                </td>
+                <td>
+                  <Badge tone="bad">{entry.code ? words(entry.code) : entry.status}</Badge>
+                  {(entry.count ?? 1) > 1 && <span className="muted"> × {count(entry.count ?? 1)}</span>}
+                </td>
+                <td>
+                  <code className="request">
+                    {entry.method} {entry.path}
+                  </code>
+                  <span className="under">version {entry.key_version ?? "–"}</span>
+                </td>
+                <td>
+                  <code>{entry.address ?? "–"}</code>
+                </td>
+              </tr>
+            ))}
+          </Table>
+        )}
+      </Panel>
+    </div>
+  );
+}
+
+function Addresses({ entries }: { entries: AuditEntry[] }) {
+  const seen = new Map<string, { requests: number; last: string }>();
+  for (const entry of entries) {
+    if (entry.address === null) continue;
+    const before = seen.get(entry.address);
+    seen.set(entry.address, {
+      requests: (before?.requests ?? 0) + (entry.count ?? 1),
+      // The newest comes first.
+      last: before?.last ?? entry.timestamp,
+    });
+  }
+  if (seen.size === 0) {
+    return <Empty title="None that is kept in the audit log." />;
+  }
+  return (
+    <Table
+      label="Last addresses"
+      head={
+        <>
+          <th scope="col">Address</th>
+          <th scope="col">Last seen</th>
+          <th scope="col" className="number">
+            Entries
+          </th>
+        </>
+      }
+    >
+      {[...seen].slice(0, 20).map(([address, { requests, last }]) => (
+        <tr key={address}>
+          <th scope="row">
+            <code>{address}</code>
+          </th>
+          <td>
+            <Ago at={last} />
+          </td>
+          <td className="number">{count(requests)}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+}
