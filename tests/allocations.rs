@@ -115,7 +115,7 @@ fn decide(gate: &Gate, credential: &[u8]) -> bool {
     let limits = entry.grants.limits.iter().chain(&gate.limits);
     let spending = admit::spend(entry.slot(), limits, gate.route.cost, NOW_NS);
     let (quotas, cost) = (&entry.grants.quotas, u64::from(gate.route.cost));
-    let charged = charge(entry.slot(), quotas, cost, NOW, false);
+    let charged = charge(entry.slot(), quotas, cost, NOW, None);
     may && permit.is_ok() && spending.refusal.is_none() && matches!(charged, Charge::Paid { .. })
 }
 

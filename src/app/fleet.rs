@@ -11,6 +11,7 @@ use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
 use crate::domain::time::Clock;
 use crate::state::leases::LeaseLink;
+use crate::state::quotas::QuotaLink;
 use crate::store::Store;
 use crate::store::local::DataDir;
 use crate::store::peak_file::PeakFile;
@@ -32,7 +33,7 @@ pub(super) struct Footing<'a> {
 pub(super) async fn enter(
     footing: Footing<'_>,
     applied: AppliedRevision,
-    link: &Arc<LeaseLink>,
+    (link, quota_link): (&Arc<LeaseLink>, &Arc<QuotaLink>),
 ) -> Result<Arc<Beats>, StartError> {
     let fleet = &footing.config.fleet;
     let beats = Beats {
@@ -43,6 +44,7 @@ pub(super) async fn enter(
         applied,
         seen: Arc::<Seen>::default(),
         link: Arc::clone(link),
+        quota_link: Arc::clone(quota_link),
         rules: BeatRules {
             forget: fleet.forget,
             max_nodes: fleet.max_nodes,

@@ -1,9 +1,7 @@
-//! Builds a gate: disk, store, keys, sockets, planes, surfaces, in that order; and takes it down again.
+//! Builds a gate: disk, store, keys, sockets, planes, surfaces, in that order.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -18,6 +16,7 @@ use crate::app::leases;
 use crate::app::open_store::open_store;
 use crate::app::ports;
 use crate::app::quotas;
+use crate::app::running::Running;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
 use crate::app::time_kept::TimeKept;
@@ -39,7 +38,6 @@ use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::control::writer::Writer;
 use crate::dashboard;
-use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
 use crate::proxy::{self, Connections, OwnLimits, Plane, Stage};
 use crate::state::counters::Counters;
@@ -60,43 +58,8 @@ use crate::store::node_key::NodeKey;
 use crate::store::redis::Local;
 use crate::store::signed_head::SignedHead;
 use crate::store::spool::Spool;
-use crate::store::{Store, UsageStore};
+use crate::store::UsageStore;
 use crate::telemetry;
-
-/// A gate that runs. Dropping it without [`Running::stop`] ends it without draining.
-pub struct Running {
-    /// Where clients connect, in the order of the configuration, ports filled in.
-    pub addresses: Vec<SocketAddr>,
-    /// Where the admin API listens.
-    pub admin: SocketAddr,
-    /// The first admin token, on the very first start without a configured one.
-    pub first_token: Option<Secret>,
-    stage: watch::Sender<Stage>,
-    readiness: Arc<Readiness>,
-    workers: Vec<JoinHandle<()>>,
-    log: Option<JoinHandle<()>>,
-    tasks: Tasks,
-    calls: JoinHandle<()>,
-    flush: Arc<Flush>,
-    quotas: Arc<Quotas>,
-    leases: Arc<Leases>,
-    beats: Arc<Beats>,
-    lease: Arc<dyn Lease>,
-    requests: Requests,
-    audit: Arc<AuditKeeping>,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    drain: Duration,
-    time_kept: Arc<TimeKept>,
-    /// Held for its lock.
-    _data_dir: DataDir,
-}
-
-impl std::fmt::Debug for Running {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Running({:?}, admin {})", self.addresses, self.admin)
-    }
-}
 
 /// Starts the process's log on standard error; `filter` as in `PORTCULLIS_LOG`.
 pub fn start_log(filter: Option<&str>) {
@@ -190,7 +153,9 @@ async fn begin(
         node: &node,
         boot,
     };
-    let beats = fleet::enter(on, sync.applied(), &lease_link).await?;
+    let quota_link = Arc::<QuotaLink>::default();
+    let links = (&lease_link, &quota_link);
+    let beats = fleet::enter(on, sync.applied(), links).await?;
     *entered = Some(Arc::clone(&beats));
     sync.load().await.map_err(StartError::Load)?;
 
@@ -450,67 +415,6 @@ async fn begin(
         time_kept,
         _data_dir: data_dir,
     })
-}
-
-impl Running {
-    /// Stops: no new connections, what is in flight finishes within the drain time, and the last count
-    /// is with the store before this returns.
-    pub async fn stop(self) {
-        self.readiness.set_draining();
-        self.stage.send_replace(Stage::Draining);
-        let workers = self.workers;
-        let mut gone = tokio::task::spawn_blocking(move || {
-            for worker in workers {
-                // A worker that panicked has said so.
-                let _ = worker.join();
-            }
-        });
-        if tokio::time::timeout(self.drain, &mut gone).await.is_err() {
-            tracing::warn!(
-                "requests were still in flight when the drain time was over, cutting them"
-            );
-            self.stage.send_replace(Stage::Stopped);
-            let _ = gone.await;
-        }
-        // Every record is closed now, so this is the last count.
-        if let Err(error) = self.flush.flush(self.clock.read()).await {
-            let (error, left) = (chain(&error), self.flush.standing());
-            if left.queued == 0 {
-                let batches = left.spooled;
-                tracing::warn!(
-                    error,
-                    batches,
-                    "the last usage counts are on this gate's disk, its next start sends them"
-                );
-            } else {
-                tracing::error!(error, "the last usage counts could not be stored");
-            }
-        }
-        if let Err(error) = self.quotas.release().await {
-            let error = chain(&error);
-            tracing::error!(
-                error,
-                "what quotas hold could not be given back, it counts as spent"
-            );
-        }
-        if let Err(error) = self.leases.release().await {
-            let error = chain(&error);
-            tracing::info!(error, "what is leased of shared limits lapses by itself");
-        }
-        self.tasks.stop().await;
-        self.lease.leave().await;
-        let calls = self.calls;
-        // It has said so if it panicked.
-        let _ = tokio::task::spawn_blocking(move || calls.join()).await;
-        self.audit.last().await;
-        self.beats.sign_off().await;
-        self.store.close().await;
-        self.time_kept.keep();
-        if let Some(log) = self.log {
-            let _ = tokio::task::spawn_blocking(move || log.join()).await;
-        }
-        self.requests.ended().await;
-    }
 }
 
 /// Where the store is elsewhere, counts lie on this gate's disk until it has them.

@@ -84,12 +84,12 @@ impl Way<'_> {
         let (slot, quotas) = (entry.slot(), &entry.grants.quotas);
         let mut until = None;
         loop {
-            match charge(slot, quotas, cost, now, self.link.is_away()) {
+            match charge(slot, quotas, cost, now, self.link.shares()) {
                 Charge::Short => {}
                 paid_or_refused => {
                     if let Charge::Paid { .. } = &paid_or_refused {
-                        for named in low(slot, quotas, now) {
-                            self.ask_ahead(entry, named, now);
+                        for (named, span) in low(slot, quotas, now) {
+                            self.ask_ahead(entry, named, span);
                         }
                     }
                     return Ok(paid_or_refused);
@@ -129,12 +129,12 @@ impl Way<'_> {
         left.map(|()| answered).map_err(|_| Full)
     }
 
-    fn ask_ahead(&self, entry: &KeyEntry, named: &Arc<NamedQuota>, now: Timestamp) {
+    fn ask_ahead(&self, entry: &KeyEntry, named: &Arc<NamedQuota>, span: Span) {
         let ask = QuotaAsk {
             key: entry.id,
             slot: Arc::clone(entry.slot()),
             quota: Arc::clone(named),
-            span: named.span(now),
+            span,
             need: 0,
             answer: None,
         };

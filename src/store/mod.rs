@@ -10,8 +10,10 @@
 //! or the mirror that the Redis backend keeps in the same form.
 
 pub mod carry;
+mod contact;
 pub mod embedded;
 mod error;
+mod gates;
 pub mod local;
 pub mod node_key;
 pub mod peak_file;
@@ -25,7 +27,6 @@ pub mod tombstones;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -36,11 +37,9 @@ use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::fleet::Roster;
 use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
-use crate::domain::job::{Claim, Fence};
+use crate::domain::job::Fence;
 use crate::domain::key::Key;
-use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
@@ -50,7 +49,9 @@ use crate::domain::token::AdminToken;
 use crate::domain::tombstone::Ended;
 use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 
+pub use contact::{Concern, Contact, ContactState};
 pub use error::StoreError;
+pub use gates::{Beat, Beaten, FleetStore, JobStore, LeaseStore, Struck};
 
 /// A store: everything the control plane needs kept.
 pub trait Store:
@@ -87,74 +88,6 @@ pub trait Store:
     /// What someone should look at, apart from [`Contact`]. Never waits.
     fn concerns(&self) -> Vec<Concern> {
         Vec::new()
-    }
-}
-
-/// Something about a store that someone should look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Concern {
-    /// Its stable name.
-    pub code: &'static str,
-    /// What is wrong, for people.
-    pub detail: String,
-}
-
-/// What is known of a store without asking it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contact {
-    /// Whether the last thing asked of it was answered.
-    pub is_up: bool,
-    /// How what is held here stands to it.
-    pub state: ContactState,
-    /// The revision last seen.
-    pub revision: Revision,
-    /// When it last answered; `None` if it never has.
-    pub last_at: Option<Timestamp>,
-    /// The same by the monotonic clock, in nanoseconds.
-    pub last_ns: Option<u64>,
-    /// Whether it is on this machine and of this gate alone, so that nobody else can have changed it.
-    pub is_own: bool,
-    /// Whether the mirror at the start was not as this gate had left it, and was set aside.
-    pub is_mirror_refused: bool,
-    /// Records that could not be read, and were set aside.
-    pub quarantined: u64,
-}
-
-/// How what a gate holds stands to its store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContactState {
-    /// In step.
-    Following,
-    /// Answering, and being read.
-    CatchingUp,
-    /// Not answering.
-    Away,
-    /// Older than what is held here, and being given back what it lacks.
-    Repair,
-    /// Empty, or another than the one that is held here.
-    Estranged,
-}
-
-impl ContactState {
-    /// All there are.
-    pub const ALL: [Self; 5] = [
-        Self::Following,
-        Self::CatchingUp,
-        Self::Away,
-        Self::Repair,
-        Self::Estranged,
-    ];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Following => "following",
-            Self::CatchingUp => "catching_up",
-            Self::Away => "away",
-            Self::Repair => "repair",
-            Self::Estranged => "estranged",
-        }
     }
 }
 
@@ -490,148 +423,4 @@ pub trait QuotaStore: Send + Sync {
     /// # Errors
     /// If the store cannot be read.
     async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError>;
-}
-
-/// Limits that several gates hold together, by leased tokens.
-#[async_trait]
-pub trait LeaseStore: Send + Sync {
-    /// Settles each call of `node`, of which no two may be on one limit, by
-    /// [`Bucket::settle`](crate::domain::lease::Bucket::settle) and the store's own clock, and says what came of
-    /// each, in their order: `None` if a later call of the same lease was settled before. Calls on one limit take
-    /// effect one after the other, whoever sends them.
-    ///
-    /// Without any call there is one answer, and it only says whether the store would.
-    ///
-    /// # Errors
-    /// For each call on its own, if it is not known to have been settled: then nothing was granted, and the next
-    /// call of that lease undoes what there was of it.
-    async fn settle(
-        &self,
-        node: &Arc<str>,
-        calls: Vec<LeaseCall>,
-    ) -> Vec<Result<Option<LeaseReply>, StoreError>>;
-}
-
-/// The gates that share a store: who is there, and who has applied what.
-#[async_trait]
-pub trait FleetStore: Send + Sync {
-    /// Writes down that a gate is there, and tells who else is, by the store's own clock. A gate whose name
-    /// nobody has gets the lowest index that no gate has which may be serving, and keeps it as long as it is
-    /// in the roster; rows of gates that nobody heard of for a day, and that must have stopped by themselves,
-    /// go.
-    ///
-    /// # Errors
-    /// If nothing was written.
-    async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreError>;
-
-    /// Writes down that a gate serves no more; nothing, if its name is another's by now.
-    ///
-    /// # Errors
-    /// If that is not known to have been written: the gate is then silent until it is forgotten.
-    async fn sign_off(&self, beat: &Beat) -> Result<(), StoreError>;
-
-    /// Who is there now.
-    ///
-    /// # Errors
-    /// If the store does not say.
-    async fn roster(&self) -> Result<Roster, StoreError>;
-
-    /// Takes a gate out of the roster, unless it is live. It comes back by its next beat.
-    ///
-    /// # Errors
-    /// If it is not known to be out.
-    async fn strike_off(&self, node: &str) -> Result<Struck, StoreError>;
-
-    /// Says that `node` has applied these changes, to whoever waits for that within a minute.
-    ///
-    /// # Errors
-    /// If nobody was told; the next beat says it too.
-    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError>;
-
-    /// The next gate that says it has applied `revision`, each once; `None` if none does within `wait`.
-    /// Only one waits for a revision at a time, and no other call waits for this one.
-    ///
-    /// # Errors
-    /// If nobody can be heard.
-    async fn acknowledged(
-        &self,
-        revision: Revision,
-        wait: Duration,
-    ) -> Result<Option<String>, StoreError>;
-
-    /// How long ago the change of this revision was committed, both times by the store's clock; `None` if
-    /// it is not one of another gate's that came here lately. Never waits.
-    fn age(&self, revision: Revision) -> Option<Duration>;
-}
-
-/// What a gate says of itself once a second.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beat {
-    /// Its name.
-    pub node: Arc<str>,
-    /// Which start of it.
-    pub boot: u64,
-    /// What it has applied.
-    pub applied: Revision,
-    /// After how long without the store it refuses by itself.
-    pub max_staleness: Duration,
-}
-
-/// What came of a beat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beaten {
-    /// It is written down; these are all gates, this one among them.
-    Known(Roster),
-    /// Another process beats under this name, and did so this long ago.
-    Taken {
-        /// How long ago.
-        since: Duration,
-    },
-    /// There are as many gates as a roster has room for.
-    Full,
-}
-
-/// What came of striking a gate off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Struck {
-    /// It is off.
-    Off,
-    /// There is none of this name.
-    Unknown,
-    /// It is live, and stays.
-    Live,
-}
-
-/// Jobs that one gate at a time does.
-#[async_trait]
-pub trait JobStore: Send + Sync {
-    /// Takes a job for `span` from now by the store's own clock, or goes on with it. One that is bound to a
-    /// place is only taken there; one that is bound to none is bound to `place`, if that is said.
-    ///
-    /// # Errors
-    /// If it is not known whether it was taken.
-    async fn take_job(
-        &self,
-        job: &Arc<str>,
-        owner: &str,
-        place: Option<&str>,
-        span: Duration,
-    ) -> Result<Claim, StoreError>;
-
-    /// Gives a job back, if it is `owner`'s.
-    ///
-    /// # Errors
-    /// If it is not known whether it was given back; it lapses by itself.
-    async fn leave_job(&self, job: &Arc<str>, owner: &str) -> Result<(), StoreError>;
-
-    /// Binds a job to `place`, if it is bound to none; the error within says who did it last elsewhere.
-    ///
-    /// # Errors
-    /// If that is not known.
-    async fn bind_job(
-        &self,
-        job: &Arc<str>,
-        owner: &str,
-        place: &str,
-    ) -> Result<Result<(), String>, StoreError>;
 }

@@ -46,11 +46,8 @@ fn whatever_happens_to_gates_and_store_what_was_promised_holds() {
         setting(name).map_or(otherwise, |text| text.parse().expect("a number"))
     };
     let seconds = number("SECONDS", 10);
-    let is_asked = setting("SEED").is_some() || setting("SEEDS").is_some();
-    let awaited = (!is_asked).then_some(AWAITED);
-    let only = setting("ONLY").or(awaited.and_then(|it| it.only).map(str::to_owned));
-    let without =
-        setting("WITHOUT").unwrap_or_else(|| awaited.map_or("", |it| it.without).to_owned());
+    let only = setting("ONLY");
+    let without = setting("WITHOUT").unwrap_or_default();
     let next = AtomicU64::new(seeds.start);
     let runs = Mutex::new(Vec::<Run>::new());
     std::thread::scope(|threads| {
@@ -91,21 +88,6 @@ fn whatever_happens_to_gates_and_store_what_was_promised_holds() {
         .map(|run| run.seed)
         .collect();
     assert!(bad.is_empty(), "promises were broken with seeds {bad:?}");
-}
-
-/// What the three seeds leave out until it is built: gates do not know of each other yet, give back nothing that
-/// a store forgot, and keep no counts over a kill while it is away. Seeds that are asked for by number leave
-/// out nothing.
-const AWAITED: Awaited = Awaited {
-    only: Some("Kill,Pause,Step,Slow,Down"),
-    without: "Unnamed,Miscounted",
-};
-
-/// Kinds of faults that are done alone, and kinds of violations that are not looked at.
-#[derive(Debug, Clone, Copy)]
-struct Awaited {
-    only: Option<&'static str>,
-    without: &'static str,
 }
 
 #[expect(

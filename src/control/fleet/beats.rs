@@ -11,6 +11,7 @@ use crate::control::sync::AppliedRevision;
 use crate::domain::fleet::{LIVE_WITHIN, Peak, Roster};
 use crate::domain::time::Clock;
 use crate::state::leases::{LeaseLink, Roster as Seats};
+use crate::state::quotas::QuotaLink;
 use crate::store::peak_file::PeakFile;
 use crate::store::{Beat, Beaten, Store};
 
@@ -26,6 +27,7 @@ pub(crate) struct Beats {
     pub(crate) applied: AppliedRevision,
     pub(crate) seen: Arc<Seen>,
     pub(crate) link: Arc<LeaseLink>,
+    pub(crate) quota_link: Arc<QuotaLink>,
     pub(crate) rules: BeatRules,
     pub(crate) peak: KeptPeak,
     pub(crate) failures: AtomicU64,
@@ -115,12 +117,18 @@ impl Beats {
             return;
         }
         let most = self.rules.max_nodes.unwrap_or_else(|| self.peak.most());
-        self.link.seat(Seats {
+        self.seat(Seats {
             live: most,
             index: None,
             max_recent: most,
             lost: 0,
         });
+    }
+
+    /// Says to those who hold limits and quotas among how many they are divided.
+    fn seat(&self, seats: Seats) {
+        self.quota_link.seat(seats.max_recent);
+        self.link.seat(seats);
     }
 
     /// Beats for as long as it is polled.
@@ -193,7 +201,7 @@ impl Beats {
         let forget = self.rules.forget;
         // Those whose share is left to them are among those a limit is divided by, however long that is so.
         let most = self.peak.most().max(roster.counted_on(forget));
-        self.link.seat(Seats {
+        self.seat(Seats {
             live: roster.live(),
             index: roster.find(&self.node).map(|me| me.index),
             max_recent: self.rules.max_nodes.unwrap_or(most),

@@ -23,6 +23,8 @@ pub struct Account {
     quota: AtomicU32,
     /// Whether the control plane is asked for more already.
     is_asked: AtomicBool,
+    /// Whether `granted` is what was last seen, and others may have given back since.
+    is_stale: AtomicBool,
     held: Dated,
     granted: Dated,
     owed: Dated,
@@ -97,12 +99,12 @@ impl Account {
     /// Takes `cost` of what is held; how much is held then.
     pub(super) fn take(&self, day: u32, cost: u64, limit: u64) -> Result<u64, Lack> {
         // A limit that was lowered binds what was granted under the old one, too.
-        let granted = self.granted.of(day);
+        let granted = self.known(day);
         let held = self.held.of(day).unwrap_or(0);
         let spent = granted.unwrap_or(0).saturating_sub(held) + self.owed.of(day).unwrap_or(0);
         if spent.saturating_add(cost) > limit {
             // What is given back to the store leaves granted before held: only what stands still is sure.
-            return Err(if self.granted.of(day) == granted {
+            return Err(if self.known(day) == granted {
                 Lack::Exhausted
             } else {
                 Lack::Ungranted
@@ -117,19 +119,36 @@ impl Account {
     }
 
     /// Takes `cost` without a grant, to be charged later.
-    pub(super) fn owe(&self, day: u32, cost: u64) {
-        if let Some(before) = self.owed.add(day, cost) {
-            self.owed_before.set(before.day, before.units);
+    pub(crate) fn owe(&self, day: u32, cost: u64) {
+        self.borrow(day, cost, u64::MAX);
+    }
+
+    /// Takes `cost` without a grant, if no more than `most` is owed then; whether it was.
+    pub(super) fn borrow(&self, day: u32, cost: u64, most: u64) -> bool {
+        match self.owed.add(day, cost, most) {
+            Ok(None) => true,
+            Ok(Some(before)) => {
+                self.owed_before.set(before.day, before.units);
+                true
+            }
+            Err(TooMany) => false,
         }
     }
 
-    /// Takes `cost` without a grant, if what was last seen leaves so much of `limit`.
-    pub(super) fn borrow(&self, day: u32, cost: u64, limit: u64) -> bool {
-        let is_left = self.standing(day).spent().saturating_add(cost) <= limit;
-        if is_left {
-            self.owe(day, cost);
-        }
-        is_left
+    /// What is left of `limit`, as far as the store was ever seen in this period: all of it, if it was not.
+    pub(super) fn left(&self, day: u32, limit: u64) -> u64 {
+        limit.saturating_sub(self.granted.of(day).unwrap_or(0))
+    }
+
+    /// The first day of the latest period that anything was of.
+    pub(super) fn latest_day(&self) -> u32 {
+        self.granted.read().day.max(self.owed.read().day)
+    }
+
+    /// What the store has given out in all; `None` if that is not known.
+    fn known(&self, day: u32) -> Option<u64> {
+        let granted = self.granted.of(day);
+        granted.filter(|_| !self.is_stale.load(Ordering::Acquire))
     }
 
     /// Forgets that `cost` is owed: the request was refused after all, or it has been charged.
@@ -144,7 +163,7 @@ impl Account {
     /// The account as it stands in the period that began on `day`.
     #[must_use]
     pub fn standing(&self, day: u32) -> Standing {
-        let granted = self.granted.of(day);
+        let granted = self.known(day);
         Standing {
             held: self.held.of(day).unwrap_or(0),
             owed: self.owed.of(day).unwrap_or(0),
@@ -176,6 +195,7 @@ impl Account {
             self.low.store(units / 2, Ordering::Relaxed);
         }
         self.granted.set(day, granted);
+        self.is_stale.store(false, Ordering::Release);
     }
 
     /// Takes out all that is held, to give it back to the store.
@@ -192,17 +212,18 @@ impl Account {
         0
     }
 
-    /// Forgets what the store has given out, if nothing is held: the next request asks anew.
+    /// Trusts no more in what the store has given out, if nothing is held: the next request asks anew. Where it
+    /// cannot, that is still what was last seen.
     pub fn forget(&self, day: u32) {
         if self.held.of(day).unwrap_or(0) == 0 {
-            self.granted.clear(day);
+            self.is_stale.store(true, Ordering::Release);
         }
     }
 
     /// Whether so little is held that more should be asked for; true once until [`Account::answered`].
     pub(super) fn wants_more(&self, day: u32, held: u64, limit: u64) -> bool {
         held <= self.low.load(Ordering::Relaxed)
-            && self.granted.of(day).is_none_or(|granted| granted < limit)
+            && self.known(day).is_none_or(|granted| granted < limit)
             && !self.is_asked.swap(true, Ordering::Relaxed)
     }
 
@@ -215,6 +236,10 @@ impl Account {
 /// A number of units and the period they are of, in one word: 24 bits of days, 40 of units.
 #[derive(Debug, Default)]
 struct Dated(AtomicU64);
+
+/// It would be more than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TooMany;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
@@ -256,19 +281,23 @@ impl Dated {
             });
     }
 
-    /// Adds to what is of this period, or begins it; what stood here of an earlier one, if anything.
-    fn add(&self, day: u32, units: u64) -> Option<Entry> {
-        let before = self.0.update(Ordering::AcqRel, Ordering::Acquire, |word| {
-            let here = unpack(word);
-            let kept = if word != 0 && here.day == day {
-                here.units
-            } else {
-                0
-            };
-            pack(day, kept.saturating_add(units))
-        });
-        let before = unpack(before);
-        (before.units > 0 && before.day != day).then_some(before)
+    /// Adds to what is of this period or a later one, or begins it, if it is no more than `most` then; what
+    /// stood here of an earlier one, if anything.
+    fn add(&self, day: u32, units: u64, most: u64) -> Result<Option<Entry>, TooMany> {
+        let before = self
+            .0
+            .try_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                let here = unpack(word);
+                let kept = if word != 0 && here.day >= day {
+                    here
+                } else {
+                    Entry { day, units: 0 }
+                };
+                let units = kept.units.saturating_add(units);
+                (units <= most).then(|| pack(kept.day, units))
+            });
+        let before = unpack(before.map_err(|_| TooMany)?);
+        Ok((before.units > 0 && before.day < day).then_some(before))
     }
 
     /// Adds to what is of this period, or begins it if it is later than what is here.
@@ -282,16 +311,6 @@ impl Dated {
                     () if here.day == day => Some(pack(day, here.units.saturating_add(units))),
                     () => None,
                 }
-            });
-    }
-
-    /// As if nothing had been written for this period.
-    fn clear(&self, day: u32) {
-        // An error is what is meant: it is of another period.
-        let _ = self
-            .0
-            .try_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-                (word != 0 && unpack(word).day == day).then_some(0)
             });
     }
 

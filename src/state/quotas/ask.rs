@@ -1,7 +1,8 @@
 //! What is left at the desk for the control plane, and whether that reaches the store.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -31,6 +32,8 @@ pub struct QuotaAsk {
 #[derive(Debug, Default)]
 pub struct QuotaLink {
     is_away: AtomicBool,
+    /// How many gates there are besides this one.
+    others: AtomicU32,
 }
 
 impl QuotaLink {
@@ -43,6 +46,20 @@ impl QuotaLink {
     /// The store has answered.
     pub fn met(&self) {
         self.is_away.store(false, Ordering::Relaxed);
+    }
+
+    /// Says among how many gates what is left is divided while the store is away.
+    pub fn seat(&self, gates: u32) {
+        self.others
+            .store(gates.saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// While requests go by what was last seen: among how many gates what is left is divided.
+    #[must_use]
+    pub fn shares(&self) -> Option<NonZeroU32> {
+        let others = self.others.load(Ordering::Relaxed);
+        self.is_away()
+            .then(|| NonZeroU32::MIN.saturating_add(others))
     }
 
     /// Whether requests go by what was last seen.

@@ -45,6 +45,16 @@ impl NamedQuota {
         self.span.store(packed, Ordering::Relaxed);
         span
     }
+
+    /// The period that begins on `first_day`.
+    #[must_use]
+    pub fn span_from(&self, first_day: u32) -> Span {
+        let day = Span {
+            first_day,
+            end_day: first_day.saturating_add(1),
+        };
+        self.quota.span(day.start())
+    }
 }
 
 /// All quotas there are: names to ids.

@@ -1,10 +1,11 @@
 //! Taking from all quotas of a key, or from none.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::NamedQuota;
-use super::account::Lack;
+use super::account::{Account, Lack};
 use crate::domain::period::Span;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Timestamp;
@@ -42,42 +43,44 @@ pub enum Charge<'a> {
     Short,
 }
 
-/// Takes `cost` from each of a key's quotas, or from none. With `on_credit`, as when the store is away, what is
-/// not held is taken on credit, as far as what was last seen leaves any.
+/// Takes `cost` from each of a key's quotas, or from none. With `shares`, as when the store is away, what is
+/// not held is taken on credit, as far as one share goes of what was left when that was last seen.
 pub fn charge<'a>(
     slot: &Slot,
     quotas: &'a [Arc<NamedQuota>],
     cost: u64,
     now: Timestamp,
-    on_credit: bool,
+    shares: Option<NonZeroU32>,
 ) -> Charge<'a> {
     let mut nearest: Option<Nearest<'a>> = None;
     let mut over = 0;
     for (taken, named) in quotas.iter().enumerate() {
-        let span = named.span(now);
+        let (account, span) = here(slot, named, now);
         let (day, limit) = (span.first_day, named.quota.limit);
-        let account = slot.account(named.id);
         if !named.quota.hard {
             account.owe(day, cost);
             let standing = account.standing(day);
             over += u64::from(standing.spent() > limit);
             continue;
         }
-        let outcome = match account.take(day, cost, limit) {
-            Err(Lack::Ungranted) if on_credit && account.borrow(day, cost, limit) => Ok(0),
-            Err(Lack::Ungranted) if on_credit => Err(Lack::Exhausted),
-            outcome => outcome,
+        let outcome = match (account.take(day, cost, limit), shares) {
+            (Err(Lack::Ungranted), Some(shares)) => {
+                let share = account.left(day, limit) / u64::from(shares.get());
+                let is_lent = account.borrow(day, cost, share);
+                is_lent.then_some(0).ok_or(Lack::Exhausted)
+            }
+            (outcome, _) => outcome,
         };
         let standing = account.standing(day);
-        let here = Nearest {
+        let nearer = Nearest {
             quota: named,
             remaining: limit.saturating_sub(standing.spent()),
             renews_at: span.end(),
         };
         match outcome {
             Ok(_) => {
-                if nearest.is_none_or(|nearest| here.remaining < nearest.remaining) {
-                    nearest = Some(here);
+                if nearest.is_none_or(|nearest| nearer.remaining < nearest.remaining) {
+                    nearest = Some(nearer);
                 }
             }
             Err(lack) => {
@@ -87,7 +90,7 @@ pub fn charge<'a>(
                 return match lack {
                     Lack::Ungranted => Charge::Short,
                     Lack::Exhausted => Charge::Refused {
-                        nearest: here,
+                        nearest: nearer,
                         refusal: refusal(span, now),
                     },
                 };
@@ -97,20 +100,20 @@ pub fn charge<'a>(
     Charge::Paid { nearest, over }
 }
 
-/// The quotas of a key of which more should be asked for, ahead of need. Whoever is told of one has to ask:
-/// nobody else is, until the account has been answered.
+/// The quotas of a key of which more should be asked for, ahead of need, and in which period. Whoever is told of
+/// one has to ask: nobody else is, until the account has been answered.
 pub fn low<'a>(
     slot: &'a Slot,
     quotas: &'a [Arc<NamedQuota>],
     now: Timestamp,
-) -> impl Iterator<Item = &'a Arc<NamedQuota>> {
-    quotas.iter().filter(move |named| {
-        let (day, limit) = (named.span(now).first_day, named.quota.limit);
-        let account = slot.account(named.id);
+) -> impl Iterator<Item = (&'a Arc<NamedQuota>, Span)> {
+    quotas.iter().filter_map(move |named| {
+        let (account, span) = here(slot, named, now);
+        let (day, limit) = (span.first_day, named.quota.limit);
         let standing = account.standing(day);
         // Of a soft quota nothing is held; once the store has told of it, it is settled every second.
         let is_open = named.quota.hard || standing.granted.is_none();
-        is_open && account.wants_more(day, standing.held, limit)
+        (is_open && account.wants_more(day, standing.held, limit)).then_some((named, span))
     })
 }
 
@@ -122,15 +125,27 @@ pub fn short<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = (&'a Arc<NamedQuota>, Span)> {
     quotas.iter().filter_map(move |named| {
-        let span = named.span(now);
-        let standing = slot.account(named.id).standing(span.first_day);
+        let (account, span) = here(slot, named, now);
+        let standing = account.standing(span.first_day);
         (named.quota.hard && standing.held < cost).then_some((named, span))
     })
 }
 
-fn give_back(slot: &Slot, named: &NamedQuota, cost: u64, now: Timestamp) {
-    let day = named.span(now).first_day;
+/// The account of a quota and the period it is charged in: the one that `now` lies in, or the later one that the
+/// account is in already. So a request that came before a period's end and asks after it is of the next: of the
+/// one that has ended nothing is to be had.
+fn here<'a>(slot: &'a Slot, named: &NamedQuota, now: Timestamp) -> (&'a Account, Span) {
     let account = slot.account(named.id);
+    let (span, latest) = (named.span(now), account.latest_day());
+    if latest > span.first_day {
+        return (account, named.span_from(latest));
+    }
+    (account, span)
+}
+
+fn give_back(slot: &Slot, named: &NamedQuota, cost: u64, now: Timestamp) {
+    let (account, span) = here(slot, named, now);
+    let day = span.first_day;
     if named.quota.hard {
         account.put_back(day, cost);
     } else {

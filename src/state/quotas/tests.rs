@@ -1,5 +1,6 @@
 //! Quotas in memory: what passes, what is asked for, what is never given twice.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -76,17 +77,17 @@ fn what_is_not_granted_is_asked_for_and_what_is_used_up_is_refused() {
     let quotas = book.named("key", &[quota(10, Period::Month, true)]);
     let slot = Slot::default();
     assert!(matches!(
-        charge(&slot, &quotas, 1, now, false),
+        charge(&slot, &quotas, 1, now, None),
         Charge::Short
     ));
     grant(&slot, &quotas[0], 4, 10, now);
     for left in [3, 2, 1, 0] {
-        let Charge::Paid { nearest, .. } = charge(&slot, &quotas, 1, now, false) else {
+        let Charge::Paid { nearest, .. } = charge(&slot, &quotas, 1, now, None) else {
             panic!("refused with {left} left")
         };
         assert_eq!(nearest.map(|it| it.remaining), Some(left));
     }
-    let Charge::Refused { refusal, nearest } = charge(&slot, &quotas, 1, now, false) else {
+    let Charge::Refused { refusal, nearest } = charge(&slot, &quotas, 1, now, None) else {
         panic!("passed")
     };
     assert_eq!(refusal.code, RefusalCode::QuotaExhausted);
@@ -96,16 +97,16 @@ fn what_is_not_granted_is_asked_for_and_what_is_used_up_is_refused() {
     // The next month has an allowance of its own, and not before its first millisecond.
     let last = at("2026-03-31T23:59:59.999Z");
     assert!(!matches!(
-        charge(&slot, &quotas, 1, last, false),
+        charge(&slot, &quotas, 1, last, None),
         Charge::Short
     ));
     let renewed = at("2026-04-01T00:00:00Z");
     assert!(matches!(
-        charge(&slot, &quotas, 1, renewed, false),
+        charge(&slot, &quotas, 1, renewed, None),
         Charge::Short
     ));
     grant(&slot, &quotas[0], 1, 1, renewed);
-    assert!(passes(&charge(&slot, &quotas, 1, renewed, false)));
+    assert!(passes(&charge(&slot, &quotas, 1, renewed, None)));
 }
 
 #[test]
@@ -124,10 +125,10 @@ fn a_request_that_one_quota_refuses_spends_nothing_of_the_others() {
     grant(&slot, &quotas[0], 10, 10, now);
     grant(&slot, &quotas[2], 2, 2, now);
     for _ in 0..2 {
-        assert!(passes(&charge(&slot, &quotas, 1, now, false)));
+        assert!(passes(&charge(&slot, &quotas, 1, now, None)));
     }
     for _ in 0..5 {
-        let Charge::Refused { refusal, .. } = charge(&slot, &quotas, 1, now, false) else {
+        let Charge::Refused { refusal, .. } = charge(&slot, &quotas, 1, now, None) else {
             panic!("passed")
         };
         assert_eq!(refusal.detail, Some("the credits are used up"));
@@ -148,7 +149,7 @@ fn a_soft_quota_counts_and_refuses_nobody() {
     let quotas = QuotaBook::default().named("key", &[quota(2, Period::Day, false)]);
     let slot = Slot::default();
     let over: Vec<u64> = (0..4)
-        .map(|_| match charge(&slot, &quotas, 1, now, false) {
+        .map(|_| match charge(&slot, &quotas, 1, now, None) {
             Charge::Paid {
                 over,
                 nearest: None,
@@ -160,7 +161,7 @@ fn a_soft_quota_counts_and_refuses_nobody() {
     assert_eq!(over, [0, 0, 1, 1]);
     // What is owed of a period that has ended is still charged to that one.
     let tomorrow = at("2026-04-01T00:00:00Z");
-    assert!(passes(&charge(&slot, &quotas, 3, tomorrow, false)));
+    assert!(passes(&charge(&slot, &quotas, 3, tomorrow, None)));
     let day = quotas[0].span(now).first_day;
     let debts: Vec<_> = slot.account(quotas[0].id).debts().collect();
     assert_eq!(debts, [(day, 4), (day + 1, 3)]);
@@ -173,20 +174,20 @@ fn a_limit_that_was_lowered_binds_what_is_held_and_a_raised_one_asks_again() {
     let ten = book.named("key", &[quota(10, Period::Day, true)]);
     grant(&slot, &ten[0], 10, 10, now);
     for _ in 0..3 {
-        assert!(passes(&charge(&slot, &ten, 1, now, false)));
+        assert!(passes(&charge(&slot, &ten, 1, now, None)));
     }
     let four = book.named("key", &[quota(4, Period::Day, true)]);
-    assert!(passes(&charge(&slot, &four, 1, now, false)));
+    assert!(passes(&charge(&slot, &four, 1, now, None)));
     assert!(matches!(
-        charge(&slot, &four, 1, now, false),
+        charge(&slot, &four, 1, now, None),
         Charge::Refused { .. }
     ));
     let twenty = book.named("key", &[quota(20, Period::Day, true)]);
     for _ in 0..6 {
-        assert!(passes(&charge(&slot, &twenty, 1, now, false)));
+        assert!(passes(&charge(&slot, &twenty, 1, now, None)));
     }
     assert!(matches!(
-        charge(&slot, &twenty, 1, now, false),
+        charge(&slot, &twenty, 1, now, None),
         Charge::Short
     ));
 }
@@ -198,14 +199,78 @@ fn without_a_store_what_was_last_seen_is_spent_and_no_more() {
     let slot = Slot::default();
     grant(&slot, &quotas[0], 2, 7, now);
     let passed = (0..20)
-        .filter(|_| passes(&charge(&slot, &quotas, 1, now, true)))
+        .filter(|_| passes(&charge(&slot, &quotas, 1, now, Some(NonZeroU32::MIN))))
         .count();
     assert_eq!(passed, 5);
     let fresh = Slot::default();
     let passed = (0..20)
-        .filter(|_| passes(&charge(&fresh, &quotas, 1, now, true)))
+        .filter(|_| passes(&charge(&fresh, &quotas, 1, now, Some(NonZeroU32::MIN))))
         .count();
     assert_eq!(passed, 10);
+}
+
+/// However many cores lend at once, and however many gates there are.
+#[test]
+fn without_a_store_all_gates_together_lend_no_more_than_is_left() {
+    let now = at("2026-03-31T22:00:00Z");
+    let quotas = QuotaBook::default().named("key", &[quota(1_007, Period::Day, true)]);
+    let mut all = 0;
+    for _gate in 0..4 {
+        let (slot, link) = (Slot::default(), QuotaLink::default());
+        grant(&slot, &quotas[0], 0, 7, now);
+        link.seat(4);
+        assert_eq!(link.shares(), None);
+        link.lost();
+        let passed = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..300 {
+                        if passes(&charge(&slot, &quotas, 1, now, link.shares())) {
+                            passed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        all += passed.into_inner();
+    }
+    assert_eq!(all, 1_000);
+}
+
+#[test]
+fn what_was_last_seen_of_an_idle_key_still_counts_when_the_store_goes_away() {
+    let now = at("2026-03-31T22:00:00Z");
+    let quotas = QuotaBook::default().named("key", &[quota(10, Period::Day, true)]);
+    let (slot, day) = (Slot::default(), quotas[0].span(now).first_day);
+    grant(&slot, &quotas[0], 0, 8, now);
+    slot.account(quotas[0].id).forget(day);
+    // With a store it is asked anew: others may have given back.
+    assert!(matches!(
+        charge(&slot, &quotas, 3, now, None),
+        Charge::Short
+    ));
+    let alone = Some(NonZeroU32::MIN);
+    assert!(!passes(&charge(&slot, &quotas, 3, now, alone)));
+    assert!(passes(&charge(&slot, &quotas, 2, now, alone)));
+    assert!(!passes(&charge(&slot, &quotas, 1, now, alone)));
+}
+
+/// Of a period that has ended nothing is granted any more, so it would wait in vain.
+#[test]
+fn a_request_that_came_before_a_period_ended_and_pays_after_it_pays_in_the_next() {
+    let quotas = [quota(10, Period::Day, true), quota(5, Period::Day, false)];
+    let quotas = QuotaBook::default().named("key", &quotas);
+    let slot = Slot::default();
+    let (before, after) = (at("2026-03-31T23:59:59.999Z"), at("2026-04-01T00:00:00Z"));
+    let today = quotas[0].span(after).first_day;
+    grant(&slot, &quotas[0], 2, 2, after);
+    grant(&slot, &quotas[1], 0, 0, after);
+    assert!(passes(&charge(&slot, &quotas, 1, before, None)));
+    let standing = |at: usize| slot.account(quotas[at].id).standing(today);
+    assert_eq!((standing(0).held, standing(1).owed), (1, 1));
+    let debts: Vec<_> = slot.account(quotas[1].id).debts().collect();
+    assert_eq!(debts, [(today, 1)]);
 }
 
 #[test]
@@ -217,7 +282,7 @@ fn more_is_asked_for_once_when_half_is_spent_and_not_when_nothing_is_left() {
     let asks = |count: usize| {
         (0..count)
             .filter(|_| {
-                passes(&charge(&slot, &quotas, 1, now, false))
+                passes(&charge(&slot, &quotas, 1, now, None))
                     && low(&slot, &quotas, now).next().is_some()
             })
             .count()
@@ -242,8 +307,8 @@ fn each_quota_of_which_more_is_wanted_is_asked_about() {
     for hard in [&quotas[0], &quotas[2]] {
         grant(&slot, hard, 1, 1, now);
     }
-    assert!(passes(&charge(&slot, &quotas, 1, now, false)));
-    let asked: Vec<_> = low(&slot, &quotas, now).map(|it| &*it.name).collect();
+    assert!(passes(&charge(&slot, &quotas, 1, now, None)));
+    let asked: Vec<_> = low(&slot, &quotas, now).map(|(it, _)| &*it.name).collect();
     assert_eq!(asked, ["key-day", "key-total", "key-week"]);
     assert_eq!(low(&slot, &quotas, now).count(), 0);
 }
@@ -254,7 +319,7 @@ fn what_is_given_back_was_not_spent_and_can_be_granted_again() {
     let quotas = QuotaBook::default().named("key", &[quota(10, Period::Day, true)]);
     let (slot, day) = (Slot::default(), quotas[0].span(now).first_day);
     grant(&slot, &quotas[0], 10, 10, now);
-    assert!(passes(&charge(&slot, &quotas, 1, now, false)));
+    assert!(passes(&charge(&slot, &quotas, 1, now, None)));
     let account = slot.account(quotas[0].id);
     assert_eq!(account.withdraw(day), 9);
     assert_eq!(
@@ -262,7 +327,7 @@ fn what_is_given_back_was_not_spent_and_can_be_granted_again() {
         (1, 0)
     );
     assert!(matches!(
-        charge(&slot, &quotas, 1, now, false),
+        charge(&slot, &quotas, 1, now, None),
         Charge::Short
     ));
 }
@@ -282,7 +347,7 @@ proptest! {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        if passes(&charge(slot, quotas, cost, now, false)) {
+                        if passes(&charge(slot, quotas, cost, now, None)) {
                             passed.fetch_add(cost, Ordering::Relaxed);
                         }
                     }
@@ -330,12 +395,12 @@ proptest! {
             let account = entry.slot().account(quotas[0].id);
             let day = quotas[0].span(now).first_day;
             prop_assert_eq!(account.standing(day).spent(), spent);
-            let mut outcome = charge(entry.slot(), quotas, cost, now, false);
+            let mut outcome = charge(entry.slot(), quotas, cost, now, None);
             if let Charge::Short = outcome {
                 let granted = account.standing(day).granted.unwrap_or(0);
                 let units = (60 - granted).min(7);
                 account.deposit(day, units, granted + units);
-                outcome = charge(entry.slot(), quotas, cost, now, false);
+                outcome = charge(entry.slot(), quotas, cost, now, None);
             }
             let is_paid = passes(&outcome);
             spent = account.standing(day).spent();

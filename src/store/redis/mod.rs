@@ -36,6 +36,7 @@ mod counts;
 mod feed;
 mod follow;
 mod frame;
+mod gates;
 mod hold;
 mod jobs;
 mod leases;

@@ -19,11 +19,9 @@ use crate::domain::audit::verify::Verdict;
 use crate::domain::change::{Change, Receipt, Revision, Write};
 use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::event::{Event, EventPlace};
-use crate::domain::fleet::Roster;
 use crate::domain::id::{EventId, KeyId, OwnerId, TokenId};
 use crate::domain::job::Fence;
 use crate::domain::key::Key;
-use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::domain::owner::{Owner, OwnerKind};
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rules::RuleSet;
@@ -36,9 +34,9 @@ use crate::store::node_key::NodeKey;
 use crate::store::signed_head::SignedHead;
 use crate::store::tombstones::Tombstones;
 use crate::store::{
-    Added, AuditEnd, AuditStore, Beat, Beaten, Concern, Contact, ContactState, EventStore, Feed,
-    FleetStore, JobStore, Kept, KeyRow, KeyStore, LeaseStore, News, OwnerStore, QuotaStore,
-    RuleStore, Store, StoreError, Struck, TokenStore, UsageStore,
+    Added, AuditEnd, AuditStore, Concern, Contact, ContactState, EventStore, Feed, FleetStore,
+    JobStore, Kept, KeyRow, KeyStore, LeaseStore, News, OwnerStore, QuotaStore, RuleStore, Store,
+    StoreError, TokenStore, UsageStore,
 };
 
 use super::commit;
@@ -47,10 +45,8 @@ use super::counts;
 use super::follow::{Shared, Stage};
 use super::frame::{self, Kind};
 use super::hold;
-use super::leases;
 use super::mirror::Mirror;
 use super::names::Names;
-use super::nodes;
 use super::outbox;
 use super::quotas;
 
@@ -189,59 +185,6 @@ impl Store for RedisStore {
 
     fn concerns(&self) -> Vec<Concern> {
         self.shared.concerns()
-    }
-}
-
-#[async_trait]
-impl FleetStore for RedisStore {
-    async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreError> {
-        nodes::beat(&self.shared, beat).await
-    }
-
-    async fn sign_off(&self, beat: &Beat) -> Result<(), StoreError> {
-        nodes::sign_off(&self.shared, beat).await
-    }
-
-    async fn roster(&self) -> Result<Roster, StoreError> {
-        nodes::roster(&self.shared).await
-    }
-
-    async fn strike_off(&self, node: &str) -> Result<Struck, StoreError> {
-        nodes::strike_off(&self.shared, node).await
-    }
-
-    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError> {
-        nodes::acknowledge(&self.shared, node, revisions).await
-    }
-
-    async fn acknowledged(
-        &self,
-        revision: Revision,
-        wait: Duration,
-    ) -> Result<Option<String>, StoreError> {
-        nodes::acknowledged(&self.shared, revision, wait).await
-    }
-
-    fn age(&self, revision: Revision) -> Option<Duration> {
-        let now_ns = self.shared.clock.mono_ns();
-        self.shared.neighbours.age(revision, now_ns)
-    }
-}
-
-#[async_trait]
-impl LeaseStore for RedisStore {
-    async fn settle(
-        &self,
-        node: &Arc<str>,
-        calls: Vec<LeaseCall>,
-    ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
-        let Shared {
-            link,
-            names,
-            scripts,
-            ..
-        } = &*self.shared;
-        leases::settle(link, &scripts.lease, names, node, &calls).await
     }
 }
 

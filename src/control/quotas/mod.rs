@@ -9,6 +9,8 @@
 //! **Invariant:** of one account there is never more than one draw under way, so what it has *received* is
 //! known whenever the store is told.
 
+mod lease;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,14 +19,14 @@ use tokio::sync::Mutex;
 
 use crate::control::ControlError;
 use crate::control::thresholds::Thresholds;
-use crate::domain::draw::{self, QuotaDraw, QuotaGrant, QuotaPlace, Reached, threshold};
+use crate::domain::draw::{QuotaDraw, QuotaGrant, Reached};
 use crate::domain::id::KeyId;
-use crate::domain::period::Span;
 use crate::domain::time::{Clock, Reading};
 use crate::state::desk::Desk;
-use crate::state::limiter::Slot;
-use crate::state::quotas::{Account, NamedQuota, QuotaAsk, QuotaId, QuotaLink};
+use crate::state::quotas::{QuotaAsk, QuotaId, QuotaLink};
 use crate::store::{Store, StoreError};
+
+use self::lease::Leases;
 
 /// Draws on quotas.
 pub(crate) struct Quotas {
@@ -43,117 +45,6 @@ pub(crate) struct Quotas {
 struct Counts {
     leases: AtomicU64,
     draws: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Leases {
-    by_account: HashMap<(KeyId, QuotaId), Lease>,
-    /// The number of the next lease of this run of the gate.
-    next_run: u64,
-}
-
-/// What this gate has drawn of one quota of one key, in one period.
-#[derive(Debug)]
-struct Lease {
-    slot: Arc<Slot>,
-    quota: Arc<NamedQuota>,
-    span: Span,
-    run: u64,
-    received: u64,
-    /// What was held after the last draw, and when that was.
-    held_then: u64,
-    drawn_at: Reading,
-    /// For how many sweeps nothing has been spent, and what had been then.
-    idle_for: u32,
-    spent_then: u64,
-    /// Up to which threshold there is nothing more to tell: told, or noted to be.
-    reached: u8,
-    /// What was told and the store is to remember with the next draw; 0: nothing.
-    told: u8,
-}
-
-impl Lease {
-    fn account(&self) -> &Account {
-        self.slot.account(self.quota.id)
-    }
-
-    fn draw(&self, key: KeyId) -> QuotaDraw {
-        QuotaDraw {
-            key,
-            quota: Arc::clone(&self.quota.name),
-            span: self.span,
-            limit: self.quota.quota.limit,
-            need: 0,
-            want: 0,
-            charge: self.account().debt(self.span.first_day),
-            back: 0,
-            run: self.run,
-            received: self.received,
-            reached: self.told,
-        }
-    }
-
-    /// What is missing of about what is spent in two seconds, going by what was spent since the last draw.
-    fn wanted(&self, now: Reading) -> u64 {
-        let held = self.account().standing(self.span.first_day).held;
-        let spent = self.held_then.saturating_sub(held);
-        let since_ms = u64::try_from(now.since(self.drawn_at).as_millis()).unwrap_or(u64::MAX);
-        let ahead = if since_ms < TOO_SOON_MS {
-            // Too short to know a rate by, and too short a grant.
-            self.held_then.saturating_mul(2)
-        } else {
-            spent.saturating_mul(AHEAD_MS) / since_ms
-        };
-        ahead.saturating_sub(held).max(1)
-    }
-
-    /// Takes in what the store has said.
-    fn take_in(&mut self, draw: &QuotaDraw, grant: &QuotaGrant, now: Reading) {
-        let day = self.span.first_day;
-        let account = self.account();
-        account.deposit(day, grant.units, grant.granted);
-        account.forgive(day, draw.charge);
-        let held = account.standing(day).held;
-        self.received = (self.received + grant.units + draw.charge).saturating_sub(draw.back);
-        if draw.want > 0 || draw.need > 0 {
-            self.held_then = held;
-            self.drawn_at = now;
-        }
-        self.reached = self.reached.max(draw.reached).max(grant.reached_before);
-        if self.told <= draw.reached {
-            self.told = 0;
-        }
-    }
-
-    /// Whether it is this quota, period and limit of which something was reached.
-    fn is_of(&self, reached: &Reached) -> bool {
-        let place = &reached.place;
-        (&place.quota, place.span, reached.limit)
-            == (&self.quota.name, self.span, self.quota.quota.limit)
-    }
-
-    /// Notes the thresholds that were reached since.
-    fn note(&mut self, key: KeyId, thresholds: &Thresholds, now: Reading) {
-        let limit = self.quota.quota.limit;
-        let spent = self.account().standing(self.span.first_day).spent();
-        for percent in draw::thresholds(self.reached, threshold(spent, limit)) {
-            let reached = Reached {
-                place: QuotaPlace {
-                    key,
-                    quota: Arc::clone(&self.quota.name),
-                    span: self.span,
-                },
-                limit,
-                percent,
-                spent,
-                at: now.wall,
-            };
-            if !thresholds.note(reached) {
-                return;
-            }
-            self.reached = percent;
-        }
-    }
 }
 
 impl Quotas {
@@ -175,6 +66,7 @@ impl Quotas {
             thresholds,
             leases: Mutex::new(Leases {
                 by_account: HashMap::new(),
+                ended: HashMap::new(),
                 // Runs of another start of this gate begin elsewhere.
                 next_run: boot & !0 << 32,
             }),
@@ -196,11 +88,15 @@ impl Quotas {
     async fn answer(&self, leases: &mut Leases, asks: &mut Vec<QuotaAsk>) {
         let now = self.clock.read();
         let mut draws: HashMap<(KeyId, QuotaId), QuotaDraw> = HashMap::new();
+        // First, so that none of them ends a lease that another has drawn on.
+        for ask in asks.iter() {
+            leases.of(ask, now);
+        }
         for ask in asks.iter() {
             let at = (ask.key, ask.quota.id);
             let lease = leases.of(ask, now);
             if lease.span != ask.span {
-                // Of a period that has ended: there is nothing more to be had of it.
+                // Of a period that has ended: whoever asked finds itself in the next one.
                 continue;
             }
             let draw = draws.entry(at).or_insert_with(|| lease.draw(ask.key));
@@ -221,7 +117,8 @@ impl Quotas {
         }
     }
 
-    /// Has draws on leases settled, and takes in what comes of them.
+    /// Has draws on leases settled, and takes in what comes of them. What was to be given back is held again where
+    /// the store did not take it.
     async fn settle(
         &self,
         leases: &mut Leases,
@@ -229,18 +126,23 @@ impl Quotas {
         now: Reading,
     ) -> Result<(), StoreError> {
         let (places, draws): (Vec<_>, Vec<_>) = draws.into_iter().unzip();
+        let mut outcome = Ok(());
         for (places, draws) in places.chunks(DRAWS_MAX).zip(draws.chunks(DRAWS_MAX)) {
-            let grants = self.draw(draws).await?;
-            for ((at, draw), grant) in places.iter().zip(draws).zip(grants) {
-                if let Some(lease) = leases.by_account.get_mut(at) {
-                    lease.take_in(draw, &grant, now);
-                }
-            }
+            // Where one waited in vain, the others need not.
+            let grants = match &outcome {
+                Ok(()) => self.draw(draws).await.map(Some),
+                Err(_) => Ok(None),
+            };
+            let grants = grants.unwrap_or_else(|error| {
+                outcome = Err(error);
+                None
+            });
+            leases.land(places, draws, grants.as_deref(), now);
         }
         self.counts
             .leases
             .store(leases.by_account.len() as u64, Ordering::Relaxed);
-        Ok(())
+        outcome
     }
 
     async fn draw(&self, draws: &[QuotaDraw]) -> Result<Vec<QuotaGrant>, StoreError> {
@@ -296,7 +198,7 @@ impl Quotas {
             // Nobody may be asking any more: look whether it is back.
             self.draw(&[]).await?;
         }
-        self.settle_or_take_back(&mut leases, draws, now).await?;
+        self.settle(&mut leases, draws, now).await?;
         for at in over {
             if let Some(lease) = leases.by_account.remove(&at) {
                 // Whoever comes next asks the store anew: others may have given back.
@@ -311,62 +213,14 @@ impl Quotas {
 
     /// Charges what is owed of periods that have ended.
     async fn charge_ended(&self, leases: &mut Leases) -> Result<(), StoreError> {
-        let mut ended = Vec::new();
-        for ((key, _), lease) in &leases.by_account {
-            for (day, units) in lease.account().debts() {
-                if day == lease.span.first_day {
-                    continue;
-                }
-                let start = Span {
-                    first_day: day,
-                    end_day: day + 1,
-                }
-                .start();
-                ended.push((
-                    Arc::clone(&lease.slot),
-                    Arc::clone(&lease.quota),
-                    QuotaDraw {
-                        span: lease.quota.quota.span(start),
-                        charge: units,
-                        run: 0,
-                        received: 0,
-                        reached: 0,
-                        ..lease.draw(*key)
-                    },
-                ));
-            }
-        }
-        for (slot, quota, mut draw) in ended {
-            draw.run = leases.run();
-            self.draw(std::slice::from_ref(&draw)).await?;
-            slot.account(quota.id)
-                .forgive(draw.span.first_day, draw.charge);
+        let ended = leases.ended_debts();
+        for draws in ended.chunks(DRAWS_MAX) {
+            let places: Vec<_> = draws.iter().map(|(at, _)| *at).collect();
+            let draws: Vec<_> = draws.iter().map(|(_, draw)| draw.clone()).collect();
+            let grants = self.draw(&draws).await?;
+            leases.land(&places, &draws, Some(&grants), self.clock.read());
         }
         Ok(())
-    }
-
-    /// As `settle`; what was to be given back is held again if the store does not take it.
-    async fn settle_or_take_back(
-        &self,
-        leases: &mut Leases,
-        draws: HashMap<(KeyId, QuotaId), QuotaDraw>,
-        now: Reading,
-    ) -> Result<(), StoreError> {
-        if draws.is_empty() {
-            return Ok(());
-        }
-        let back: Vec<_> = draws.iter().map(|(at, draw)| (*at, draw.back)).collect();
-        let outcome = self.settle(leases, draws, now).await;
-        if outcome.is_err() {
-            for (at, units) in back.into_iter().filter(|(_, units)| *units > 0) {
-                if let Some(lease) = leases.by_account.get(&at) {
-                    let day = lease.span.first_day;
-                    let granted = lease.account().standing(day).granted.unwrap_or(0);
-                    lease.account().deposit(day, units, granted + units);
-                }
-            }
-        }
-        outcome
     }
 
     /// Tells of some thresholds that were noted, and has the store remember that with the next draws: to be
@@ -421,7 +275,7 @@ impl Quotas {
             (*at, draw)
         });
         let draws = draws.collect();
-        self.settle_or_take_back(&mut leases, draws, now).await
+        self.settle(&mut leases, draws, now).await
     }
 
     /// How many accounts hold something, or did a moment ago.
@@ -445,49 +299,6 @@ impl Quotas {
     }
 }
 
-impl Leases {
-    /// The lease that an ask is about; begun if there is none, or none of this period.
-    fn of(&mut self, ask: &QuotaAsk, now: Reading) -> &mut Lease {
-        let run = self.run();
-        let begin = || Lease {
-            slot: Arc::clone(&ask.slot),
-            quota: Arc::clone(&ask.quota),
-            span: ask.span,
-            run,
-            received: 0,
-            held_then: 0,
-            drawn_at: now,
-            idle_for: 0,
-            spent_then: 0,
-            reached: 0,
-            told: 0,
-        };
-        let lease = self
-            .by_account
-            .entry((ask.key, ask.quota.id))
-            .or_insert_with(begin);
-        if lease.span.first_day < ask.span.first_day {
-            *lease = begin();
-        }
-        if lease.quota.quota.limit != ask.quota.quota.limit {
-            // Of another limit the store says what was told.
-            (lease.reached, lease.told) = (0, 0);
-        }
-        lease.quota = Arc::clone(&ask.quota);
-        lease.idle_for = 0;
-        lease
-    }
-
-    fn run(&mut self) -> u64 {
-        self.next_run += 1;
-        self.next_run
-    }
-}
-
-/// Below this a rate is not known.
-const TOO_SOON_MS: u64 = 250;
-/// What a grant is to last for.
-const AHEAD_MS: u64 = 2_000;
 /// After so many sweeps, a second each, without a request what is held is given back.
 const IDLE_SWEEPS: u32 = 30;
 /// How many draws go into one call: one transaction, which others wait for.

@@ -1,0 +1,67 @@
+//! What gates have of each other through Redis: limits and a roster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::follow::Shared;
+use super::store::RedisStore;
+use super::{leases, nodes};
+use crate::domain::change::Revision;
+use crate::domain::fleet::Roster;
+use crate::domain::lease::{LeaseCall, LeaseReply};
+use crate::store::{Beat, Beaten, FleetStore, LeaseStore, StoreError, Struck};
+
+#[async_trait]
+impl FleetStore for RedisStore {
+    async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreError> {
+        nodes::beat(&self.shared, beat).await
+    }
+
+    async fn sign_off(&self, beat: &Beat) -> Result<(), StoreError> {
+        nodes::sign_off(&self.shared, beat).await
+    }
+
+    async fn roster(&self) -> Result<Roster, StoreError> {
+        nodes::roster(&self.shared).await
+    }
+
+    async fn strike_off(&self, node: &str) -> Result<Struck, StoreError> {
+        nodes::strike_off(&self.shared, node).await
+    }
+
+    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError> {
+        nodes::acknowledge(&self.shared, node, revisions).await
+    }
+
+    async fn acknowledged(
+        &self,
+        revision: Revision,
+        wait: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        nodes::acknowledged(&self.shared, revision, wait).await
+    }
+
+    fn age(&self, revision: Revision) -> Option<Duration> {
+        let now_ns = self.shared.clock.mono_ns();
+        self.shared.neighbours.age(revision, now_ns)
+    }
+}
+
+#[async_trait]
+impl LeaseStore for RedisStore {
+    async fn settle(
+        &self,
+        node: &Arc<str>,
+        calls: Vec<LeaseCall>,
+    ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
+        let Shared {
+            link,
+            names,
+            scripts,
+            ..
+        } = &*self.shared;
+        leases::settle(link, &scripts.lease, names, node, &calls).await
+    }
+}
