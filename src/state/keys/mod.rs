@@ -7,7 +7,7 @@
 //! **Invariant:** the entry that replaces another has its [`Slot`], so a spend that races with a change
 //! is never lost, and no change of a key refills its limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -119,9 +119,10 @@ impl KeyCache {
         self.by_hash.is_empty()
     }
 
-    /// Forgets the keys that `keep` does not want, as after a snapshot that lacks them.
-    pub fn retain(&self, keep: impl Fn(KeyId) -> bool) {
-        self.by_hash.retain(|_, entry| keep(entry.id));
+    /// Forgets every secret that is not among `seen`, as after a snapshot that lacks it: of a key that is
+    /// still there too, since the snapshot may be of another history, which never gave it that secret.
+    pub fn retain(&self, seen: &SeenSecrets) {
+        self.by_hash.retain(|half, _| seen.0.contains(half));
     }
 
     /// Gives keys the grants that take the place of theirs. The rest of them stays, their slots too.
@@ -164,6 +165,18 @@ impl KeyCache {
         self.by_hash
             .get(&halves(hash).0)
             .map(|entry| Arc::clone(&entry))
+    }
+}
+
+/// The secrets of the keys of a snapshot.
+#[derive(Debug, Default)]
+pub struct SeenSecrets(HashSet<Half, BuildHasherDefault<DigestHasher>>);
+
+impl SeenSecrets {
+    /// Notes those of a key.
+    pub fn note(&mut self, key: &Key) {
+        let versions = key.versions.iter();
+        self.0.extend(versions.map(|it| halves(&it.hash).0));
     }
 }
 
