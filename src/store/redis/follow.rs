@@ -248,10 +248,10 @@ impl Shared {
     /// Makes the mirror one that the feed goes on from: looks where the store stands, gives it back what it has
     /// lost, and reads it anew where the two have no common history. Whether it was read anew.
     async fn join(&self, connection: &Connection) -> Result<bool, Fault> {
-        let before = self.mirror.renewals();
+        let before = *self.mirror.renewals().borrow();
         for _ in 0..JOINS {
             if self.meet(connection).await? {
-                return Ok(self.mirror.renewals() != before);
+                return Ok(*self.mirror.renewals().borrow() != before);
             }
         }
         Err(self.link.blame(Cause::Forked))
@@ -283,7 +283,11 @@ impl Shared {
             Err(fault) => return Err(fault),
         };
         if theirs.revision > mine.revision {
-            match self.catch_up(theirs.revision).await {
+            let caught_up = match self.mirror.is_stuck() {
+                true => Err(self.link.blame(Cause::Trimmed)),
+                false => self.catch_up(theirs.revision).await,
+            };
+            match caught_up {
                 Ok(()) if self.revision() >= theirs.revision => return Ok(true),
                 Err(fault) if matches!(fault.cause(), Cause::Forked) => {}
                 Err(fault) if !matches!(fault.cause(), Cause::Trimmed) => return Err(fault),

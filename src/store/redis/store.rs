@@ -260,15 +260,20 @@ impl Feed for RedisStore {
     }
 
     async fn snapshot(&self, take: Box<dyn FnMut(Key) + Send>) -> Result<Revision, StoreError> {
-        self.shared.mirror.tables().snapshot(take).await
+        self.shared.snapshot(take).await
     }
 
     async fn since(&self, after: Revision, most: usize) -> Result<News, StoreError> {
-        self.shared.mirror.tables().since(after, most).await
+        self.shared.since(after, most).await
     }
 
     async fn moved(&self, beyond: Revision) {
-        self.shared.mirror.tables().moved(beyond).await;
+        let mut renewals = self.shared.mirror.renewals();
+        tokio::select! {
+            () = self.shared.mirror.tables().moved(beyond) => {}
+            // Also to an older revision: what another history says. The mirror goes no sooner than this.
+            _ = renewals.changed() => {}
+        }
     }
 
     async fn hold(&self, change: Change) -> Result<Kept, StoreError> {
@@ -280,7 +285,7 @@ impl Feed for RedisStore {
     }
 
     fn renewals(&self) -> u64 {
-        self.shared.mirror.renewals()
+        *self.shared.mirror.renewals().borrow()
     }
 
     async fn close(&self) {
