@@ -138,14 +138,6 @@ impl RedisStore {
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
-
-    /// Refuses while what is there is known to be another store, or none: counts wait until it is this one.
-    pub(super) fn ensure_ours(&self) -> Result<(), StoreError> {
-        match &*self.shared.stage().borrow() {
-            Stage::Estranged(fault) => Err(fault.clone().into()),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Store for RedisStore {
@@ -241,6 +233,11 @@ impl LeaseStore for RedisStore {
             scripts,
             ..
         } = &*self.shared;
+        if let Err(fault) = self.shared.ensure_ours().await {
+            // Every call has its own answer, and this one is true of all; of none as well.
+            let answers = std::iter::repeat_with(|| Err(fault.clone().into()));
+            return answers.take(calls.len().max(1)).collect();
+        }
         leases::settle(link, &scripts.lease, names, node, &calls).await
     }
 }
@@ -453,8 +450,7 @@ impl UsageStore for RedisStore {
             scripts,
             ..
         } = &*self.shared;
-        link.may_write().await?;
-        self.ensure_ours()?;
+        self.shared.ensure_ours().await?;
         let (script, marks) = (&scripts.count, &self.marks);
         let added = counts::add(link, script, names, marks, &batch, self.now()).await?;
         // Sorting and filtering by last use happen in the mirror. The counts are durable without it.
@@ -496,7 +492,7 @@ impl QuotaStore for RedisStore {
             scripts,
             ..
         } = &*self.shared;
-        link.may_write().await?;
+        self.shared.ensure_ours().await?;
         Ok(quotas::draw(link, &scripts.draw, names, node, &draws, self.now()).await?)
     }
 
