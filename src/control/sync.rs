@@ -4,7 +4,6 @@
 //! store was away; and never goes back: what was applied once stays until a later revision replaces it, or
 //! the store's own copy here was taken anew.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,13 +17,12 @@ use crate::control::jobs::LeaverBook;
 use crate::control::rules::RuleBook;
 use crate::control::writer::Applied;
 use crate::domain::change::{Revision, Write};
-use crate::domain::id::KeyId;
 use crate::domain::key::Key;
 use crate::domain::owner::Owner;
 use crate::domain::time::Clock;
 use crate::state::counters::Histogram;
 use crate::state::grants::GrantBook;
-use crate::state::keys::KeyCache;
+use crate::state::keys::{KeyCache, SeenSecrets};
 use crate::state::readiness::Readiness;
 use crate::store::{News, Store, StoreError};
 
@@ -175,21 +173,20 @@ impl Sync {
         // Before anything is read: what is renewed meanwhile is read again.
         let renewals = self.store.renewals();
         self.load_rules().await?;
-        let seen = Arc::new(Mutex::new(HashSet::<KeyId>::new()));
+        let seen = Arc::new(Mutex::new(SeenSecrets::default()));
         let is_again = !self.hands.cache.is_empty();
         let take = {
             let (hands, seen) = (Arc::clone(&self.hands), Arc::clone(&seen));
             move |key: Key| {
                 hands.put_key(&key);
                 if is_again {
-                    seen.lock().insert(key.id);
+                    seen.lock().note(&key);
                 }
             }
         };
         let revision = self.store.snapshot(Box::new(take)).await?;
         if is_again {
-            let seen = seen.lock();
-            self.hands.cache.retain(|id| seen.contains(&id));
+            self.hands.cache.retain(&seen.lock());
         }
         // Once more: what was changed before the snapshot ended is not in the feed after it.
         self.load_rules().await?;

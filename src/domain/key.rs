@@ -287,12 +287,22 @@ impl Key {
         }
     }
 
+    /// Whether a version was replaced with no time left to it: its end is when another one became current. It
+    /// is over for whoever knows of that, even where the clock has not come so far.
+    #[must_use]
+    pub fn ended_at_once(&self, version: &KeyVersion) -> bool {
+        version.retires_at.is_some_and(|end| {
+            let mut later = self.versions.iter().filter(|it| it.number > version.number);
+            later.any(|it| it.activated_at == Some(end))
+        })
+    }
+
     /// Where a version of this key is in its life.
     #[must_use]
     pub fn version_state(&self, version: &KeyVersion, now: Timestamp) -> VersionState {
         if version.revoked_at.is_some() {
             VersionState::Revoked
-        } else if version.retires_at.is_some_and(|end| end <= now) {
+        } else if version.retires_at.is_some_and(|end| end <= now) || self.ended_at_once(version) {
             VersionState::Retired
         } else if version.activated_at.is_none() {
             VersionState::Pending
@@ -329,6 +339,7 @@ impl Key {
             is_revoked: version.revoked_at.is_some()
                 || matches!(self.standing, Standing::Revoked { .. }),
             is_suspended: matches!(self.standing, Standing::Suspended { .. }),
+            has_retired: self.ended_at_once(version),
             retires_at: version.retires_at.unwrap_or(Timestamp::NEVER),
             expires_at: self.settings.expires_at.unwrap_or(Timestamp::NEVER),
         };
@@ -344,6 +355,8 @@ pub struct Facts {
     pub is_revoked: bool,
     /// Whether the key is paused.
     pub is_suspended: bool,
+    /// Whether this version is over whatever the time, as one is that was replaced without grace.
+    pub has_retired: bool,
     /// When this version's grace ends.
     pub retires_at: Timestamp,
     /// When the key ends by itself.
@@ -358,7 +371,7 @@ impl Facts {
     pub fn verdict(&self, now: Timestamp) -> Result<(), RefusalCode> {
         if self.is_revoked {
             Err(RefusalCode::KeyRevoked)
-        } else if self.retires_at <= now {
+        } else if self.has_retired || self.retires_at <= now {
             Err(RefusalCode::KeyRetired)
         } else if self.expires_at <= now {
             Err(RefusalCode::KeyExpired)

@@ -7,7 +7,7 @@
 //! **Invariant:** the entry that replaces another has its [`Slot`], so a spend that races with a change
 //! is never lost, and no change of a key refills its limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -76,8 +76,8 @@ impl KeyCache {
         Arc::clone(&self.owners_off.entry(owner).or_default())
     }
 
-    /// Lets go of the secrets that keys no longer have, whose tombstones were forgotten. Until then they
-    /// are refused as what they were. Nobody who looks a key up waits for this.
+    /// Lets go of the secrets that keys no longer have: their tombstones were forgotten, or they were of a
+    /// history that was left. Nobody finds them before that either, nor waits for this.
     pub fn sweep(&self) {
         if self.forgotten.swap(0, Ordering::AcqRel) == 0 {
             return;
@@ -97,7 +97,15 @@ impl KeyCache {
     /// The key and version that a secret with this hash is of.
     #[must_use]
     pub fn find(&self, hash: &KeyHash) -> Option<(Arc<KeyEntry>, CachedVersion)> {
-        let entry = self.entry(hash)?;
+        let mut entry = self.entry(hash)?;
+        // The one that replaces it is there before this is said, unless this secret is what it lacks.
+        while entry.is_forgotten.load(Ordering::Acquire) {
+            let now = self.entry(hash)?;
+            if Arc::ptr_eq(&now, &entry) {
+                return None;
+            }
+            entry = now;
+        }
         let rest = halves(hash).1;
         let version = entry
             .versions
@@ -119,9 +127,10 @@ impl KeyCache {
         self.by_hash.is_empty()
     }
 
-    /// Forgets the keys that `keep` does not want, as after a snapshot that lacks them.
-    pub fn retain(&self, keep: impl Fn(KeyId) -> bool) {
-        self.by_hash.retain(|_, entry| keep(entry.id));
+    /// Forgets every secret that is not among `seen`, as after a snapshot that lacks it: of a key that is
+    /// still there too, since the snapshot may be of another history, which never gave it that secret.
+    pub fn retain(&self, seen: &SeenSecrets) {
+        self.by_hash.retain(|half, _| seen.0.contains(half));
     }
 
     /// Gives keys the grants that take the place of theirs. The rest of them stays, their slots too.
@@ -167,6 +176,18 @@ impl KeyCache {
     }
 }
 
+/// The secrets of the keys of a snapshot.
+#[derive(Debug, Default)]
+pub struct SeenSecrets(HashSet<Half, BuildHasherDefault<DigestHasher>>);
+
+impl SeenSecrets {
+    /// Notes those of a key.
+    pub fn note(&mut self, key: &Key) {
+        let versions = key.versions.iter();
+        self.0.extend(versions.map(|it| halves(&it.hash).0));
+    }
+}
+
 /// One key, as the gate needs it.
 #[derive(Debug)]
 pub struct KeyEntry {
@@ -208,6 +229,8 @@ pub struct CachedVersion {
     /// Whether it waits to become the current one, which its first use makes it.
     pub is_pending: bool,
     is_revoked: bool,
+    /// Whether the step that replaced it left it no time at all, whatever this gate's clock says.
+    ended_at_once: bool,
 }
 
 impl KeyEntry {
@@ -224,6 +247,7 @@ impl KeyEntry {
             number: version.number,
             is_pending: version.activated_at.is_none(),
             is_revoked: version.revoked_at.is_some(),
+            ended_at_once: key.ended_at_once(version),
         });
         Self {
             id: key.id,
@@ -274,6 +298,7 @@ impl KeyEntry {
                 || self.standing == EntryStanding::Revoked
                 || self.is_owner_off.load(Ordering::Acquire),
             is_suspended: self.standing == EntryStanding::Suspended,
+            has_retired: version.ended_at_once,
             retires_at: version.retires_at,
             expires_at: self.expires_at,
         };

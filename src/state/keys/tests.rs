@@ -85,15 +85,74 @@ fn a_forgotten_secret_is_unknown_and_the_others_keep_their_slot() {
         &lifecycle::forget_tombstones(rotated, at(2_001)),
         Arc::default(),
     );
-    let (tombstone, version) = cache.find(&first.versions[0].hash).unwrap();
-    assert_eq!(
-        tombstone.admits(&version, at(3_000)),
-        Err(RefusalCode::KeyRetired)
-    );
+    assert!(cache.find(&first.versions[0].hash).is_none());
+    assert_eq!(cache.len(), 2);
     cache.sweep();
     assert!(cache.find(&first.versions[0].hash).is_none());
     assert!(Arc::ptr_eq(&before, &slot(&new.hash).unwrap()));
     assert_eq!(cache.len(), 1);
+}
+
+fn second() -> lifecycle::NewVersion {
+    lifecycle::NewVersion {
+        hash: KeyHash {
+            pepper: 0,
+            digest: [8; 32],
+        },
+        fingerprint: Fingerprint::from_bytes([8; 6]),
+    }
+}
+
+/// Another history has the key, and never gave it this secret: by a change, or by all there is.
+#[test]
+fn a_secret_of_a_history_that_was_left_is_unknown() {
+    let first = key(7);
+    let lost = lifecycle::rotate(first.clone(), second(), Default::default(), at(2_000)).unwrap();
+    let revoked = lifecycle::revoke(first, at(2_000)).unwrap();
+    for is_all_there_is in [false, true] {
+        let cache = KeyCache::default();
+        cache.put(&lost, Arc::default());
+        assert!(cache.find(&second().hash).is_some());
+        cache.put(&revoked, Arc::default());
+        if is_all_there_is {
+            let mut seen = SeenSecrets::default();
+            seen.note(&revoked);
+            cache.retain(&seen);
+            assert_eq!(cache.len(), 1);
+        }
+        assert!(cache.find(&second().hash).is_none());
+        assert!(cache.find(&revoked.versions[0].hash).is_some());
+    }
+}
+
+/// A rotation with a grace of `0s`, at a gate whose clock is an hour behind that of who asked for it.
+#[test]
+fn what_was_replaced_without_grace_is_over_whatever_the_clock_says() {
+    let terms = lifecycle::RotationTerms {
+        earlier: lifecycle::Earlier::Retire(lifecycle::Grace::NONE),
+        expires_at: None,
+    };
+    let rotated = lifecycle::rotate(key(7), second(), terms, at(3_601_000)).unwrap();
+    let again = lifecycle::NewVersion {
+        hash: key(9).versions[0].hash,
+        ..second()
+    };
+    let after = lifecycle::rotate(rotated.clone(), again, Default::default(), at(3_700_000));
+    // It stays so when the key is rotated on.
+    for key in [rotated, after.unwrap()] {
+        let cache = KeyCache::default();
+        cache.put(&key, Arc::default());
+        let judge = |hash| {
+            let (entry, version) = cache.find(hash).unwrap();
+            assert_eq!(
+                key.admits(hash, at(1_000)).map(drop),
+                entry.admits(&version, at(1_000))
+            );
+            entry.admits(&version, at(1_000))
+        };
+        assert_eq!(judge(&key.versions[0].hash), Err(RefusalCode::KeyRetired));
+        assert_eq!(judge(&key.versions[1].hash), Ok(()));
+    }
 }
 
 #[test]

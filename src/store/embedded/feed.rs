@@ -10,13 +10,19 @@ use crate::domain::change::{Change, ChangeId, Revision};
 use crate::store::{News, record};
 
 /// Keeps a change, and lets go of the one that is too old.
+///
+/// A mirror may be told of one id twice: of a change that was made again after all, by who could not know that it
+/// had landed. Then the later one stays, and whoever followed up to between the two is sent to the snapshot: a
+/// mirror that refused the second could take nothing after it either.
 pub(super) fn append(
     transaction: &Connection,
     revision: Revision,
     change: &Change,
 ) -> Result<(), Fault> {
     transaction
-        .prepare_cached("INSERT INTO feed (revision, change, record) VALUES (?1, ?2, ?3)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO feed (revision, change, record) VALUES (?1, ?2, ?3)",
+        )?
         .execute(params![
             signed(revision.0),
             change.id.0,

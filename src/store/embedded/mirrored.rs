@@ -65,6 +65,15 @@ impl EmbeddedStore {
             .await
     }
 
+    /// Where a change landed, as far as that is still known.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn landed(&self, id: ChangeId) -> Result<Option<Revision>, StoreError> {
+        self.ask(move |connection| feed::landed(connection, id))
+            .await
+    }
+
     /// The ids of the changes after `after` that are still known, in order, at most `most`.
     ///
     /// # Errors

@@ -34,6 +34,11 @@ pub(super) async fn commit(
         if stand.revision != change.expect {
             return landed_or_conflict(shared, &change, stand.revision).await;
         }
+        // Sent before, when the store was elsewhere, and thought not to have landed. It can be in flight no
+        // more: what is sent lands only after the change it was made upon.
+        if let Some(landed) = shared.mirror.tables().landed(change.id).await? {
+            return Ok(landed);
+        }
         check_claims(shared, &change).await?;
         let sealed = seal(stand.head, &change)?;
         let erased = to_erase(shared, &change).await?;

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     accepts: AtomicBool,
     /// How far the audit log is signed, as the gate remembers it.
     signed_head: Option<Arc<SignedHead>>,
+    /// The connection of commands that was seen to lead to this store, by how many were made.
+    verified: AtomicU64,
     /// What was lost for good.
     pub(super) losses: Mutex<Vec<Concern>>,
     pub(super) rounds: Rounds,
@@ -94,6 +96,7 @@ impl Shared {
             accepts: AtomicBool::new(local.accepts_store),
             signed_head: local.signed_head.cloned(),
             losses: Mutex::new(Vec::new()),
+            verified: AtomicU64::new(0),
             rounds: Rounds::default(),
             names,
             scripts: Scripts::new(),
@@ -248,10 +251,10 @@ impl Shared {
     /// Makes the mirror one that the feed goes on from: looks where the store stands, gives it back what it has
     /// lost, and reads it anew where the two have no common history. Whether it was read anew.
     async fn join(&self, connection: &Connection) -> Result<bool, Fault> {
-        let before = self.mirror.renewals();
+        let before = *self.mirror.renewals().borrow();
         for _ in 0..JOINS {
             if self.meet(connection).await? {
-                return Ok(self.mirror.renewals() != before);
+                return Ok(*self.mirror.renewals().borrow() != before);
             }
         }
         Err(self.link.blame(Cause::Forked))
@@ -283,7 +286,11 @@ impl Shared {
             Err(fault) => return Err(fault),
         };
         if theirs.revision > mine.revision {
-            match self.catch_up(theirs.revision).await {
+            let caught_up = match self.mirror.is_stuck() {
+                true => Err(self.link.blame(Cause::Trimmed)),
+                false => self.catch_up(theirs.revision).await,
+            };
+            match caught_up {
                 Ok(()) if self.revision() >= theirs.revision => return Ok(true),
                 Err(fault) if matches!(fault.cause(), Cause::Forked) => {}
                 Err(fault) if !matches!(fault.cause(), Cause::Trimmed) => return Err(fault),
@@ -384,6 +391,29 @@ impl Shared {
             },
         };
         Err(self.link.blame(cause))
+    }
+
+    /// Refuses where commands lead to another store than the mirror's, or to none: what gates count, draw and
+    /// lend would be another's. Looked up once a connection; one that is open is looked after by the follower.
+    ///
+    /// # Errors
+    /// If it is so, or not to be known.
+    pub(super) async fn ensure_ours(&self) -> Result<(), Fault> {
+        if let Stage::Estranged(fault) = &*self.stage.borrow() {
+            return Err(fault.clone());
+        }
+        self.link.may_write().await?;
+        let made = self.link.made();
+        if self.verified.load(Ordering::Acquire) == made {
+            return Ok(());
+        }
+        let Some(mine) = self.mirror.stand() else {
+            return Err(self.link.blame(Cause::NotConnected));
+        };
+        let fields: Vec<_> = self.link.ask(&feed::ask_meta(&self.names)).await?;
+        self.accept(feed::read_meta(&fields), Some(mine))?;
+        self.verified.store(made, Ordering::Release);
+        Ok(())
     }
 
     /// Makes a store where there is none. Called only by a gate that has none itself, or was told to.

@@ -20,10 +20,9 @@ pub(super) async fn hold(shared: &Shared, change: Change) -> Result<Kept, StoreE
     };
     let tables = shared.mirror.tables();
     // Whether the store took it, the store knows; but if it did, it may be here by now.
-    for (revision, id) in tables.change_ids(change.expect, LOOKED_AT).await? {
-        if id == change.id {
-            return Ok(Kept::Landed(revision));
-        }
+    // Anywhere: it was sent before what it expects now came.
+    if let Some(revision) = tables.landed(change.id).await? {
+        return Ok(Kept::Landed(revision));
     }
     let what = ends_of(&change);
     let ended = change.writes.iter().flat_map(ended_in);
@@ -43,7 +42,7 @@ pub(super) async fn hold(shared: &Shared, change: Change) -> Result<Kept, StoreE
     shared.tombstones.owe(vec![owed], ended).await?;
     // From here on it has ended, whatever happens: the file is read before the tables.
     match shared.mirror.lay_over(&what).await {
-        Ok(changed) => Ok(Kept::Held(changed)),
+        Ok(ended) => Ok(Kept::Held(ended)),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             warn!(
@@ -61,6 +60,3 @@ pub(super) fn holds(shared: &Shared, what: &Ended) -> bool {
     let mut held = owed.iter().filter(|it| it.kind == OwedKind::Held);
     held.any(|it| ends_of(&it.change).contains(what))
 }
-
-/// How many changes are looked through for one that may have landed.
-const LOOKED_AT: usize = 1_024;

@@ -29,12 +29,12 @@ impl JobStore for RedisStore {
         place: Option<&str>,
         span: Duration,
     ) -> Result<Claim, StoreError> {
-        self.ensure_ours()?;
+        self.shared.ensure_ours().await?;
         Ok(take(self.job_script(), job, owner, place, span).await?)
     }
 
     async fn leave_job(&self, job: &Arc<str>, owner: &str) -> Result<(), StoreError> {
-        self.ensure_ours()?;
+        self.shared.ensure_ours().await?;
         Ok(leave(self.job_script(), job, owner).await?)
     }
 
@@ -44,7 +44,7 @@ impl JobStore for RedisStore {
         owner: &str,
         place: &str,
     ) -> Result<Result<(), String>, StoreError> {
-        self.ensure_ours()?;
+        self.shared.ensure_ours().await?;
         Ok(bind(self.job_script(), job, owner, place).await?)
     }
 }
@@ -116,7 +116,6 @@ async fn ask(
     place: Option<&str>,
     span: &str,
 ) -> Result<Vec<String>, Fault> {
-    link.may_write().await?;
     let mut call = Call::default();
     call.key(names.job(job));
     call.bytes(owner)

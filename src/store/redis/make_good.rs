@@ -216,7 +216,13 @@ impl Shared {
         let made = self.make_again(&again, branch, &mut done, &mut gone).await;
         // Also of what was made before others came first.
         self.tombstones.settle(done).await?;
-        self.tell_of(&gone, branch, made?).await
+        let are_gone = !gone.is_empty();
+        self.tell_of(&gone, branch, made?).await?;
+        if are_gone {
+            // What was shown of them for as long as they could be made again.
+            self.mirror.renew();
+        }
+        Ok(())
     }
 
     /// Makes changes again, and says which are `done` and which, after all, `gone`; where the store stands then.
@@ -243,7 +249,8 @@ impl Shared {
                     audit: change.audit.clone(),
                 };
                 match commit::commit(self, again, None).await {
-                    Ok(landed) => expect = landed,
+                    // Where it had landed before, that is in the past.
+                    Ok(landed) => expect = expect.max(landed),
                     // Others have given its name or its secret to something else.
                     Err(StoreError::DuplicateHash { .. } | StoreError::Conflict { .. })
                         if self.revision() == expect =>

@@ -16,14 +16,13 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, warn};
 
 use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{ChangeId, Revision, Write};
-use crate::domain::key::Key;
 use crate::domain::time::{Clock, Timestamp};
-use crate::domain::tombstone::{Ended, Graves, Tombstone, ended_in, let_back_in};
+use crate::domain::tombstone::{Ended, Tombstone, ended_in, let_back_in};
 use crate::store::embedded::{EmbeddedStore, Seen};
 use crate::store::node_key::MirrorKey;
 use crate::store::tombstones::Tombstones;
@@ -47,7 +46,9 @@ pub(super) struct Mirror {
     /// Whether the store was seen to lack the end of something.
     lacks: AtomicBool,
     /// How often the tables were taken anew.
-    renewals: AtomicU64,
+    renewals: watch::Sender<u64>,
+    /// What the tables did not take, and whether it was tried again.
+    balked: Mutex<Option<(Revision, bool)>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -103,7 +104,8 @@ impl Mirror {
             is_refused: seen == Seen::Altered,
             tombstones,
             lacks: AtomicBool::new(true),
-            renewals: AtomicU64::new(0),
+            renewals: watch::Sender::new(0),
+            balked: Mutex::default(),
             clock,
         };
         // The tables may be those of an older copy of the file.
@@ -181,7 +183,15 @@ impl Mirror {
         // Handed over in order and all at once, so that they share an fsync.
         let applied = join_all(applying).await;
         for (stand, applied) in stands.into_iter().zip(applied) {
-            applied?;
+            if let Err(error) = applied {
+                // A disk without room will have some again.
+                if !matches!(error, StoreError::Full { .. }) {
+                    let mut balked = self.balked.lock();
+                    let at = stand.revision;
+                    *balked = Some((at, balked.is_some_and(|(before, _)| before == at)));
+                }
+                return Err(error);
+            }
             *self.stand.lock() = Some(stand);
         }
         Ok(taken)
@@ -242,27 +252,38 @@ impl Mirror {
     }
 
     /// How often the tables were taken anew.
-    pub(super) fn renewals(&self) -> u64 {
-        self.renewals.load(Ordering::Acquire)
+    pub(super) fn renewals(&self) -> watch::Receiver<u64> {
+        self.renewals.subscribe()
     }
 
-    /// Ends in the tables what is known to have ended of these; the records that said otherwise, as they are
-    /// now.
+    /// Has whoever shows what is here read all of it again.
+    pub(super) fn renew(&self) {
+        self.renewals.send_modify(|count| *count += 1);
+    }
+
+    /// Whether the tables do not take the next change, however often it is tried: they are to be taken anew.
+    pub(super) fn is_stuck(&self) -> bool {
+        matches!(*self.balked.lock(), Some((_, true)))
+    }
+
+    /// Ends in the tables what is known to have ended of these; all records that these are in, as they are now:
+    /// who shows them elsewhere may not have been told of those that were ended in the tables before.
     ///
     /// # Errors
     /// If the tables cannot be read or written.
     pub(super) async fn lay_over(&self, what: &[Ended]) -> Result<Vec<Write>, StoreError> {
         let _turn = self.turn.lock().await;
+        let mut records = self.records(what).await?;
         let mut changed = Vec::new();
-        for mut write in self.records(what).await? {
-            if self.tombstones.lay_over(&mut write) {
-                changed.push(write);
+        for write in &mut records {
+            if self.tombstones.lay_over(write) {
+                changed.push(write.clone());
             }
         }
         if !changed.is_empty() {
-            self.tables.revise(changed.clone()).await?;
+            self.tables.revise(changed).await?;
         }
-        Ok(changed)
+        Ok(records)
     }
 
     /// The records that these are in, each once, as far as they are here.
@@ -291,49 +312,6 @@ impl Mirror {
         Ok(records)
     }
 
-    /// All that has ended here.
-    ///
-    /// # Errors
-    /// If the tables cannot be read.
-    pub(super) async fn ended(&self) -> Result<Graves, StoreError> {
-        let graves = Arc::new(Mutex::new(Graves::default()));
-        let Some(stand) = self.stand() else {
-            return Ok(Graves::default());
-        };
-        let bury = move |graves: &mut Graves, write: Write| {
-            for (what, at) in ended_in(&write) {
-                graves.add(Tombstone {
-                    what,
-                    at,
-                    revision: Some(stand.revision),
-                });
-            }
-        };
-        let taken = Arc::clone(&graves);
-        let take = move |key: Key| bury(&mut taken.lock(), Write::Key(key));
-        self.tables.snapshot(Box::new(take)).await?;
-        let mut graves = std::mem::take(&mut *graves.lock());
-        let mut after = None;
-        loop {
-            let page = self.tables.owners(None, PAGE, after).await?;
-            let owners = page.items.into_iter().map(Write::Owner);
-            owners.for_each(|owner| bury(&mut graves, owner));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            let page = self.tables.tokens(PAGE, after).await?;
-            let tokens = page.items.into_iter().map(Write::Token);
-            tokens.for_each(|token| bury(&mut graves, token));
-            after = page.next;
-            if after.is_none() {
-                return Ok(graves);
-            }
-        }
-    }
-
     /// Takes these records instead of what is here, all of them or none, as the store stands at `stand`:
     /// which must be known when the last of them has come, or none is taken.
     ///
@@ -347,10 +325,15 @@ impl Mirror {
     ) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
         let cut_short = || StoreError::unavailable("reading the store ended early");
-        let known = Arc::clone(stand);
+        let (known, tombstones) = (Arc::clone(stand), self.tombstones.clone());
         // Also when whoever reads was stopped: what has come by then must not be taken for all there is.
         let writes = std::iter::from_fn(move || match writes.blocking_recv() {
-            Some(write) => Some(Ok(write)),
+            Some(mut write) => {
+                // What was ended after it was read, and before it is here: whoever ended it waits for the turn
+                // only to find what had not come by then.
+                tombstones.lay_over(&mut write);
+                Some(Ok(write))
+            }
             None => known.get().is_none().then(|| Err(cut_short())),
         });
         let known = Arc::clone(stand);
@@ -362,7 +345,8 @@ impl Mirror {
         let stand = *stand.get().ok_or_else(cut_short)?;
         write_origin(&self.dir, stand).map_err(StoreError::unavailable)?;
         *self.stand.lock() = Some(stand);
-        self.renewals.fetch_add(1, Ordering::AcqRel);
+        *self.balked.lock() = None;
+        self.renew();
         self.lacks.store(true, Ordering::Release);
         Ok(())
     }
@@ -486,5 +470,4 @@ fn write_origin(dir: &Path, stand: Stand) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-const PAGE: usize = 1_000;
 const ORIGIN: &str = "origin";

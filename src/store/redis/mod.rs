@@ -20,6 +20,7 @@
 //! | `repair` | a store that has lost changes |
 //! | `make_good`, `tell` | what the store lacks and this gate knows; what is said of it |
 //! | `hold` | ending things while the store is away |
+//! | `union` | what a mirror shows besides the store: what has ended, and what is owed |
 //! | `commit` | landing a change |
 //! | `counts`, `period` | usage |
 //! | `quotas` | what was given out of them |
@@ -52,6 +53,7 @@ mod repair;
 mod scripts;
 mod store;
 mod tell;
+mod union;
 
 pub(super) use carry::{draw, hold_mirror, seed, standing};
 pub use store::{Local, RedisStore};

@@ -176,7 +176,7 @@ pub(super) async fn strike_off(shared: &Shared, node: &str) -> Result<Struck, St
     let mut call = Call::default();
     call.key(shared.names.nodes());
     call.bytes(node).number(millis(LIVE_WITHIN));
-    shared.link.may_write().await?;
+    shared.ensure_ours().await?;
     let answer: String = shared.scripts.strike.run(&shared.link, &call).await?;
     match answer.as_str() {
         "DONE" => Ok(Struck::Off),

@@ -134,14 +134,6 @@ impl RedisStore {
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
-
-    /// Refuses while what is there is known to be another store, or none: counts wait until it is this one.
-    pub(super) fn ensure_ours(&self) -> Result<(), StoreError> {
-        match &*self.shared.stage().borrow() {
-            Stage::Estranged(fault) => Err(fault.clone().into()),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Store for RedisStore {
@@ -189,6 +181,67 @@ impl Store for RedisStore {
 }
 
 #[async_trait]
+<<<<<<< HEAD
+=======
+impl FleetStore for RedisStore {
+    async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreError> {
+        nodes::beat(&self.shared, beat).await
+    }
+
+    async fn sign_off(&self, beat: &Beat) -> Result<(), StoreError> {
+        nodes::sign_off(&self.shared, beat).await
+    }
+
+    async fn roster(&self) -> Result<Roster, StoreError> {
+        nodes::roster(&self.shared).await
+    }
+
+    async fn strike_off(&self, node: &str) -> Result<Struck, StoreError> {
+        nodes::strike_off(&self.shared, node).await
+    }
+
+    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError> {
+        nodes::acknowledge(&self.shared, node, revisions).await
+    }
+
+    async fn acknowledged(
+        &self,
+        revision: Revision,
+        wait: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        nodes::acknowledged(&self.shared, revision, wait).await
+    }
+
+    fn age(&self, revision: Revision) -> Option<Duration> {
+        let now_ns = self.shared.clock.mono_ns();
+        self.shared.neighbours.age(revision, now_ns)
+    }
+}
+
+#[async_trait]
+impl LeaseStore for RedisStore {
+    async fn settle(
+        &self,
+        node: &Arc<str>,
+        calls: Vec<LeaseCall>,
+    ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
+        let Shared {
+            link,
+            names,
+            scripts,
+            ..
+        } = &*self.shared;
+        if let Err(fault) = self.shared.ensure_ours().await {
+            // Every call has its own answer, and this one is true of all; of none as well.
+            let answers = std::iter::repeat_with(|| Err(fault.clone().into()));
+            return answers.take(calls.len().max(1)).collect();
+        }
+        leases::settle(link, &scripts.lease, names, node, &calls).await
+    }
+}
+
+#[async_trait]
+>>>>>>> forks
 impl Feed for RedisStore {
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
         commit::commit(&self.shared, change, None).await
@@ -203,15 +256,20 @@ impl Feed for RedisStore {
     }
 
     async fn snapshot(&self, take: Box<dyn FnMut(Key) + Send>) -> Result<Revision, StoreError> {
-        self.shared.mirror.tables().snapshot(take).await
+        self.shared.snapshot(take).await
     }
 
     async fn since(&self, after: Revision, most: usize) -> Result<News, StoreError> {
-        self.shared.mirror.tables().since(after, most).await
+        self.shared.since(after, most).await
     }
 
     async fn moved(&self, beyond: Revision) {
-        self.shared.mirror.tables().moved(beyond).await;
+        let mut renewals = self.shared.mirror.renewals();
+        tokio::select! {
+            () = self.shared.mirror.tables().moved(beyond) => {}
+            // Also to an older revision: what another history says. The mirror goes no sooner than this.
+            _ = renewals.changed() => {}
+        }
     }
 
     async fn hold(&self, change: Change) -> Result<Kept, StoreError> {
@@ -223,7 +281,7 @@ impl Feed for RedisStore {
     }
 
     fn renewals(&self) -> u64 {
-        self.shared.mirror.renewals()
+        *self.shared.mirror.renewals().borrow()
     }
 
     async fn close(&self) {
@@ -391,8 +449,7 @@ impl UsageStore for RedisStore {
             scripts,
             ..
         } = &*self.shared;
-        link.may_write().await?;
-        self.ensure_ours()?;
+        self.shared.ensure_ours().await?;
         let (script, marks) = (&scripts.count, &self.marks);
         let added = counts::add(link, script, names, marks, &batch, self.now()).await?;
         // Sorting and filtering by last use happen in the mirror. The counts are durable without it.
@@ -434,7 +491,7 @@ impl QuotaStore for RedisStore {
             scripts,
             ..
         } = &*self.shared;
-        link.may_write().await?;
+        self.shared.ensure_ours().await?;
         Ok(quotas::draw(link, &scripts.draw, names, node, &draws, self.now()).await?)
     }
 

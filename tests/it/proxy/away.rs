@@ -169,6 +169,7 @@ async fn revoking_goes_on_without_the_store_and_reaches_it_later() {
 
     // Another gate has it from the store.
     let other = Gateway::routing("/", &upstream)
+        .node("gate-2")
         .redis(&redis.url())
         .start()
         .await;

@@ -21,14 +21,14 @@ use crate::support::patience::eventually;
 use crate::support::redis::RedisServer;
 
 /// The change that gives a key another name.
-fn renaming(number: u32, name: &str, expect: u64) -> Change {
+pub(super) fn renaming(number: u32, name: &str, expect: u64) -> Change {
     let mut key = key(number);
     key.settings.name = name.to_owned();
     telling(change(Revision(expect), vec![Write::Key(key)]))
 }
 
 /// The same change, whose audit entry has an id of its own.
-fn telling(mut change: Change) -> Change {
+pub(super) fn telling(mut change: Change) -> Change {
     let said = u32::from_be_bytes(*change.id.0.first_chunk().unwrap());
     change.audit = vec![AuditEntry {
         reason: Some("a reason".into()),
@@ -51,7 +51,7 @@ async fn are_in_step(server: &RedisServer, gates: &[&Gate]) {
 }
 
 /// What each gate has, and the store has, is the same; and the audit log is one chain.
-async fn are_equal(server: &RedisServer, gates: &[&Gate]) -> Vec<Key> {
+pub(super) async fn are_equal(server: &RedisServer, gates: &[&Gate]) -> Vec<Key> {
     are_in_step(server, gates).await;
     let mut all = Vec::new();
     for gate in gates {
@@ -75,7 +75,7 @@ async fn are_equal(server: &RedisServer, gates: &[&Gate]) -> Vec<Key> {
 }
 
 /// How often something was said again by the gates themselves.
-async fn said(gate: &Gate, why: &str) -> usize {
+pub(super) async fn said(gate: &Gate, why: &str) -> usize {
     let query = AuditQuery {
         kind: Kind::All,
         ..AuditQuery::default()

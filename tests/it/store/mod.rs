@@ -7,6 +7,7 @@ mod carry;
 mod contract;
 mod embedded;
 mod files;
+mod forks;
 mod gate;
 mod losses;
 mod mirrors;

@@ -1,0 +1,221 @@
+//! What holds at a gate while its store is away, forks, or is another: in whatever order things come.
+
+use std::time::Duration;
+
+use portcullis::domain::change::{Change, Revision, Write};
+use portcullis::domain::draw::QuotaDraw;
+use portcullis::domain::key::Key;
+use portcullis::domain::period::Span;
+use portcullis::store::{ContactState, Feed, JobStore, Kept, LeaseStore, News, QuotaStore, Store};
+use rusqlite::Connection;
+
+use super::contract::call;
+use super::gate::{Gate, is_revoked, making, revoking};
+use super::losses::{are_equal, renaming, said, telling};
+use super::things::{change, key, key_id, revoked, version};
+use crate::support::clock;
+use crate::support::patience::eventually;
+use crate::support::redis::RedisServer;
+
+/// The change that gives a key a second secret.
+fn rotating(number: u32, expect: u64) -> Change {
+    let mut key = key(number);
+    key.versions.push(version(number, 2));
+    telling(change(Revision(expect), vec![Write::Key(key)]))
+}
+
+fn of(keys: &[Key], number: u32) -> Option<&Key> {
+    keys.iter().find(|key| key.id == key_id(number))
+}
+
+/// Who shows keys elsewhere is given what has ended even where the tables had it ended before, and a change from
+/// before that is read does not bring it back.
+#[tokio::test]
+async fn what_is_held_is_shown_whatever_is_read_before_and_after() {
+    let mut server = RedisServer::start();
+    let gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    server.kill();
+    eventually("the gate notices", || !gate.store.contact().is_up).await;
+    let ended = Kept::Held(vec![Write::Key(revoked(key(1)))]);
+    for _ in 0..2 {
+        let held = gate.store.hold(telling(revoking(1, 1))).await.unwrap();
+        assert_eq!(held, ended);
+    }
+    let News::Changes(changes) = gate.store.since(Revision(0), 10).await.unwrap() else {
+        panic!("the journal is whole");
+    };
+    let writes: Vec<_> = changes.iter().flat_map(|(_, it)| &it.writes).collect();
+    assert_eq!(writes, [&Write::Key(revoked(key(1)))]);
+    assert!(is_revoked(&gate.keys().await.0[0]));
+}
+
+/// New keys and new secrets that the store has lost pass until they are made again; what others ended meanwhile
+/// does not pass by a secret that they never knew.
+#[tokio::test]
+async fn what_the_store_lost_is_shown_until_it_is_made_again_or_told_of() {
+    let mut server = RedisServer::start();
+    let mut gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    gate.commits(telling(making(2))).await;
+    let backup = server.backup();
+    gate.commits(rotating(1, 2)).await;
+    gate.commits(rotating(2, 3)).await;
+    gate.commits(telling(making(5))).await;
+    gate.store.close().await;
+    server.restore(&backup);
+    let other = Gate::at(&server).await;
+    other.commits(telling(revoking(1, 2))).await;
+
+    // It is read, and nothing is written to it.
+    let () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    gate.reopen(&server.url()).await;
+    eventually("the gate follows", || {
+        gate.store.contact().state == ContactState::Following
+    })
+    .await;
+    let (shown, _) = gate.keys().await;
+    let secrets = |keys: &[Key], number| of(keys, number).map(|key| key.versions.len());
+    assert!(is_revoked(of(&shown, 1).unwrap()));
+    assert_eq!(
+        [1, 2, 5].map(|it| secrets(&shown, it)),
+        [Some(2), Some(2), Some(1)]
+    );
+    let renewals = gate.store.renewals();
+
+    let () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    clock::eventually("what was lost is settled", async || {
+        let is_told = said(&gate, "changes_lost").await == 1;
+        (is_told && gate.store.renewals() > renewals).then_some(())
+    })
+    .await;
+    let kept = are_equal(&server, &[&gate, &other]).await;
+    assert!(is_revoked(of(&kept, 1).unwrap()));
+    assert_eq!(
+        [1, 2, 5].map(|it| secrets(&kept, it)),
+        [Some(1), Some(2), Some(1)]
+    );
+}
+
+/// Who waits for changes need not wait for a later revision where another history is read: it may have none.
+#[tokio::test]
+async fn who_waits_for_changes_hears_of_another_history_at_once() {
+    let mut server = RedisServer::start();
+    let gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    let backup = server.backup();
+    gate.commits(renaming(1, "lost", 1)).await;
+    server.restore(&backup);
+    let renewals = gate.store.renewals();
+    let other = Gate::at(&server).await;
+    let waits = tokio::time::timeout(Duration::from_secs(30), async {
+        while gate.store.renewals() == renewals {
+            gate.store.moved(Revision(1_000)).await;
+        }
+    });
+    let forks = async { drop(other.settles(renaming(1, "kept", 1)).await) };
+    let (waited, ()) = tokio::join!(waits, forks);
+    // Unless the gate gave it back first: then there is one history.
+    assert!(waited.is_ok() || gate.keys().await.0[0].settings.name == "lost");
+}
+
+/// An answer that was lost, and a change that is sent or held again when others have come in between.
+#[tokio::test]
+async fn what_has_landed_is_known_however_late_it_is_sent_again() {
+    let server = RedisServer::start();
+    let gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    let ends = telling(revoking(1, 1));
+    gate.commits(ends.clone()).await;
+    gate.commits(telling(making(3))).await;
+    let again = Change {
+        expect: Revision(3),
+        ..ends
+    };
+    assert_eq!(gate.commits(again.clone()).await, Revision(2));
+    let held = gate.store.hold(again).await.unwrap();
+    assert_eq!(held, Kept::Landed(Revision(2)));
+    assert_eq!(server.ask::<u64>(&["XLEN", "{pc}:feed"]), 3);
+}
+
+/// A gate that knows nothing of what was before it began lands a change a second time.
+#[tokio::test]
+async fn a_change_that_landed_twice_stops_no_mirror() {
+    let server = RedisServer::start();
+    let gate = Gate::at(&server).await;
+    let twice = telling(making(1));
+    gate.commits(twice.clone()).await;
+    gate.commits(telling(making(2))).await;
+    let late = Gate::at(&server).await;
+    let again = Change {
+        expect: Revision(2),
+        ..twice
+    };
+    assert_eq!(late.commits(again).await, Revision(3));
+    gate.reaches(3).await;
+    late.commits(telling(making(4))).await;
+    gate.reaches(4).await;
+    assert_eq!(gate.keys().await, late.keys().await);
+}
+
+/// Whatever the reason: a mirror that cannot go on is not away for good.
+#[tokio::test]
+async fn a_mirror_that_does_not_take_a_change_is_read_anew() {
+    let server = RedisServer::start();
+    let (mut gate, other) = (Gate::at(&server).await, Gate::at(&server).await);
+    gate.commits(telling(making(1))).await;
+    gate.store.close().await;
+    let file = gate.dir.path().join("mirror/portcullis.db");
+    let tables = Connection::open(file).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON feed WHEN NEW.revision = 3
+                  BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    tables.execute_batch(refuse).unwrap();
+    tables.close().unwrap();
+    gate.reopen(&server.url()).await;
+    other.reaches(1).await;
+    other.commits(telling(making(2))).await;
+    other.commits(telling(making(3))).await;
+    gate.reaches(3).await;
+    other.commits(telling(making(4))).await;
+    gate.reaches(4).await;
+    assert_eq!(gate.keys().await, other.keys().await);
+    assert_eq!(gate.store.renewals(), 1);
+}
+
+/// From the first moment, not only once it is known to be empty.
+#[tokio::test]
+async fn nothing_is_lent_drawn_or_taken_in_a_store_that_is_not_this_one() {
+    let mut server = RedisServer::start();
+    let gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    server.restart_empty();
+    let draw = QuotaDraw {
+        key: key_id(1),
+        quota: "key-day".into(),
+        span: Span {
+            first_day: 0,
+            end_day: 1,
+        },
+        limit: 100,
+        need: 1,
+        want: 1,
+        charge: 0,
+        back: 0,
+        run: 1,
+        received: 0,
+        reached: 0,
+    };
+    clock::eventually("the gate is estranged", async || {
+        let store = &gate.store;
+        assert!(store.draw("gate-1", vec![draw.clone()]).await.is_err());
+        let lent = store.settle(&"gate-1".into(), vec![call(1, 1, 1)]).await;
+        assert!(lent.len() == 1 && lent[0].is_err());
+        let job = "job".into();
+        let taken = store.take_job(&job, "gate-1", None, Duration::from_secs(9));
+        assert!(taken.await.is_err());
+        (store.contact().state == ContactState::Estranged).then_some(())
+    })
+    .await;
+    assert_eq!(server.ask::<u64>(&["DBSIZE"]), 0);
+}
