@@ -261,7 +261,7 @@ impl SessionService {
 type Name = [u8; 32];
 
 /// Whom a session stands for.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Holder {
     Token(TokenDigest),
     Owner(OwnerId),
@@ -279,7 +279,8 @@ struct Invited {
     at: Reading,
 }
 
-/// All sessions and links of this gate. Bounded: beyond that, the one longest unused makes room.
+/// All sessions and links of this gate. Bounded: beyond that, the one longest unused makes room; first of all
+/// one of whoever has very many, so that nobody signs others out by signing in.
 #[derive(Default)]
 struct Book {
     sessions: HashMap<Name, Session>,
@@ -291,7 +292,10 @@ impl Book {
         if self.sessions.len() >= SESSIONS_MAX {
             self.sessions.retain(|_, session| session.is_open(now));
         }
-        make_room(&mut self.sessions, SESSIONS_MAX, |it| it.used.mono_ns);
+        let is_theirs = |it: &Session| it.holder == session.holder;
+        let used = |it: &Session| it.used.mono_ns;
+        make_room(&mut self.sessions, SESSIONS_EACH_MAX, is_theirs, used);
+        make_room(&mut self.sessions, SESSIONS_MAX, |_| true, used);
         self.sessions.insert(name, session);
     }
 
@@ -299,7 +303,7 @@ impl Book {
         if self.links.len() >= LINKS_MAX {
             self.links.retain(|_, link| now.since(link.at) < LINK_FOR);
         }
-        make_room(&mut self.links, LINKS_MAX, |it| it.at.mono_ns);
+        make_room(&mut self.links, LINKS_MAX, |_| true, |it| it.at.mono_ns);
         self.links.insert(name, link);
     }
 
@@ -328,10 +332,16 @@ impl Session {
     }
 }
 
-/// Removes the oldest until one more has room.
-fn make_room<T>(all: &mut HashMap<Name, T>, most: usize, age: impl Fn(&T) -> u64) {
-    while all.len() >= most {
-        let Some(oldest) = all.iter().min_by_key(|(_, it)| age(it)) else {
+/// Removes the oldest of those that count until one more of them has room.
+fn make_room<T>(
+    all: &mut HashMap<Name, T>,
+    most: usize,
+    counts: impl Fn(&T) -> bool,
+    age: impl Fn(&T) -> u64,
+) {
+    while all.values().filter(|it| counts(it)).count() >= most {
+        let counted = all.iter().filter(|(_, it)| counts(it));
+        let Some(oldest) = counted.min_by_key(|(_, it)| age(it)) else {
             return;
         };
         let name = *oldest.0;
@@ -359,6 +369,8 @@ const LONGEST: Duration = Duration::from_hours(12);
 const LINK_FOR: Duration = Duration::from_mins(15);
 /// How many sessions there may be at once.
 const SESSIONS_MAX: usize = 4_096;
+/// How many there may be of one token, or of one owner.
+const SESSIONS_EACH_MAX: usize = 64;
 /// How many links there may be at once.
 const LINKS_MAX: usize = 1_024;
 
@@ -430,10 +442,30 @@ mod tests {
     fn however_many_sign_in_the_book_stays_as_large_as_it_may_be() {
         let mut book = Book::default();
         for number in 0..u64::try_from(SESSIONS_MAX).unwrap() + 10 {
-            let mut name = [0; 32];
+            let (mut name, mut owner) = ([0; 32], [0; 10]);
             name[..8].copy_from_slice(&number.to_be_bytes());
-            book.add_session(name, of(1, number / 100), at(number / 100));
+            owner[..8].copy_from_slice(&number.to_be_bytes());
+            let session = Session {
+                holder: Holder::Owner(OwnerId::from_random(owner)),
+                ..of(1, number / 100)
+            };
+            book.add_session(name, session, at(number / 100));
         }
         assert_eq!(book.sessions.len(), SESSIONS_MAX);
+    }
+
+    #[test]
+    fn however_often_one_signs_in_the_others_stay_signed_in() {
+        let mut book = Book::default();
+        book.add_session([1; 32], of(1, 0), at(0));
+        for number in 0..=u8::try_from(SESSIONS_EACH_MAX).unwrap() {
+            book.add_session([number + 2; 32], of(2, 1 + u64::from(number)), at(100));
+        }
+        assert_eq!(book.sessions.len(), 1 + SESSIONS_EACH_MAX);
+        let mut is_open = |name| {
+            book.holder(&[name; 32], at(100), Counts::AsNothing)
+                .is_some()
+        };
+        assert_eq!([is_open(1), is_open(2), is_open(3)], [true, false, true]);
     }
 }

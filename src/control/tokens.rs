@@ -32,7 +32,7 @@ pub struct TokenService {
 }
 
 /// SHA-256 of a token: enough to ask who holds it, not to show it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(in crate::control) struct TokenDigest([u8; 32]);
 
 /// What a token is to be.

@@ -27,6 +27,11 @@ pub struct AdminToken {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// What a browser that is signed in to the dashboard keeps its session in. `__Host-`: only this very host sets
+/// it, for all of it, and only where the connection is secure or the browser takes it for such, as it does this
+/// very machine (RFC 6265bis §4.1.3.2).
+pub const SESSION_COOKIE: &str = "__Host-portcullis";
+
 impl AdminToken {
     /// Whether it opens the door at `now`.
     #[must_use]

@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::KeySource;
 use crate::domain::secret::CREDENTIAL_MAX;
+use crate::domain::token::SESSION_COOKIE;
+use crate::proxy::cookies;
 use crate::proxy::target::Target;
 
 /// The field a key is read from unless a route says otherwise.
@@ -43,7 +45,8 @@ impl std::fmt::Debug for Credential {
 /// Takes the credential out of a request, from wherever its route reads it.
 ///
 /// The usual places are emptied on every route, on keyless ones too: a client that sends its key to the
-/// wrong route has not asked for it to be passed on. `None` only where no key is asked for.
+/// wrong route has not asked for it to be passed on. So is a session of the dashboard, which opens the admin
+/// API to whoever holds it. `None` only where no key is asked for.
 ///
 /// # Errors
 /// `ambiguous_credential` for two credentials, a field sent twice or a list; `missing_key` for none
@@ -54,6 +57,10 @@ pub(crate) fn take(
     source: &KeySource,
     prefix: &str,
 ) -> Result<Option<Credential>, Refusal> {
+    // A browser sends the dashboard's cookie to every port of a host, and so to a gate's own routes.
+    if headers.contains_key(COOKIE) {
+        drop(cookies::cut(headers, SESSION_COOKIE));
+    }
     let mut usual = Found::default();
     take_field(headers, &X_API_KEY, &mut usual)?;
     take_authorization(headers, prefix, *source == KeySource::Default, &mut usual)?;
@@ -208,37 +215,12 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 fn take_cookie(headers: &mut HeaderMap, name: &str, found: &mut Found) -> Result<(), Refusal> {
-    let mut left = Vec::new();
-    let mut is_taken = false;
-    for line in headers.get_all(COOKIE) {
-        for pair in line
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .map(<[u8]>::trim_ascii)
-        {
-            match pair
-                .strip_prefix(name.as_bytes())
-                .and_then(|rest| rest.strip_prefix(b"="))
-            {
-                Some(value) => {
-                    is_taken = true;
-                    let value = value
-                        .strip_prefix(b"\"")
-                        .and_then(|value| value.strip_suffix(b"\""))
-                        .unwrap_or(value);
-                    found.add(Credential::Part(Zeroizing::new(value.to_vec())))?;
-                }
-                None if pair.is_empty() => {}
-                None => left.push(pair),
-            }
-        }
-    }
-    if is_taken {
-        let rest = left.join(b"; ".as_slice());
-        headers.remove(COOKIE);
-        if let (false, Ok(rest)) = (rest.is_empty(), HeaderValue::from_bytes(&rest)) {
-            headers.insert(COOKIE, rest);
-        }
+    for value in cookies::cut(headers, name) {
+        let bare = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""))
+            .unwrap_or(&value);
+        found.add(Credential::Part(Zeroizing::new(bare.to_vec())))?;
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod allowance;
 mod body;
 mod carrier;
 mod connection;
+mod cookies;
 mod credential;
 mod deadlines;
 mod digits;

@@ -3,13 +3,15 @@
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use crate::domain::token::SESSION_COOKIE;
+
 /// The session that a request carries; `None` if it carries none, or two.
 pub(crate) fn of(headers: &HeaderMap) -> Option<&str> {
     let fields = headers.get_all(COOKIE).iter();
     let pairs = fields.filter_map(|field| field.to_str().ok());
     let mut ours = pairs
         .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='));
+        .filter_map(|pair| pair.trim().strip_prefix(SESSION_COOKIE)?.strip_prefix('='));
     match (ours.next(), ours.next()) {
         (Some(value), None) if !value.is_empty() => Some(value),
         _ => None,
@@ -18,19 +20,17 @@ pub(crate) fn of(headers: &HeaderMap) -> Option<&str> {
 
 /// The field that has a browser carry this session.
 pub(crate) fn carry(value: &str) -> Option<HeaderValue> {
-    let mut field = HeaderValue::try_from(format!("{NAME}={value}; {ATTRIBUTES}")).ok()?;
+    let mut field =
+        HeaderValue::try_from(format!("{SESSION_COOKIE}={value}; {ATTRIBUTES}")).ok()?;
     field.set_sensitive(true);
     Some(field)
 }
 
 /// The field that has a browser forget its session.
 pub(crate) fn forget() -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{NAME}=; {ATTRIBUTES}; Max-Age=0")).ok()
+    HeaderValue::try_from(format!("{SESSION_COOKIE}=; {ATTRIBUTES}; Max-Age=0")).ok()
 }
 
-/// `__Host-`: only this very host sets it, for all of it, and only where the connection is secure or the
-/// browser takes it for such, as it does this very machine (RFC 6265bis §4.1.3.2).
-const NAME: &str = "__Host-portcullis";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 
 #[cfg(test)]

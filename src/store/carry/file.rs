@@ -85,10 +85,14 @@ fn write_all(
 ) -> Result<(), StoreError> {
     let disk = |error| of_disk(path, error);
     let json = |error: serde_json::Error| of_disk(path, error.into());
+    // Never into a file, or through a link, that somebody else has laid there to read what is written.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
+        _ => {}
+    }
     let file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)
         .map_err(disk)?;

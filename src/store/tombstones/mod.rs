@@ -4,7 +4,7 @@
 //! that is lost or replaced brings anything back. It is only added to, line by line, and each addition is on
 //! the disk before it is spoken of; now and then it is written anew without what nobody needs any more. Each
 //! line is authenticated with the gate's key and has a number: one that somebody else wrote, or a number that
-//! is missing, is noticed. Then the file is set aside, what is sound of it stays in force, and an alarm is
+//! is missing, is noticed. Then a copy of the file is set aside, what is sound of it stays in force, and an alarm is
 //! raised; the gate does not stop.
 //!
 //! A tombstone holds whatever store it is laid over: ids are drawn at random, and no other history gives one of
@@ -98,7 +98,7 @@ impl Tombstones {
     /// What is kept in `folder`, which is made if it is not there.
     ///
     /// # Errors
-    /// If the file can be neither read nor set aside.
+    /// If the file cannot be read, or one that is damaged can be neither set aside nor written anew.
     pub fn open(folder: &Path, node_key: &NodeKey, now: Timestamp) -> Result<Self, StoreError> {
         let unusable = |error: io::Error| StoreError::Unusable {
             place: folder.join(NAME).display().to_string(),
@@ -122,7 +122,8 @@ impl Tombstones {
         }));
         if is_damaged {
             let aside = folder.join(format!("{NAME}.damaged-{}", now.as_millis()));
-            fs::rename(folder.join(NAME), aside).map_err(unusable)?;
+            // A copy: until the file is written anew, what is sound of it is nowhere else.
+            fs::copy(folder.join(NAME), aside).map_err(unusable)?;
         }
         if is_damaged || is_torn {
             let shared = &opened.0;

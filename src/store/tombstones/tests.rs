@@ -159,6 +159,29 @@ async fn what_was_tampered_with_is_set_aside_and_the_rest_holds() {
     }
 }
 
+/// A gate that finds a damaged file and cannot write a new one does not start; what was sound of the old one is
+/// there when it can.
+#[tokio::test]
+async fn a_damaged_file_is_there_until_a_new_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(NAME);
+    let first = open(folder.path());
+    for byte in 1..=2 {
+        let noted = vec![ended(key(byte), byte.into())];
+        first.note(noted, Vec::new()).await.unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text + "garbage\n").unwrap();
+    // A folder in the place of the new file: writing fails, whoever asks.
+    let unfinished = folder.path().join(format!("{NAME}.new"));
+    fs::create_dir(&unfinished).unwrap();
+    assert!(Tombstones::open(folder.path(), &node_key(), at(9_000)).is_err());
+    fs::remove_dir(&unfinished).unwrap();
+    let again = open(folder.path());
+    assert_eq!(all(&again).len(), 2);
+    assert!(again.damage().is_some());
+}
+
 #[tokio::test]
 async fn a_file_of_another_gate_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -85,6 +85,33 @@ async fn a_key_in_a_cookie_is_taken_out_and_the_other_cookies_stay() {
     assert_eq!(reply.refusal(), "ambiguous_credential");
 }
 
+/// A browser knows no ports: what opens the dashboard also comes to the gate's routes, and is for no upstream.
+#[tokio::test]
+async fn a_session_of_the_dashboard_reaches_no_upstream() {
+    for source in ["{ header: X-Token }", "{ cookie: session }", "none"] {
+        let (upstream, gateway, key) = keyed(source).await;
+        let cookies = [
+            format!(
+                "a=1; __Host-portcullis=opens-the-door; session={}",
+                key.secret
+            ),
+            "__Host-portcullis=once-more; __Host-portcullisx=b".to_owned(),
+        ];
+        let mut ask = gateway.get("/").header("x-token", &key.secret);
+        for line in &cookies {
+            ask = ask.header("cookie", line);
+        }
+        assert_eq!(ask.await.status, 200, "{source}");
+        let seen = upstream.last();
+        let left = seen.header("cookie").unwrap();
+        assert!(
+            left.starts_with("a=1; ") && left.ends_with("__Host-portcullisx=b"),
+            "{left}"
+        );
+        assert!(!left.contains("__Host-portcullis="), "{left}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_in_the_query_is_taken_out_and_the_rest_is_forwarded_as_it_is() {
     let (upstream, gateway, key) = keyed("{ query: api_key }").await;

@@ -228,6 +228,35 @@ async fn what_is_there_is_not_replaced_unless_it_is_named() {
     gate.store.close().await;
 }
 
+/// Where others may write, one of them can lay a file of its own, or a link to one, where a snapshot is about to be
+/// written, and read it there.
+#[tokio::test]
+async fn a_snapshot_is_never_written_into_a_file_that_lay_there() {
+    let clock = HandClock::new();
+    let (from, files) = (filled(&clock).await, tempdir().unwrap());
+    let theirs = files.path().join("theirs");
+    fs::write(&theirs, "").unwrap();
+    let (file, unfinished) = (
+        files.path().join("snapshot"),
+        files.path().join("snapshot.new"),
+    );
+    let whole = Whole::of_embedded(from.path()).unwrap();
+    for laid in [true, false] {
+        if laid {
+            std::os::unix::fs::symlink(&theirs, &unfinished).unwrap();
+        } else {
+            fs::hard_link(&theirs, &unfinished).unwrap();
+        }
+        whole
+            .into_file(&file, &signer(1), clock.now(), &mut nobody_looks)
+            .unwrap();
+        assert_eq!(fs::read(&theirs).unwrap(), b"");
+        let about = fs::symlink_metadata(&file).unwrap();
+        assert!(about.is_file() && about.len() > 0);
+        fs::remove_file(&file).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_not_as_it_was_signed_makes_no_store() {
     let clock = HandClock::new();

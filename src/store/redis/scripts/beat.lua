@@ -25,6 +25,12 @@ local all = redis.call('HGETALL', nodes)
 for at = 1, #all, 2 do
   local name, row = all[at], all[at + 1]
   local b, i, r, t, s, stale = string.match(row, '^(%x+) (%d+) (%d+) (%d+) (%a+) (%d+) ')
+  if b and tonumber(t) > now + live then
+    -- A clock wrote it that has been set back since: from now on it ages as any other.
+    t = string.format('%.0f', now)
+    row = string.gsub(row, '^(%x+ %d+ %d+ )%d+', '%1' .. t)
+    redis.call('HSET', nodes, name, row)
+  end
   if not b then
     -- A row of a version to come is its own business.
     count = count + 1

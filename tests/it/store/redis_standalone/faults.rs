@@ -124,6 +124,37 @@ async fn beats_bring_a_follower_that_hears_nothing_up_to_date() {
     assert_eq!(far.changes_since(0).await.len(), 2);
 }
 
+/// A failover may bring a clock that is behind. What was written by the one before is a sign of life for no longer
+/// than any other: a gate that died is not live until the clock has caught up, nor is its name taken for so long.
+#[tokio::test]
+async fn a_beat_of_a_clock_that_was_set_back_ages_as_any_other() {
+    let server = RedisServer::start();
+    let gate = Gate::at(&server).await;
+    let fleet = gate.store.fleet().unwrap();
+    let beat = |node: &str, boot| Beat {
+        node: node.into(),
+        boot,
+        applied: Revision(0),
+        max_staleness: Duration::from_secs(60),
+    };
+    fleet.beat(&beat("dead", 1)).await.unwrap();
+    let now = fleet.roster().await.unwrap().at;
+    let ahead = now.after(Duration::from_secs(3_600)).as_millis();
+    let row = format!("1 0 7 {ahead} up 60 0.1.0 more");
+    let _: u64 = server.ask(&["HSET", "{pc}:nodes", "dead", &row]);
+
+    let Beaten::Known(roster) = fleet.beat(&beat("live", 1)).await.unwrap() else {
+        panic!("no other has this name");
+    };
+    let dead = roster.find("dead").unwrap();
+    assert_eq!((dead.beat_at, dead.applied), (roster.at, Revision(7)));
+    // It may be there: whoever comes by its name waits, as after any other beat.
+    let taken = fleet.beat(&beat("dead", 2)).await.unwrap();
+    assert!(matches!(taken, Beaten::Taken { .. }), "{taken:?}");
+    let kept: String = server.ask(&["HGET", "{pc}:nodes", "dead"]);
+    assert!(kept.ends_with(" up 60 0.1.0 more"), "{kept}");
+}
+
 /// A server that hangs is noticed by its deadline, and what was sent to it lands once or not at all.
 #[tokio::test]
 async fn a_hung_server_is_noticed_and_nothing_is_done_twice() {
