@@ -53,12 +53,12 @@ use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
 use crate::state::upstreams::UpstreamState;
 use crate::state::usage::UsageRecorder;
+use crate::store::UsageStore;
 use crate::store::local::DataDir;
 use crate::store::node_key::NodeKey;
 use crate::store::redis::Local;
 use crate::store::signed_head::SignedHead;
 use crate::store::spool::Spool;
-use crate::store::UsageStore;
 use crate::telemetry;
 
 /// Starts the process's log on standard error; `filter` as in `PORTCULLIS_LOG`.

@@ -62,6 +62,11 @@ impl LeaseStore for RedisStore {
             scripts,
             ..
         } = &*self.shared;
+        if let Err(fault) = self.shared.ensure_ours().await {
+            // Every call has its own answer, and this one is true of all; of none as well.
+            let answers = std::iter::repeat_with(|| Err(fault.clone().into()));
+            return answers.take(calls.len().max(1)).collect();
+        }
         leases::settle(link, &scripts.lease, names, node, &calls).await
     }
 }

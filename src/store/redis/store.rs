@@ -181,67 +181,6 @@ impl Store for RedisStore {
 }
 
 #[async_trait]
-<<<<<<< HEAD
-=======
-impl FleetStore for RedisStore {
-    async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreError> {
-        nodes::beat(&self.shared, beat).await
-    }
-
-    async fn sign_off(&self, beat: &Beat) -> Result<(), StoreError> {
-        nodes::sign_off(&self.shared, beat).await
-    }
-
-    async fn roster(&self) -> Result<Roster, StoreError> {
-        nodes::roster(&self.shared).await
-    }
-
-    async fn strike_off(&self, node: &str) -> Result<Struck, StoreError> {
-        nodes::strike_off(&self.shared, node).await
-    }
-
-    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError> {
-        nodes::acknowledge(&self.shared, node, revisions).await
-    }
-
-    async fn acknowledged(
-        &self,
-        revision: Revision,
-        wait: Duration,
-    ) -> Result<Option<String>, StoreError> {
-        nodes::acknowledged(&self.shared, revision, wait).await
-    }
-
-    fn age(&self, revision: Revision) -> Option<Duration> {
-        let now_ns = self.shared.clock.mono_ns();
-        self.shared.neighbours.age(revision, now_ns)
-    }
-}
-
-#[async_trait]
-impl LeaseStore for RedisStore {
-    async fn settle(
-        &self,
-        node: &Arc<str>,
-        calls: Vec<LeaseCall>,
-    ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
-        let Shared {
-            link,
-            names,
-            scripts,
-            ..
-        } = &*self.shared;
-        if let Err(fault) = self.shared.ensure_ours().await {
-            // Every call has its own answer, and this one is true of all; of none as well.
-            let answers = std::iter::repeat_with(|| Err(fault.clone().into()));
-            return answers.take(calls.len().max(1)).collect();
-        }
-        leases::settle(link, &scripts.lease, names, node, &calls).await
-    }
-}
-
-#[async_trait]
->>>>>>> forks
 impl Feed for RedisStore {
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
         commit::commit(&self.shared, change, None).await

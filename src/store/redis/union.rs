@@ -83,7 +83,7 @@ impl Shared {
                 Err(error) => return Err(error),
             });
         }
-        let taking = Arc::new(Mutex::new(move |key| take(key)));
+        let taking = Arc::new(Mutex::new(take));
         let taken = Arc::clone(&taking);
         let all = Box::new(move |key| (*taken.lock())(key));
         let revision = self.mirror.tables().snapshot(all).await?;
