@@ -40,6 +40,15 @@ pub enum Failure {
     /// The command line or the environment asks for something that cannot be.
     #[error("{0}")]
     Usage(String),
+    /// Gates that were to be waited for may still admit what was revoked.
+    #[error(
+        "it is revoked, but not in force everywhere yet: {} may still admit it; revoke it there too, or stop that gate",
+        pending.join(", ")
+    )]
+    NotEverywhere {
+        /// Their names.
+        pending: Vec<String>,
+    },
     /// The audit log is not as it was written.
     #[error("entry {seq} of the audit log was {kind}")]
     Altered {

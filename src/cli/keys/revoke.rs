@@ -52,11 +52,18 @@ impl Revoke {
         let mut path = vec!["admin", "keys", &id];
         path.extend(number.iter().flat_map(|number| ["versions", number]));
         let answer = client.delete(&path, &query).await?;
-        if json {
-            return output.json(answer.as_json());
-        }
         let revoked: Revoked = answer.read()?;
-        show::revoked(&revoked, self.number, output)
+        if json {
+            output.json(answer.as_json())?;
+        } else {
+            show::revoked(&revoked, self.number, output)?;
+        }
+        let pending = revoked.revocation.pending.iter();
+        let pending: Vec<_> = pending.map(|node| node.node.clone()).collect();
+        if self.wait && !pending.is_empty() {
+            return Err(Failure::NotEverywhere { pending });
+        }
+        Ok(())
     }
 }
 

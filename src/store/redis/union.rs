@@ -69,7 +69,7 @@ impl Shared {
     /// If the mirror cannot be read.
     pub(super) async fn snapshot(
         &self,
-        mut take: Box<dyn FnMut(Key) + Send>,
+        take: Box<dyn FnMut(Key) + Send>,
     ) -> Result<Revision, StoreError> {
         let owed = self.keys_owed();
         if owed.is_empty() {
