@@ -22,5 +22,6 @@ pub(crate) async fn call(
     let reason = params.text("reason");
     params.finish()?;
     let owner = shared.owners.erase(&caller, id, reason).await?;
+    shared.sessions.end_of(id);
     Ok(Json(Owner::from(&owner)))
 }

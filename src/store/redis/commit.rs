@@ -117,8 +117,10 @@ pub(super) async fn send(
     let call = call(shared, change, sealed, erased, (stand, fence))?;
     shared.link.may_write().await?;
     let answer: Vec<String> = shared.scripts.commit.run(&shared.link, &call).await?;
-    shared.heard();
     let word = |at: usize| answer.get(at).map_or("", String::as_str);
+    if matches!(word(0), "OK" | "CONFLICT" | "FENCED") {
+        shared.heard();
+    }
     let cause = match (word(0), word(1)) {
         ("OK", _) => return Ok(Answer::Landed),
         ("CONFLICT", found) => match found.parse() {

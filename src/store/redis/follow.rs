@@ -274,7 +274,11 @@ impl Shared {
         // Mine was read first: a commit of ours in between can only make theirs the later one.
         let meta = self.meta(connection).await?;
         let theirs = match self.accept(meta, Some(mine)) {
-            Ok(theirs) => theirs,
+            Ok(theirs) => {
+                // Only of its own store: another one, or none, tells nothing of what was revoked.
+                self.heard();
+                theirs
+            }
             Err(fault) if self.accepts.load(Ordering::Acquire) => {
                 return match fault.cause() {
                     Cause::Foreign { .. } | Cause::Emptied { .. } => {
@@ -368,7 +372,6 @@ impl Shared {
 
     async fn meta(&self, connection: &Connection) -> Result<Meta, Fault> {
         let fields: Vec<_> = connection.ask(&feed::ask_meta(&self.names)).await?;
-        self.heard();
         Ok(feed::read_meta(&fields))
     }
 

@@ -30,6 +30,7 @@
 //! | `store` | the contract, by all of these |
 
 mod backfill;
+mod background;
 mod carry;
 mod commit;
 mod connect;

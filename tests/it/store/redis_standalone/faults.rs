@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis::config::RedisChoice;
 use portcullis::domain::change::Revision;
-use portcullis::store::{Beat, Beaten, Feed, KeyStore, Store, StoreError};
+use portcullis::store::{Beat, Beaten, ContactState, Feed, KeyStore, Store, StoreError};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -153,6 +153,33 @@ async fn a_beat_of_a_clock_that_was_set_back_ages_as_any_other() {
     assert!(matches!(taken, Beaten::Taken { .. }), "{taken:?}");
     let kept: String = server.ask(&["HGET", "{pc}:nodes", "dead"]);
     assert!(kept.ends_with(" up 60 0.1.0 more"), "{kept}");
+}
+
+/// A store that is empty, or another one, tells a gate nothing of what was revoked: its answers do not put off when the
+/// gate, or a strict key, is refused for being out of touch.
+#[tokio::test]
+async fn a_store_that_is_not_the_gates_own_is_no_contact() {
+    let mut server = RedisServer::start();
+    let gate = Gate::at(&server).await;
+    gate.commits(making(1)).await;
+    server.restart_empty();
+    eventually("the gate is estranged", || {
+        gate.store.contact().state == ContactState::Estranged
+    })
+    .await;
+    let met = gate.store.contact().last_ns;
+    assert!(met.is_some());
+
+    gate.clock.turn(Duration::from_secs(60));
+    let looks = || -> u64 {
+        let told: String = server.ask(&["INFO", "commandstats"]);
+        let (_, told) = told.split_once("cmdstat_hmget:calls=").unwrap();
+        told.split(',').next().unwrap().parse().unwrap()
+    };
+    let before = looks();
+    eventually("the gate has looked again", || looks() > before + 1).await;
+    assert!(gate.store.commit(making(2)).await.is_err());
+    assert_eq!(gate.store.contact().last_ns, met);
 }
 
 /// A server that hangs is noticed by its deadline, and what was sent to it lands once or not at all.
