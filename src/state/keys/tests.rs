@@ -107,7 +107,13 @@ fn second() -> lifecycle::NewVersion {
 #[test]
 fn a_secret_of_a_history_that_was_left_is_unknown() {
     let first = key(7);
-    let lost = lifecycle::rotate(first.clone(), second(), Default::default(), at(2_000)).unwrap();
+    let lost = lifecycle::rotate(
+        first.clone(),
+        second(),
+        lifecycle::RotationTerms::default(),
+        at(2_000),
+    )
+    .unwrap();
     let revoked = lifecycle::revoke(first, at(2_000)).unwrap();
     for is_all_there_is in [false, true] {
         let cache = KeyCache::default();
@@ -137,7 +143,8 @@ fn what_was_replaced_without_grace_is_over_whatever_the_clock_says() {
         hash: key(9).versions[0].hash,
         ..second()
     };
-    let after = lifecycle::rotate(rotated.clone(), again, Default::default(), at(3_700_000));
+    let onward = lifecycle::RotationTerms::default();
+    let after = lifecycle::rotate(rotated.clone(), again, onward, at(3_700_000));
     // It stays so when the key is rotated on.
     for key in [rotated, after.unwrap()] {
         let cache = KeyCache::default();

@@ -290,9 +290,10 @@ impl Shared {
             Err(fault) => return Err(fault),
         };
         if theirs.revision > mine.revision {
-            let caught_up = match self.mirror.is_stuck() {
-                true => Err(self.link.blame(Cause::Trimmed)),
-                false => self.catch_up(theirs.revision).await,
+            let caught_up = if self.mirror.is_stuck() {
+                Err(self.link.blame(Cause::Trimmed))
+            } else {
+                self.catch_up(theirs.revision).await
             };
             match caught_up {
                 Ok(()) if self.revision() >= theirs.revision => return Ok(true),

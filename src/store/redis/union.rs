@@ -62,8 +62,8 @@ impl Mirror {
 }
 
 impl Shared {
-    /// Hands every key to `take`, and after those of the store what it has lost and is to be given again: who was
-    /// given such a key, or a new secret of one, is not refused in between.
+    /// Hands every key to `take`, once, with what the store has lost and is to be given again: who was given such a
+    /// key, or a new secret of one, is not refused in between.
     ///
     /// # Errors
     /// If the mirror cannot be read.
@@ -75,20 +75,25 @@ impl Shared {
         if owed.is_empty() {
             return self.mirror.tables().snapshot(take).await;
         }
-        let mut shown = Vec::new();
+        let mut shown = BTreeMap::new();
         for key in owed {
-            shown.extend(match self.mirror.tables().key(key.id).await {
+            let with = match self.mirror.tables().key(key.id).await {
                 Ok(kept) => with_lost_secrets(kept, key),
                 Err(StoreError::Corrupt { .. }) => None,
                 Err(error) => return Err(error),
-            });
+            };
+            shown.extend(with.map(|key| (key.id, key)));
         }
-        let taking = Arc::new(Mutex::new(take));
+        let taking = Arc::new(Mutex::new((take, shown)));
         let taken = Arc::clone(&taking);
-        let all = Box::new(move |key| (*taken.lock())(key));
+        let all = Box::new(move |key: Key| {
+            let (take, shown) = &mut *taken.lock();
+            take(shown.remove(&key.id).unwrap_or(key));
+        });
         let revision = self.mirror.tables().snapshot(all).await?;
-        for key in shown {
-            (*taking.lock())(key);
+        let (take, shown) = &mut *taking.lock();
+        for (_, key) in std::mem::take(shown) {
+            take(key);
         }
         Ok(revision)
     }
