@@ -20,7 +20,7 @@ pub(crate) struct Revoke {
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Wait until every gate refuses the key
+    /// Wait until every gate refuses the key; exit 1 if one may not yet
     #[arg(long)]
     wait: bool,
     /// Do not ask

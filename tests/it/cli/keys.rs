@@ -453,7 +453,7 @@ fn a_revocation_says_where_it_is_in_force_and_where_not_yet() {
             "--wait",
             "--yes",
         ])
-        .ends(0);
+        .ends(1);
 
     let request = admin.request();
     assert_eq!(
@@ -467,6 +467,7 @@ fn a_revocation_says_where_it_is_in_force_and_where_not_yet() {
     );
     assert_eq!(
         run.stderr,
-        "warning: gate-3 does not have it yet; it stops serving by itself by 2026-02-01T12:00:00Z\n"
+        "warning: gate-3 does not have it yet; it stops serving by itself by 2026-02-01T12:00:00Z\n\
+         error: it is revoked, but not in force everywhere yet: gate-3 may still admit it; revoke it there too, or stop that gate\n"
     );
 }
