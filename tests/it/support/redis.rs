@@ -263,4 +263,4 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-const STARTS_WITHIN: Duration = Duration::from_secs(10);
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
