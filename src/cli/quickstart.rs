@@ -112,10 +112,8 @@ impl Quickstart {
         };
         output.line(&format!("Portcullis stands in front of {upstream}.\n"))?;
         output.line(&format!("  gate        http://{gate}"))?;
-        output.line(&format!(
-            "  dashboard   http://{}/   (and the admin API)",
-            running.admin
-        ))?;
+        output.line(&format!("  admin API   http://{}", running.admin))?;
+        output.line(&format!("  dashboard   http://{}/", running.admin))?;
         match (&running.first_token, &token) {
             (Some(token), _) => {
                 output.line(&format!("  admin token {}   (shown this once)", token.reveal()))?;
