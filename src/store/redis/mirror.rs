@@ -353,7 +353,7 @@ impl Mirror {
 
     /// Has audit entries from before those that are here put there, and what is then still missing.
     /// `read` is given what is missing now, and no change is applied meanwhile: what it takes from the
-    /// store must not be older than what the mirror shows of it.
+    /// store must not be older than what the mirror shows of it. What of it is newer comes with its change.
     ///
     /// # Errors
     /// What `read` says, or if the tables cannot be written.
@@ -365,7 +365,9 @@ impl Mirror {
         let Some(gap) = self.tables.audit_gap().await? else {
             return Ok(false);
         };
-        let (entries, gap) = read(gap).await?;
+        let (mut entries, gap) = read(gap).await?;
+        let shown = self.stand().map_or(0, |stand| stand.head.seq);
+        entries.retain(|entry| entry.seq <= shown);
         let is_missing = gap.is_some();
         self.tables.fill_audit(entries, gap).await?;
         Ok(is_missing)
