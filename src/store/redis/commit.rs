@@ -116,7 +116,7 @@ pub(super) async fn send(
 ) -> Result<Answer, Fault> {
     let call = call(shared, change, sealed, erased, (stand, fence))?;
     shared.link.may_write().await?;
-    let answer: Vec<String> = shared.scripts.commit.run(&shared.link, &call).await?;
+    let answer: Vec<String> = shared.scripts.commit.run(shared.link.any(), &call).await?;
     let word = |at: usize| answer.get(at).map_or("", String::as_str);
     if matches!(word(0), "OK" | "CONFLICT" | "FENCED") {
         shared.heard();

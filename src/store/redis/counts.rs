@@ -20,7 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::{BatchMark, STATUS_CLASSES, Step, Tally, UsageBatch, UsageBucket};
 use crate::store::Added;
 
-use super::connect::{Fault, Link};
+use super::connect::{Fault, Link, Route};
 use super::names::{Names, Shard};
 use super::period::Period;
 use super::scripts::{Call, Script};
@@ -63,7 +63,7 @@ impl Marks {
 /// # Errors
 /// If a shard could not be told; sending the batch again is safe.
 pub(super) async fn add(
-    link: &Link,
+    route: Route<'_>,
     script: &Script,
     names: &Names,
     marks: &Marks,
@@ -80,7 +80,7 @@ pub(super) async fn add(
                 let place = Place(batch.mark(), part);
                 let before = marks.last(&batch.node, shard);
                 let call = part_call(names, &batch.node, (shard, place, before), keys, now);
-                let added: i8 = script.run(link, &call).await?;
+                let added: i8 = script.run(route, &call).await?;
                 if added < 0 {
                     is_behind.store(true, Ordering::Relaxed);
                     break;

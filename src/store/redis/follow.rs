@@ -20,7 +20,7 @@ use crate::store::signed_head::SignedHead;
 use crate::store::tombstones::Tombstones;
 use crate::store::{Concern, StoreError};
 
-use super::connect::{Backoff, Cause, Connection, Fault, Link};
+use super::connect::{Backoff, Cause, Connection, Fault, Link, Route};
 use super::feed::{self, Entry, Meta, NotAFeed, Stand};
 use super::make_good::Rounds;
 use super::mirror::{Mirror, Taken};
@@ -397,27 +397,29 @@ impl Shared {
         Err(self.link.blame(cause))
     }
 
-    /// Refuses where commands lead to another store than the mirror's, or to none: what gates count, draw and
-    /// lend would be another's. Looked up once a connection; one that is open is looked after by the follower.
+    /// The way to the mirror's own store: what gates count, draw and lend must not land in another, or in one
+    /// that came back empty. Looked up once a connection, and over no later one; one that is open is looked
+    /// after by the follower.
     ///
     /// # Errors
-    /// If it is so, or not to be known.
-    pub(super) async fn ensure_ours(&self) -> Result<(), Fault> {
+    /// If commands lead elsewhere, or it is not to be known.
+    pub(super) async fn ours(&self) -> Result<Route<'_>, Fault> {
         if let Stage::Estranged(fault) = &*self.stage.borrow() {
             return Err(fault.clone());
         }
         self.link.may_write().await?;
         let made = self.link.made();
+        let route = self.link.among(made);
         if self.verified.load(Ordering::Acquire) == made {
-            return Ok(());
+            return Ok(route);
         }
         let Some(mine) = self.mirror.stand() else {
             return Err(self.link.blame(Cause::NotConnected));
         };
-        let fields: Vec<_> = self.link.ask(&feed::ask_meta(&self.names)).await?;
+        let fields: Vec<_> = route.ask(&feed::ask_meta(&self.names)).await?;
         self.accept(feed::read_meta(&fields), Some(mine))?;
         self.verified.store(made, Ordering::Release);
-        Ok(())
+        Ok(route)
     }
 
     /// Makes a store where there is none. Called only by a gate that has none itself, or was told to.
@@ -437,7 +439,7 @@ impl Shared {
             .bytes(hex(&incarnation))
             .bytes(feed::change_text(feed::NO_CHANGE));
         self.link.may_write().await?;
-        let fields: Vec<Option<Vec<u8>>> = self.scripts.begin.run(&self.link, &call).await?;
+        let fields: Vec<Option<Vec<u8>>> = self.scripts.begin.run(self.link.any(), &call).await?;
         if let [Some(refused), Some(what)] = fields.as_slice()
             && refused == b"DAMAGED"
         {

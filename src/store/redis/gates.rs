@@ -56,17 +56,15 @@ impl LeaseStore for RedisStore {
         node: &Arc<str>,
         calls: Vec<LeaseCall>,
     ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
-        let Shared {
-            link,
-            names,
-            scripts,
-            ..
-        } = &*self.shared;
-        if let Err(fault) = self.shared.ensure_ours().await {
-            // Every call has its own answer, and this one is true of all; of none as well.
-            let answers = std::iter::repeat_with(|| Err(fault.clone().into()));
-            return answers.take(calls.len().max(1)).collect();
-        }
-        leases::settle(link, &scripts.lease, names, node, &calls).await
+        let Shared { names, scripts, .. } = &*self.shared;
+        let route = match self.shared.ours().await {
+            Ok(route) => route,
+            Err(fault) => {
+                // Every call has its own answer, and this one is true of all; of none as well.
+                let answers = std::iter::repeat_with(|| Err(fault.clone().into()));
+                return answers.take(calls.len().max(1)).collect();
+            }
+        };
+        leases::settle(route, &scripts.lease, names, node, &calls).await
     }
 }

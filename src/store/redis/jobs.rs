@@ -8,15 +8,17 @@ use async_trait::async_trait;
 use crate::domain::job::{Claim, Fence};
 use crate::store::{JobStore, StoreError};
 
-use super::connect::{Cause, Fault, Link};
+use super::connect::{Cause, Fault, Route};
 use super::names::Names;
 use super::scripts::{Call, Script};
 use super::store::RedisStore;
 
 impl RedisStore {
-    fn job_script(&self) -> (&Link, &Script, &Names) {
+    /// The script, and the way to the store that it may run in.
+    async fn job_script(&self) -> Result<(Route<'_>, &Script, &Names), Fault> {
         let shared = &*self.shared;
-        (&shared.link, &shared.scripts.job, &shared.names)
+        let route = shared.ours().await?;
+        Ok((route, &shared.scripts.job, &shared.names))
     }
 }
 
@@ -29,13 +31,11 @@ impl JobStore for RedisStore {
         place: Option<&str>,
         span: Duration,
     ) -> Result<Claim, StoreError> {
-        self.shared.ensure_ours().await?;
-        Ok(take(self.job_script(), job, owner, place, span).await?)
+        Ok(take(self.job_script().await?, job, owner, place, span).await?)
     }
 
     async fn leave_job(&self, job: &Arc<str>, owner: &str) -> Result<(), StoreError> {
-        self.shared.ensure_ours().await?;
-        Ok(leave(self.job_script(), job, owner).await?)
+        Ok(leave(self.job_script().await?, job, owner).await?)
     }
 
     async fn bind_job(
@@ -44,8 +44,7 @@ impl JobStore for RedisStore {
         owner: &str,
         place: &str,
     ) -> Result<Result<(), String>, StoreError> {
-        self.shared.ensure_ours().await?;
-        Ok(bind(self.job_script(), job, owner, place).await?)
+        Ok(bind(self.job_script().await?, job, owner, place).await?)
     }
 }
 
@@ -54,14 +53,14 @@ impl JobStore for RedisStore {
 /// # Errors
 /// If it is not known whether it was.
 async fn take(
-    (link, script, names): (&Link, &Script, &Names),
+    (route, script, names): (Route<'_>, &Script, &Names),
     job: &Arc<str>,
     owner: &str,
     place: Option<&str>,
     span: Duration,
 ) -> Result<Claim, Fault> {
     let span = span.as_millis().max(1).to_string();
-    let answer = ask((link, script, names), job, owner, place, &span).await?;
+    let answer = ask((route, script, names), job, owner, place, &span).await?;
     let word = |at: usize| answer.get(at).map_or("", String::as_str);
     let number = |at| word(at).parse().ok();
     let claim = match word(0) {
@@ -79,14 +78,14 @@ async fn take(
         }),
         _ => None,
     };
-    claim.ok_or_else(|| link.blame(strange()))
+    claim.ok_or_else(|| route.blame(strange()))
 }
 
 /// Gives a job back, so that another gate need not wait for it to lapse.
 ///
 /// # Errors
 /// If it is not known whether it was.
-async fn leave(at: (&Link, &Script, &Names), job: &Arc<str>, owner: &str) -> Result<(), Fault> {
+async fn leave(at: (Route<'_>, &Script, &Names), job: &Arc<str>, owner: &str) -> Result<(), Fault> {
     ask(at, job, owner, None, "0").await.map(drop)
 }
 
@@ -96,7 +95,7 @@ async fn leave(at: (&Link, &Script, &Names), job: &Arc<str>, owner: &str) -> Res
 /// # Errors
 /// If that is not known.
 async fn bind(
-    at: (&Link, &Script, &Names),
+    at: (Route<'_>, &Script, &Names),
     job: &Arc<str>,
     owner: &str,
     place: &str,
@@ -110,7 +109,7 @@ async fn bind(
 }
 
 async fn ask(
-    (link, script, names): (&Link, &Script, &Names),
+    (route, script, names): (Route<'_>, &Script, &Names),
     job: &Arc<str>,
     owner: &str,
     place: Option<&str>,
@@ -121,7 +120,7 @@ async fn ask(
     call.bytes(owner)
         .bytes(span)
         .bytes(place.unwrap_or_default());
-    script.run(link, &call).await
+    script.run(route, &call).await
 }
 
 fn strange() -> Cause {

@@ -5,26 +5,26 @@ use futures_util::stream::{self, StreamExt as _};
 use crate::domain::lease::{LeaseCall, LeaseReply, Level};
 use crate::store::StoreError;
 
-use super::connect::Link;
+use super::connect::Route;
 use super::names::Names;
 use super::scripts::{Call, Script};
 
 /// Settles calls, at most one on each limit, each on its own.
 pub(super) async fn settle(
-    link: &Link,
+    route: Route<'_>,
     script: &Script,
     names: &Names,
     node: &str,
     calls: &[LeaseCall],
 ) -> Vec<Result<Option<LeaseReply>, StoreError>> {
     if calls.is_empty() {
-        let answered = link.ask::<()>(&redis::cmd("PING")).await;
+        let answered = route.ask::<()>(&redis::cmd("PING")).await;
         return vec![answered.map(|()| None).map_err(StoreError::from)];
     }
     let calls: Vec<Call> = calls.iter().map(|call| wire(names, node, call)).collect();
     stream::iter(calls)
         .map(|call| async move {
-            let reply: Option<(u64, i64, u64, u64)> = script.run(link, &call).await?;
+            let reply: Option<(u64, i64, u64, u64)> = script.run(route, &call).await?;
             Ok(reply.map(|(granted, tokens, part_ns, at_us)| LeaseReply {
                 granted,
                 level: Level { tokens, part_ns },

@@ -176,8 +176,8 @@ pub(super) async fn strike_off(shared: &Shared, node: &str) -> Result<Struck, St
     let mut call = Call::default();
     call.key(shared.names.nodes());
     call.bytes(node).number(millis(LIVE_WITHIN));
-    shared.ensure_ours().await?;
-    let answer: String = shared.scripts.strike.run(&shared.link, &call).await?;
+    let route = shared.ours().await?;
+    let answer: String = shared.scripts.strike.run(route, &call).await?;
     match answer.as_str() {
         "DONE" => Ok(Struck::Off),
         "NONE" => Ok(Struck::Unknown),
@@ -272,7 +272,7 @@ async fn send(
         .number(ROWS_MAX);
     shared.link.may_write().await?;
     let sent_ns = shared.clock.mono_ns();
-    let answer = shared.scripts.beat.run(&shared.link, &call).await?;
+    let answer = shared.scripts.beat.run(shared.link.any(), &call).await?;
     Ok((answer, stand, (sent_ns, shared.clock.mono_ns())))
 }
 

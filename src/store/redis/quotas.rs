@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use crate::domain::draw::{QuotaDraw, QuotaGrant, QuotaPlace};
 use crate::domain::time::Timestamp;
 
-use super::connect::{Fault, Link};
+use super::connect::{Fault, Link, Route};
 use super::names::Names;
 use super::scripts::{Call, Script};
 
@@ -14,7 +14,7 @@ use super::scripts::{Call, Script};
 /// # Errors
 /// If one of them could not be settled. Drawing again in the same run is safe.
 pub(super) async fn draw(
-    link: &Link,
+    route: Route<'_>,
     script: &Script,
     names: &Names,
     node: &str,
@@ -27,7 +27,7 @@ pub(super) async fn draw(
         .collect();
     stream::iter(calls)
         .map(|call| async move {
-            let (units, granted, reached_before) = script.run(link, &call).await?;
+            let (units, granted, reached_before) = script.run(route, &call).await?;
             Ok(QuotaGrant {
                 units,
                 granted,

@@ -6,7 +6,7 @@
 
 use redis::{Cmd, FromRedisValue};
 
-use super::connect::{Fault, Link};
+use super::connect::{Fault, Route};
 
 /// A script and the name that Redis gives it.
 #[derive(Debug)]
@@ -73,15 +73,15 @@ impl Script {
     /// Runs it: by name, and once by text where the name is unknown.
     ///
     /// # Errors
-    /// What the link or the script failed with. A script that fails has written nothing.
+    /// What the way there or the script failed with. A script that fails has written nothing.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
-        link: &Link,
+        route: Route<'_>,
         call: &Call,
     ) -> Result<T, Fault> {
-        match link.ask(&call.command("EVALSHA", &self.sha)).await {
+        match route.ask(&call.command("EVALSHA", &self.sha)).await {
             Err(fault) if fault.is_unknown_script() => {
-                link.ask(&call.command("EVAL", self.text)).await
+                route.ask(&call.command("EVAL", self.text)).await
             }
             answer => answer,
         }

@@ -380,15 +380,10 @@ impl UsageStore for RedisStore {
     }
 
     async fn add_usage(&self, batch: Arc<UsageBatch>) -> Result<Added, StoreError> {
-        let Shared {
-            link,
-            names,
-            scripts,
-            ..
-        } = &*self.shared;
-        self.shared.ensure_ours().await?;
+        let Shared { names, scripts, .. } = &*self.shared;
         let (script, marks) = (&scripts.count, &self.marks);
-        let added = counts::add(link, script, names, marks, &batch, self.now()).await?;
+        let route = self.shared.ours().await?;
+        let added = counts::add(route, script, names, marks, &batch, self.now()).await?;
         // Sorting and filtering by last use happen in the mirror. The counts are durable without it.
         if let Err(error) = self.shared.mirror.tables().note_used(uses(&batch)).await {
             let error = &error as &dyn std::error::Error;
@@ -422,14 +417,9 @@ impl UsageStore for RedisStore {
 #[async_trait]
 impl QuotaStore for RedisStore {
     async fn draw(&self, node: &str, draws: Vec<QuotaDraw>) -> Result<Vec<QuotaGrant>, StoreError> {
-        let Shared {
-            link,
-            names,
-            scripts,
-            ..
-        } = &*self.shared;
-        self.shared.ensure_ours().await?;
-        Ok(quotas::draw(link, &scripts.draw, names, node, &draws, self.now()).await?)
+        let Shared { names, scripts, .. } = &*self.shared;
+        let route = self.shared.ours().await?;
+        Ok(quotas::draw(route, &scripts.draw, names, node, &draws, self.now()).await?)
     }
 
     async fn granted(&self, places: &[QuotaPlace]) -> Result<Vec<u64>, StoreError> {

@@ -405,7 +405,7 @@ impl Seeding<'_> {
             .number(stand.revision.0)
             .bytes(feed::change_text(change))
             .bytes(feed::head_text(stand.head));
-        let answer: Vec<String> = Scripts::new().plant.run(self.link, &call).await?;
+        let answer: Vec<String> = Scripts::new().plant.run(self.link.any(), &call).await?;
         match answer.first().map(String::as_str) {
             Some("OK") => Ok(()),
             Some("TAKEN") => Err(self.damaged("a store was made there meanwhile".to_owned())),

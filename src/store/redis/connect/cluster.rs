@@ -150,6 +150,27 @@ impl Cluster {
         home.is_none_or(|home| self.line(&home).is_down())
     }
 
+    /// Sends a command where its keys lie, while the master of the control state is had over one of the first
+    /// `most` connections.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and if it is had over a later one.
+    pub(super) async fn ask_among(&self, most: u64, command: &Cmd) -> Result<Value, Fault> {
+        if most == u64::MAX {
+            return self.ask(command).await;
+        }
+        let home = self.owner(self.home).await?;
+        let line = self.line(&home);
+        let connection = line.connection_among(most).await?;
+        if slots::of_command(command).is_some_and(|slot| slot != self.home) {
+            return self.ask(command).await;
+        }
+        match line.judge(&connection, connection.ask(command).await) {
+            Err(fault) if fault.redirect().is_some() => self.ask(command).await,
+            answer => answer,
+        }
+    }
+
     /// Sends a command where its keys lie.
     ///
     /// # Errors

@@ -45,14 +45,11 @@ impl Line {
     /// Connects, and connects again whenever the connection breaks. Returns when the line is ended.
     pub(super) async fn keep(&self, connect: impl AsyncFn() -> Result<Connection, Fault>) {
         let mut pause = Backoff::default();
-        let mut number = 0;
         while !matches!(*self.state.borrow(), State::Ended) {
             match connect().await {
                 Ok(mut connection) => {
-                    number += 1;
-                    connection.number = number;
                     // Before anyone has it: whoever is answered on it knows of it.
-                    self.made.fetch_add(1, Ordering::AcqRel);
+                    connection.number = self.made.fetch_add(1, Ordering::AcqRel) + 1;
                     tell(&connection);
                     self.step(State::Up(connection));
                     let mut state = self.state.subscribe();
@@ -86,6 +83,18 @@ impl Line {
             State::Down(fault) => Err(fault.clone()),
             State::Connecting | State::Ended => Err(self.blame(Cause::NotConnected)),
         }
+    }
+
+    /// The connection, once there is one, if it was among the first `most` that were made.
+    ///
+    /// # Errors
+    /// As [`Self::connection`], and if it was made later.
+    pub(super) async fn connection_among(&self, most: u64) -> Result<Connection, Fault> {
+        let connection = self.connection().await?;
+        if connection.number > most {
+            return Err(connection.blame(Cause::NotConnected));
+        }
+        Ok(connection)
     }
 
     /// The connection, if there is one now.

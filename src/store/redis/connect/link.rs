@@ -38,6 +38,41 @@ enum Master {
     Watched(Sentinels),
 }
 
+/// A link, and which of its connections a command may go over: what was found out about the server holds on those
+/// alone that were there then.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store::redis) struct Route<'l> {
+    link: &'l Link,
+    most: u64,
+}
+
+impl Route<'_> {
+    /// Sends one command.
+    ///
+    /// # Errors
+    /// As [`Link::ask`], and if there is no such connection any more.
+    pub(in crate::store::redis) async fn ask<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<T, Fault> {
+        match &self.link.site {
+            Site::One { line, .. } => {
+                let connection = line.connection_among(self.most).await?;
+                line.judge(&connection, connection.ask(command).await)
+            }
+            Site::Cluster(cluster) => {
+                let answer = cluster.ask_among(self.most, command).await?;
+                self.link.read(answer)
+            }
+        }
+    }
+
+    /// A fault where it leads.
+    pub(in crate::store::redis) fn blame(&self, cause: Cause) -> Fault {
+        self.link.blame(cause)
+    }
+}
+
 impl Link {
     /// A link that leads nowhere until it is kept. `home` is a key of the control state.
     ///
@@ -118,6 +153,16 @@ impl Link {
         }
     }
 
+    /// The way over whatever connection there is.
+    pub(in crate::store::redis) const fn any(&self) -> Route<'_> {
+        self.among(u64::MAX)
+    }
+
+    /// The way over one of the first `most` connections that were made.
+    pub(in crate::store::redis) const fn among(&self, most: u64) -> Route<'_> {
+        Route { link: self, most }
+    }
+
     /// Sends one command.
     ///
     /// # Errors
@@ -126,16 +171,7 @@ impl Link {
         &self,
         command: &Cmd,
     ) -> Result<T, Fault> {
-        match &self.site {
-            Site::One { line, .. } => {
-                let connection = line.connection().await?;
-                line.judge(&connection, connection.ask(command).await)
-            }
-            Site::Cluster(cluster) => {
-                let answer = cluster.ask(command).await?;
-                self.read(answer)
-            }
-        }
+        self.any().ask(command).await
     }
 
     /// Sends several commands at once.

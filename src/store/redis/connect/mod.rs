@@ -26,5 +26,5 @@ mod trust;
 
 pub(super) use fault::{Cause, Fault};
 pub(super) use line::Backoff;
-pub(super) use link::Link;
+pub(super) use link::{Link, Route};
 pub(super) use server::Connection;

@@ -60,7 +60,7 @@ pub(in crate::store::redis) struct Connection {
     deadline: Duration,
     /// Where it leads.
     address: Address,
-    /// Tells it from the ones before it on the same line.
+    /// How many connections of the link there were with it; zero where it is of no line.
     pub(super) number: u64,
     /// Why nothing may be written over it; `None` where it may.
     pub(super) read_only: Option<Arc<str>>,
