@@ -198,13 +198,7 @@ impl Gate {
     /// A key made over the admin API: its id and its secret.
     pub(crate) fn create_key(&self, name: &str) -> (String, String) {
         let body = format!(r#"{{"name":"{name}","owner":{{"name":"team","type":"team"}}}}"#);
-        let ask = || self.admin_call("POST", "/admin/keys", &body);
-        let began = std::time::Instant::now();
-        let (mut status, mut made) = ask();
-        // A gate that has just started may not have met its store yet.
-        while status == 503 && began.elapsed() < PATIENCE {
-            (status, made) = ask();
-        }
+        let (status, made) = self.admin_call("POST", "/admin/keys", &body);
         assert_eq!(status, 201, "{made}");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         (text(&made["key"]["id"]), text(&made["secret"]))
@@ -226,6 +220,11 @@ impl Drop for Gate {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking()
+            && let Some(words) = self.words.take().and_then(|words| words.join().ok())
+        {
+            eprintln!("-- the gate at {} said:\n{words}--", self.address);
+        }
     }
 }
 
