@@ -150,6 +150,7 @@ impl Store for RedisStore {
         let contact = self.shared.last_contact();
         Contact {
             is_up: state == ContactState::Following,
+            is_silent: self.shared.is_silent(),
             state,
             revision: self.shared.revision(),
             last_at: contact.map(|contact| contact.wall),
