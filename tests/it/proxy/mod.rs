@@ -24,5 +24,6 @@ mod routing;
 mod shared_limits;
 mod streaming;
 mod tls;
+mod traces;
 mod unread;
 mod upstreams;
