@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod dashboard;
 mod keys;
+mod observability;
 mod process;
 mod proxy;
 mod store;
