@@ -3,6 +3,7 @@
 
 mod admin;
 mod cli;
+mod commands;
 mod config;
 mod dashboard;
 mod keys;

@@ -115,7 +115,7 @@ fn serve(config: &Path) -> Command {
 }
 
 impl Gate {
-    fn start(config: &Path) -> Self {
+    pub(crate) fn start(config: &Path) -> Self {
         let mut child = serve(config).spawn().unwrap();
         let mut words = BufReader::new(child.stderr.take().unwrap());
         let (mut address, mut admin) = (None, None);
