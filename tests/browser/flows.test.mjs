@@ -138,12 +138,13 @@ test("S1-01…06, S2-06, S2-07, S2-14, S2-16: a toggle switches list and cards; 
   await gate.send(made.secret);
   const rotated = await gate.call("POST", `/admin/keys/${made.key.id}/rotate`, { grace: "3h", reason: "regular" });
   await gate.send(rotated.secret);
+  await gate.hasCounted(made.key.id, 2);
   await signedIn(async (page, watched) => {
     await watched.goto("/keys", "API Keys");
     const row = page.getByRole("row", { name: /nightly/ });
     await row.getByText("active", { exact: true }).waitFor();
     await row.getByText(rotated.key.fingerprint).waitFor();
-    await row.getByText("just now").first().waitFor();
+    await row.getByText(/just now|seconds? ago/).first().waitFor();
     await page.getByRole("button", { name: "Detailed" }).click();
     const card = page.getByRole("article", { name: "nightly" });
     await card.getByText(rotated.key.fingerprint).waitFor();
@@ -561,20 +562,24 @@ test("a name that is made to lead here gets no page and no answer", async () => 
       assert.equal(reply.status(), 421, path);
       assert.ok(!(await page.content()).includes("<script"), path);
     }
-    // Of its own origin a page may ask what it likes, and read every answer.
+    // What its own server gave it before the name was turned. Of its own origin a page may ask what it likes, and
+    // read every answer.
+    await page.route("**/lure", (route) => route.fulfill({ contentType: "text/html", body: "<p>a prize</p>" }));
+    await page.goto(`http://rebound.example:${port}/lure`);
     const answers = await page.evaluate(
       (token) =>
         Promise.all(
           ["GET", "POST", "DELETE"].map(async (method) => {
             const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
             const body = method === "POST" ? '{"name": "rebound", "owner": {"name": "R", "type": "team"}}' : undefined;
-            const reply = await fetch("/admin/keys", { method, headers, body });
-            return [reply.status, (await reply.json()).code];
+            // A browser may ask again where it is told 421, and give up on what it cannot send again.
+            const reply = await fetch("/admin/keys", { method, headers, body }).catch(() => undefined);
+            return reply ? `${reply.status} ${(await reply.json()).code}` : "no answer";
           }),
         ),
       gate.token,
     );
-    for (const [status, code] of answers) assert.deepEqual([status, code], [421, "misdirected"]);
+    for (const answer of answers) assert.ok(["421 misdirected", "no answer"].includes(answer), answer);
     assert.equal((await gate.call("GET", "/admin/keys?name=rebound")).items.length, 0);
   } finally {
     await rebound.close();

@@ -123,6 +123,16 @@ export class Gate {
     return reply.status;
   }
 
+  /** Waits until the store has counted so many requests of a key: it is told of them once a second. */
+  async hasCounted(key, requests) {
+    for (let tries = 0; tries < 200; tries += 1) {
+      const counted = await this.call("GET", `/admin/keys/${key}/usage`);
+      if (counted.total.requests >= requests) return;
+      await new Promise((then) => setTimeout(then, 50));
+    }
+    throw new Error(`${requests} requests were never counted`);
+  }
+
   /** Makes a key and gives it with its secret. */
   key(name, owner, fields = {}) {
     return this.call("POST", "/admin/keys", { name, owner, ...fields });

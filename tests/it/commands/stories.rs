@@ -85,7 +85,7 @@ fn from_kong() {
 fn from_nginx() {
     let story = Story::as_shown("docs/migrating-from-nginx.md");
     let nginx = Nginx::start(story.folder.path(), story.upstream.address);
-    story.tell(&[("127.0.0.1:8081", &nginx.address.to_string())]);
+    story.tell(&[(&*shown(8081), &nginx.address.to_string())]);
 }
 
 #[test]
@@ -192,9 +192,9 @@ impl Story {
     fn write_files(&self) {
         for block in blocks(self.page) {
             if let Some(name) = block.says("file") {
-                let text = block.text.replace("127.0.0.1:8080", "127.0.0.1:0");
-                let text = text.replace("127.0.0.1:9900", "127.0.0.1:0");
-                let text = text.replace("127.0.0.1:8000", &self.upstream.address.to_string());
+                let text = block.text.replace(&shown(8080), &shown(0));
+                let text = text.replace(&shown(9900), &shown(0));
+                let text = text.replace(&shown(8000), &self.upstream.address.to_string());
                 std::fs::write(self.folder.path().join(name), text).unwrap();
             }
         }
@@ -213,8 +213,8 @@ impl Story {
                 continue;
             }
             let mut text = block.text.clone();
-            for (from, to) in [("127.0.0.1:8080", &*gate), ("127.0.0.1:9900", &*admin)] {
-                text = text.replace(from, to);
+            for (from, to) in [(shown(8080), &gate), (shown(9900), &admin)] {
+                text = text.replace(&from, to);
             }
             for (from, to) in fillings {
                 text = text.replace(from, to);
@@ -247,6 +247,11 @@ impl Story {
     }
 }
 
+/// An address of this machine, as pages show it.
+fn shown(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 /// A line of commands; of a `curl -i` that says what it is answered, it fails if that is not so.
 fn expecting(line: &str) -> String {
     let said = line
@@ -275,15 +280,15 @@ struct Nginx {
 
 impl Nginx {
     fn start(folder: &Path, upstream: SocketAddr) -> Self {
-        let shown = std::fs::read_to_string(folder.join("nginx.conf")).unwrap();
-        assert!(shown.contains(&upstream.to_string()));
+        let page = std::fs::read_to_string(folder.join("nginx.conf")).unwrap();
+        assert!(page.contains(&upstream.to_string()));
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let shown = shown.replace("127.0.0.1:8081", &address.to_string());
+        let page = page.replace(&shown(8081), &address.to_string());
         let at = folder.display();
         let text = format!(
             "daemon off; master_process off; pid {at}/nginx.pid; error_log {at}/error.log;\nevents {{}}\nhttp {{\n\
              access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f;\n\
-             uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n{shown}}}\n"
+             uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n{page}}}\n"
         );
         let config = folder.join("whole-nginx.conf");
         std::fs::write(&config, text).unwrap();
