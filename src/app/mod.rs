@@ -21,6 +21,7 @@ mod signals;
 mod start;
 mod tasks;
 mod time_kept;
+mod traces;
 mod work;
 mod workers;
 

@@ -36,6 +36,7 @@ pub(crate) mod sync;
 pub(crate) mod thresholds;
 pub mod tokens;
 pub mod told;
+pub(crate) mod traces;
 pub mod usage;
 pub mod writer;
 

@@ -5,7 +5,7 @@ mod clients;
 mod counts;
 mod faults;
 mod fleet;
-mod gate;
+pub(crate) mod gate;
 mod history;
 mod kills;
 mod outages;

@@ -25,5 +25,6 @@ mod routing;
 mod shared_limits;
 mod streaming;
 mod tls;
+mod traces;
 mod unread;
 mod upstreams;
