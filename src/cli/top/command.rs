@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::board::{Board, By};
-use super::draw::{Drawn, Picture, title, value};
+use super::columns::{title, value};
+use super::draw::{Drawn, Picture};
 use super::press::Then;
 use super::screen::Screen;
 use super::view::{Column, View};

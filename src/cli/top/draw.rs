@@ -7,11 +7,12 @@ use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line as Text, Span};
-use ratatui::widgets::{Block, Clear, Paragraph, Row, Table};
+use ratatui::widgets::{Paragraph, Row, Table};
 
 use super::board::{Board, By, Line, SECONDS};
-use super::figures;
-use super::view::{Column, View, shown};
+use super::columns::{NAME_LEAST, fitting, title, value, width};
+use super::view::{Column, View};
+use super::{figures, foot};
 use crate::cli::render::visible;
 
 /// All that is to be seen.
@@ -55,9 +56,9 @@ impl Picture<'_> {
         frame.render_widget(Paragraph::new(self.totals()), totals);
         frame.render_widget(Paragraph::new(self.gates()), gates);
         let drawn = self.draw_table(frame, table);
-        frame.render_widget(Paragraph::new(self.foot()), foot);
+        frame.render_widget(Paragraph::new(foot::line(self.view)), foot);
         if self.view.is_helping {
-            draw_help(frame, table);
+            foot::draw_help(frame, table);
         }
         drawn
     }
@@ -77,7 +78,7 @@ impl Picture<'_> {
             spans.push(Span::styled(" PAUSED ", reversed()));
         }
         frame.render_widget(Paragraph::new(Text::from(spans)), area);
-        let at = Text::styled(visible(self.url).into_owned(), self.faint());
+        let at = Text::styled(visible(self.url).into_owned(), faint());
         let width = u16::try_from(at.width()).unwrap_or(u16::MAX);
         if width + 50 <= area.width {
             frame.render_widget(Paragraph::new(at).alignment(Alignment::Right), area);
@@ -86,7 +87,7 @@ impl Picture<'_> {
 
     fn totals(&self) -> Text<'static> {
         if self.board.is_empty() {
-            return Text::styled("waiting for the first counts…", self.faint());
+            return Text::styled("waiting for the first counts…", faint());
         }
         let all = self.board.total();
         Text::from(vec![
@@ -161,7 +162,7 @@ impl Picture<'_> {
         let rows = lines.iter().map(|line| {
             let cells = columns.iter().map(|column| self.cell(line, *column));
             let style = if line.requests == 0 {
-                self.faint()
+                faint()
             } else {
                 Style::default()
             };
@@ -186,7 +187,7 @@ impl Picture<'_> {
             } else {
                 "nothing that passes is called so"
             };
-            frame.render_widget(Paragraph::new(Text::styled(why, self.faint())), below);
+            frame.render_widget(Paragraph::new(Text::styled(why, faint())), below);
         }
         let ids = lines.iter().filter_map(|line| match &line.id {
             super::board::Id::One(id) => Some(id.clone()),
@@ -206,11 +207,11 @@ impl Picture<'_> {
             (true, is_reversed) if is_reversed == (column == Column::Name) => "▼",
             (true, _) => "▲",
         };
-        let text = format!("{mark}{}", title(column, self.view.by));
+        let title = title(column, self.view.by);
         if column == Column::Name {
-            Text::raw(format!("{}{mark}", title(column, self.view.by)))
+            Text::raw(format!("{title}{mark}"))
         } else {
-            Text::raw(text).alignment(Alignment::Right)
+            Text::raw(format!("{mark}{title}")).alignment(Alignment::Right)
         }
     }
 
@@ -229,28 +230,6 @@ impl Picture<'_> {
         }
     }
 
-    fn foot(&self) -> Text<'static> {
-        let filter = visible(&self.view.filter).into_owned();
-        if self.view.is_typing {
-            return Text::from(vec![
-                Span::styled("filter: ", bold()),
-                Span::raw(filter),
-                Span::styled(" ", reversed()),
-                Span::styled("  Enter keeps it, Esc clears it", self.faint()),
-            ]);
-        }
-        let mut spans = Vec::new();
-        if !filter.is_empty() {
-            spans.push(Span::styled(format!(" {filter} "), reversed()));
-            spans.push(Span::raw(" Esc all  "));
-        }
-        for (key, does) in FOOT {
-            spans.push(Span::styled(*key, bold()));
-            spans.push(Span::raw(format!(" {does}  ")));
-        }
-        Text::from(spans)
-    }
-
     fn warned(&self, text: String, count: u64, color: Color) -> Span<'static> {
         let style = if count > 0 {
             self.tone(color)
@@ -267,128 +246,19 @@ impl Picture<'_> {
             Style::default()
         }
     }
-
-    fn faint(&self) -> Style {
-        Style::default().add_modifier(Modifier::DIM)
-    }
 }
 
-/// What stands in a cell.
-pub(super) fn value(line: &Line, column: Column, names: &HashMap<String, String>) -> String {
-    match column {
-        Column::Name => visible(&shown(line, names)).into_owned(),
-        Column::Requests => figures::rate(line.rate),
-        Column::Refused => figures::share(line.refused, line.requests),
-        Column::Errors => figures::share(line.errors, line.requests),
-        Column::P50 => figures::took(line.p50_us),
-        Column::P99 => figures::took(line.p99_us),
-        Column::Bytes => figures::bytes(line.bytes),
-        Column::Seen => figures::ago(line.idle_s),
-        Column::Gates => line.gates.to_string(),
-    }
+pub(super) fn faint() -> Style {
+    Style::default().add_modifier(Modifier::DIM)
 }
 
-/// What a column is called.
-pub(super) const fn title(column: Column, by: By) -> &'static str {
-    match column {
-        Column::Name => match by {
-            By::Key => "Key",
-            By::Owner => "Owner",
-            By::Route => "Route",
-        },
-        Column::Requests => "Req/s",
-        Column::Refused => "Refused",
-        Column::Errors => "5xx",
-        Column::P50 => "p50",
-        Column::P99 => "p99",
-        Column::Bytes => "B/s",
-        Column::Seen => "Seen",
-        Column::Gates => "Gates",
-    }
-}
-
-const fn width(column: Column) -> u16 {
-    match column {
-        Column::Name => NAME_LEAST,
-        Column::Requests | Column::Refused => 8,
-        Column::Errors | Column::P50 | Column::P99 => 7,
-        Column::Bytes | Column::Gates => 6,
-        Column::Seen => 5,
-    }
-}
-
-/// The columns that there is room for; what says least goes first.
-fn fitting(room: u16) -> Vec<Column> {
-    let mut columns = Column::ALL.to_vec();
-    for spare in [
-        Column::Gates,
-        Column::Seen,
-        Column::Bytes,
-        Column::P50,
-        Column::P99,
-    ] {
-        let needed: u16 = columns.iter().map(|column| width(*column) + 1).sum();
-        if needed <= room + 1 {
-            break;
-        }
-        columns.retain(|column| *column != spare);
-    }
-    columns
-}
-
-fn draw_help(frame: &mut Frame<'_>, over: Rect) {
-    let height = u16::try_from(HELP.len())
-        .unwrap_or(u16::MAX)
-        .saturating_add(2);
-    let area = Rect {
-        x: over.x + over.width.saturating_sub(HELP_WIDTH) / 2,
-        y: over.y + over.height.saturating_sub(height) / 2,
-        width: HELP_WIDTH.min(over.width),
-        height: height.min(over.height),
-    };
-    let lines = HELP.iter().map(|(keys, does)| {
-        Text::from(vec![
-            Span::styled(format!("{keys:>11}"), bold()),
-            Span::raw(format!("  {does}")),
-        ])
-    });
-    let block = Block::bordered().title(" Keys ");
-    frame.render_widget(Clear, area);
-    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block), area);
-}
-
-fn bold() -> Style {
+pub(super) fn bold() -> Style {
     Style::default().add_modifier(Modifier::BOLD)
 }
 
-fn reversed() -> Style {
+pub(super) fn reversed() -> Style {
     Style::default().add_modifier(Modifier::REVERSED)
 }
-
-const NAME_LEAST: u16 = 17;
-const HELP_WIDTH: u16 = 56;
-const FOOT: &[(&str, &str)] = &[
-    ("k", "keys"),
-    ("o", "owners"),
-    ("t", "routes"),
-    ("←→", "sort"),
-    ("r", "turn"),
-    ("/", "filter"),
-    ("p", "pause"),
-    ("?", "help"),
-    ("q", "quit"),
-];
-const HELP: &[(&str, &str)] = &[
-    ("k o t Tab", "keys, owners, routes, the next of them"),
-    ("← →", "order by the column to the left or right"),
-    ("r", "the other way round"),
-    ("/", "only what is called like what you type"),
-    ("Esc", "all again"),
-    ("↑ ↓ PgUp PgDn", "further up and down"),
-    ("p Space", "stand still, and go on"),
-    ("q Ctrl-C", "quit"),
-    ("", "any key closes this"),
-];
 
 #[cfg(test)]
 mod tests {

@@ -9,14 +9,17 @@
 //! | `board` | the counts of the last seconds, and the rows made of them |
 //! | `view` | what of it is to be seen: kind, order, filter, place |
 //! | `press` | what a key of the keyboard does |
-//! | `draw` | the screen |
+//! | `draw`, `foot` | the screen, and what can be pressed |
+//! | `columns` | the columns of the table |
 //! | `figures` | numbers, in few characters |
 //! | `screen` | the terminal, which is left as it was |
 
 mod board;
+mod columns;
 mod command;
 mod draw;
 mod figures;
+mod foot;
 mod press;
 mod screen;
 mod view;

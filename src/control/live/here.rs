@@ -47,9 +47,7 @@ fn requests(watch: Watch, wanted: Wanted, node: Arc<str>) -> BoxStream<'static, 
 
 fn counts(counted: CountedHere, node: Arc<str>) -> BoxStream<'static, News> {
     let next = async |(mut counted, node): (CountedHere, Arc<str>)| {
-        let Some((summary, missed)) = counted.next().await else {
-            return None;
-        };
+        let (summary, missed) = counted.next().await?;
         let told = News::Counts(Arc::clone(&node), Box::new(summary));
         let dropped = (missed > 0).then(|| News::Dropped(Arc::clone(&node), missed));
         let news = dropped.into_iter().chain([told]);

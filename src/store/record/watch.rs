@@ -62,7 +62,7 @@ pub fn decode_question(bytes: &[u8]) -> Result<Question, DecodeError> {
 #[must_use]
 pub fn encode_batch(batch: &Batch) -> Vec<u8> {
     let (lines, counts) = match &batch.told {
-        Told::Requests(lines) => (Some(Cow::Borrowed(lines)), None),
+        Told::Requests(lines) => (Some(Cow::Borrowed(lines.as_slice())), None),
         Told::Counts(summary) => (None, Some(StoredSummary::of(summary))),
     };
     encode(&StoredBatch {
@@ -121,7 +121,7 @@ struct StoredBatch<'a> {
     boot: u64,
     seen: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    lines: Option<Cow<'a, Vec<String>>>,
+    lines: Option<Cow<'a, [String]>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     counts: Option<StoredSummary>,
 }
