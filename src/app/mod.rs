@@ -10,6 +10,7 @@ mod error;
 mod fleet;
 mod gate;
 mod leases;
+mod live;
 mod open_store;
 mod ports;
 mod privacy;

@@ -13,6 +13,7 @@ use crate::app::error::{StartError, chain};
 use crate::app::fleet;
 use crate::app::gate::{Description, Firsts, Since};
 use crate::app::leases;
+use crate::app::live;
 use crate::app::open_store::open_store;
 use crate::app::ports;
 use crate::app::quotas;
@@ -194,7 +195,7 @@ async fn begin(
         prefix: config.keys.prefix.clone(),
         usage: recorder.clone(),
         counters: Counters::new(cores, routes.routes().len()),
-        tap: Arc::new(Tap::default()),
+        tap: Arc::new(Tap::new(cores)),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
         fleet: Arc::clone(&lease_link),
         desk: Arc::clone(&desk),
@@ -261,6 +262,8 @@ async fn begin(
     spawn_follower(&tasks, Arc::clone(&sync));
     fleet::spawn(&tasks, &beats, &sync.words());
     let fleet = fleet::service(&beats, &writer);
+    let live = live::service(&plane, &store, &fleet);
+    live::spawn(&tasks, &live);
     let first_token = tokens
         .bootstrap()
         .await
@@ -349,7 +352,7 @@ async fn begin(
             .with_signed(Arc::clone(&signed_head)),
         fleet,
         gate: Arc::new(description),
-        tap: Arc::clone(&plane.tap),
+        live,
         closing: tasks.stopping(),
         clock: Arc::clone(&clock),
         settings: admin::Settings {

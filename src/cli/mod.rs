@@ -14,6 +14,7 @@ mod command;
 mod completions;
 mod failure;
 mod keys;
+mod live;
 mod names;
 mod nodes;
 mod output;
@@ -30,6 +31,7 @@ mod serve;
 mod store;
 mod tail;
 mod tokens;
+mod top;
 mod usage;
 mod values;
 

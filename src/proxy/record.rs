@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::domain::permission::Method;
 use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::summary::Passed;
 use crate::domain::time::{Reading, Timestamp};
 use crate::proxy::access_log;
 use crate::proxy::admit::{Permit, Spending};
@@ -359,6 +360,8 @@ impl Record {
                 key: self.key.as_ref().map(|(entry, _)| entry.id),
                 owner: self.key.as_ref().map(|(entry, _)| entry.owner),
                 status,
+                route: self.route.as_ref().map(|route| Arc::clone(&route.name)),
+                method: self.method,
             });
         }
         self.worker
@@ -389,6 +392,21 @@ impl Record {
             endpoint: endpoint.map(|it| Arc::clone(&it.name)),
             attempts: self.attempts,
         });
+    }
+
+    /// Counts it for whoever watches counts.
+    fn tally(&self, status: u16, took: Duration) {
+        let passed = Passed {
+            status,
+            is_refused: self.code.is_some() && status < 500,
+            bytes_in: self.bytes_in(),
+            bytes_out: self.bytes_out,
+            took,
+        };
+        let key = self.key.as_ref().map(|(entry, _)| (entry.id, entry.owner));
+        let route = self.route.as_ref().map(|route| route.index);
+        let tap = &self.worker.plane.tap;
+        tap.count(self.worker.index, key, route, &passed);
     }
 
     /// Writes it down for the audit log.
@@ -431,6 +449,9 @@ impl Drop for Record {
         self.count(status, took);
 
         self.tell_of(status, took);
+        if self.worker.plane.tap.is_counting() {
+            self.tally(status, took);
+        }
         self.note(status);
         self.trace(status, took);
     }

@@ -14,7 +14,7 @@
 //! | [`readiness`] whether traffic may come | `control::sync`; the stop | every request; `/readyz` |
 //! | [`desk`] what requests want of the control plane: [`holders`]' calls, [`first_uses`], quotas | a request that does | `control`, `admin` |
 //! | [`traces`] spans of requests that are sampled | a request that is | `control::traces` |
-//! | [`tap`] requests as they finish | every request, while someone watches | `/admin/live` |
+//! | [`tap`] requests as they finish, and counts of them | every request, while someone watches | `control::live` |
 //!
 //! Nothing here outlives the process, and nothing that matters is lost with it: keys come back from the
 //! store, a limit starts whole, and usage is flushed every second and at the end.

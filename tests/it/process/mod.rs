@@ -13,3 +13,4 @@ mod paused;
 mod privacy;
 mod quotas;
 mod revoked;
+mod screens;

@@ -11,6 +11,7 @@ mod http1;
 mod http2;
 mod imports;
 mod limits;
+mod live;
 mod observed;
 mod own;
 mod patience;
