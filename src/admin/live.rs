@@ -12,10 +12,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, future, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::admin::about::About;
 use crate::admin::ask::Params;
 use crate::admin::auth::{self, By};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
+use crate::api::form;
 use crate::api::live::{Dropped, EVENT_DROPPED, EVENT_REQUEST};
 use crate::domain::id::{KeyId, OwnerId};
 use crate::state::tap::{Finished, Sight, Watch};
@@ -84,6 +86,19 @@ impl Wanted {
                 .status
                 .is_none_or(|status| status.admits(request.status))
     }
+}
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "watchRequests",
+        "Watch requests as they finish",
+        "As server-sent events: `request` with a line of the access log, `dropped` with how many were left out because the listener reads too slowly. At most 64 listen at once.",
+    )
+    .query::<form::KeyRef>("key_id", "key_3fXk29QmZa", "Those of this key.")
+    .query::<form::OwnerRef>("owner", "usr_7Gh2kQw9Lp", "Those of this owner's keys.")
+    .query::<form::StatusOrClass>("status", "4xx", "Those answered so: `404`, or a class, `4xx`.")
+    .text_answer("text/event-stream", "Events, for as long as the token is good.", "event: request\ndata: {\"time\":\"2026-01-31T12:00:00.000Z\",…}\n\n")
 }
 
 /// Answers with what finishes from now on, for as long as the token is good.

@@ -1,5 +1,6 @@
 //! Requests as they finish, on the wire: the access log's lines as server-sent events.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Text, Time};
@@ -11,7 +12,7 @@ pub const EVENT_REQUEST: &str = "request";
 pub const EVENT_DROPPED: &str = "dropped";
 
 /// One finished request: a line of the access log. Never a query, a header, a secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finished {
     /// When it was answered.
     pub time: Time,
@@ -60,7 +61,7 @@ pub struct Finished {
 }
 
 /// Requests that were not told, because the listener reads too slowly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dropped {
     /// How many.
     pub count: u64,

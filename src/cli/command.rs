@@ -6,8 +6,8 @@ use super::client::{Client, Connection};
 use super::failure::Failure;
 use super::output::Output;
 use super::{
-    audit, check, completions, keys, nodes, owners, policies, products, quickstart, rotation,
-    schema, serve, store, tail, tokens, usage,
+    audit, check, completions, keys, nodes, openapi, owners, policies, products, quickstart,
+    rotation, schema, serve, store, tail, tokens, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -55,6 +55,8 @@ enum Command {
     Usage(Single<usage::Usage>),
     /// Watch requests as they finish
     Tail(Single<tail::Tail>),
+    /// Print the OpenAPI document of the admin API
+    Openapi,
     /// Print what makes a shell complete these commands
     Completions(completions::Completions),
 }
@@ -114,6 +116,7 @@ impl CommandLine {
             Command::Store(store) => store.run(output),
             Command::Usage(usage) => call(&usage.connection, usage.command, output),
             Command::Tail(tail) => call(&tail.connection, tail.command, output),
+            Command::Openapi => openapi::run(output),
             Command::Completions(completions) => completions.run(output),
         }
     }

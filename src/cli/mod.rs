@@ -16,6 +16,7 @@ mod failure;
 mod keys;
 mod names;
 mod nodes;
+mod openapi;
 mod output;
 mod owners;
 mod paging;
