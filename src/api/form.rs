@@ -44,8 +44,8 @@ forms! {
     OwnerName = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": TRIMMED};
     /// What something is for.
     Description = {"type": "string", "maxLength": 1024, "pattern": PRINTED};
-    /// Why something is done.
-    Reason = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": PRINTED};
+    /// Why something is done; one that says nothing is none.
+    Reason = {"type": "string", "maxLength": 1024, "pattern": PRINTED};
     /// The name of a permission.
     ScopeName = {"type": "string", "pattern": "^[a-zA-Z0-9._:/-]{1,64}$"};
     /// The scopes of something.
@@ -135,7 +135,7 @@ forms! {
     /// That all gates are waited for.
     WaitAll = {"type": "string", "const": "all"};
     /// Entity tags, or `*` (RFC 9110 §13.1.1).
-    EntityTags = {"type": "string", "examples": ["\"60303ae22b99\""]};
+    EntityTags = {"type": "string", "pattern": "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$"};
     /// What names a call that may be repeated.
     IdempotencyKey = {"type": "string", "pattern": "^[!-~]{1,255}$"};
     /// How keys are sorted.

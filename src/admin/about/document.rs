@@ -19,8 +19,18 @@ use crate::api::problem::{CONTENT_TYPE, Problem};
 pub fn document() -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
-    for call in calls() {
-        let told = operation(&call, &(call.about)(), &mut schemas);
+    let calls: Vec<(Call, About)> = calls()
+        .into_iter()
+        .map(|call| {
+            let about = (call.about)();
+            (call, about)
+        })
+        .collect();
+    for (call, about) in &calls {
+        let mut told = operation(call, about, &mut schemas);
+        if let Some((name, pointer)) = about.makes {
+            link(&mut told, links(&calls, name, pointer));
+        }
         let path = paths.entry(call.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(call.method.as_str().to_ascii_lowercase(), told);
@@ -69,6 +79,32 @@ pub fn document() -> Value {
             "schemas": schemas.all(),
         },
     })
+}
+
+/// Says in its first answer which calls it leads to.
+fn link(operation: &mut Value, links: Value) {
+    let answers = operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut);
+    let first = answers.and_then(|answers| answers.values_mut().next());
+    if let Some(first) = first.and_then(Value::as_object_mut) {
+        first.insert("links".into(), links);
+    }
+}
+
+/// The calls whose path has `name`, which stands at `pointer` of an answer.
+fn links(calls: &[(Call, About)], name: &str, pointer: &str) -> Value {
+    let place = format!("{{{name}}}");
+    let found = calls.iter().filter(|(call, _)| call.path.contains(&place));
+    let found = found.map(|(call, about)| {
+        let mut given = json!({name: format!("$response.body#{pointer}")});
+        if call.path.contains("{number}") {
+            merge(&mut given, json!({"number": 1}));
+        }
+        let link = json!({"operationId": about.id, "parameters": given});
+        (about.id.to_owned(), link)
+    });
+    Value::Object(found.collect())
 }
 
 fn operation(call: &Call, about: &About, schemas: &mut Schemas) -> Value {
@@ -151,8 +187,14 @@ fn param(param: &Param, schemas: &mut Schemas) -> Value {
         "description": param.text,
         "schema": schemas.made(param.schema, Contract::Deserialize),
     });
-    if let (false, Some(told)) = (param.example.is_null(), told.as_object_mut()) {
-        told.insert("example".into(), param.example.clone());
+    if let Some(told) = told.as_object_mut() {
+        if !param.example.is_null() {
+            told.insert("example".into(), param.example.clone());
+        }
+        if param.place == "query" {
+            // `status=` asks for no status in particular.
+            told.insert("allowEmptyValue".into(), json!(true));
+        }
     }
     told
 }
@@ -172,7 +214,7 @@ fn answers(call: &Call, about: &About, schemas: &mut Schemas) -> Value {
         let entry = told.entry(answer.status.to_string()).or_insert_with(|| {
             json!({"description": answer.text, "headers": fields(&answer.fields), "content": {}})
         });
-        merge(entry, "content", content);
+        merge(&mut entry["content"], content);
     }
     let mut by_status: BTreeMap<u16, BTreeSet<Code>> = BTreeMap::new();
     for code in codes(call, about) {
@@ -186,15 +228,15 @@ fn answers(call: &Call, about: &About, schemas: &mut Schemas) -> Value {
             .entry(status.to_string())
             .or_insert_with(|| json!({"description": "", "headers": fields(&[]), "content": {}}));
         describe(entry, &codes);
-        merge(entry, "headers", problem_fields(status));
-        merge(entry, "content", problem(status, &codes, schemas));
+        merge(&mut entry["headers"], problem_fields(status));
+        merge(&mut entry["content"], problem(status, &codes, schemas));
     }
     json!(told)
 }
 
-/// Adds what `more` has to the object `name` of `entry`.
-fn merge(entry: &mut Value, name: &str, more: Value) {
-    if let (Some(there), Value::Object(more)) = (entry[name].as_object_mut(), more) {
+/// Adds what `more` has to the object `there`.
+fn merge(there: &mut Value, more: Value) {
+    if let (Some(there), Value::Object(more)) = (there.as_object_mut(), more) {
         there.extend(more);
     }
 }

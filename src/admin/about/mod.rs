@@ -26,6 +26,7 @@ pub(crate) struct About {
     body: Option<Body>,
     answers: Vec<Answer>,
     codes: Vec<Code>,
+    makes: Option<(&'static str, &'static str)>,
 }
 
 /// A parameter of the query, or a field of the header.
@@ -66,6 +67,7 @@ impl About {
             body: None,
             answers: Vec::new(),
             codes: Vec::new(),
+            makes: None,
         }
     }
 
@@ -252,6 +254,13 @@ impl About {
     /// The answer before says where what was made is.
     pub(crate) fn located(self) -> Self {
         self.with("Location", "Where it is.")
+    }
+
+    /// What it answers names something that other calls have in their paths: by this name there, at this
+    /// pointer here.
+    pub(crate) fn makes(mut self, name: &'static str, pointer: &'static str) -> Self {
+        self.makes = Some((name, pointer));
+        self
     }
 
     /// It may end with this problem, besides those that follow from what it reads and does.

@@ -104,7 +104,7 @@ fn query(params: &mut Params) -> AuditQuery {
             .unwrap_or_default(),
         key: params.read("key_id", "a key's id", |text| text.parse().ok()),
         key_version: params.read("key_version", "a number from 1 to 65535", |text| {
-            text.parse().ok()
+            text.parse().ok().filter(|number| *number > 0)
         }),
         actor: params.text("actor"),
         owner: params.read("owner", "an owner's id", |text| text.parse().ok()),

@@ -41,6 +41,7 @@ pub(crate) fn about() -> About {
     .located()
     .with(idempotency::REPLAYED_FIELD, "`true` where an earlier call is answered again, without the secret.")
     .codes(&[Code::OwnerDisabled, Code::Conflict, Code::DuplicateSecret])
+    .makes("key_id", "/key/id")
 }
 
 /// Makes a key.

@@ -20,6 +20,7 @@ pub(crate) fn about() -> About {
         "By name, as of this gate's last beat.",
     )
     .answer::<Page<Node>>(200, "The roster.", example::page(example::node()))
+    .makes("node", "/items/0/node")
 }
 
 /// Lists gates.

@@ -26,6 +26,7 @@ pub(crate) fn about() -> About {
         .tagged()
         .located()
         .code(Code::Conflict)
+    .makes("policy_id", "/id")
 }
 
 /// Makes a policy.

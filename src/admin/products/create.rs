@@ -28,6 +28,7 @@ pub(crate) fn about() -> About {
         .tagged()
         .located()
         .code(Code::Conflict)
+    .makes("product", "/name")
 }
 
 /// Makes a product.

@@ -32,6 +32,7 @@ pub(crate) fn about() -> About {
         json!({"token": example::token(), "secret": "pk_admin_…"}),
     )
     .codes(&[Code::OwnerDisabled, Code::Conflict])
+    .makes("token_id", "/token/id")
 }
 
 /// Makes an admin token.

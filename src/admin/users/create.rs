@@ -29,6 +29,7 @@ pub(crate) fn about() -> About {
     .answer::<Owner>(201, "The owner.", example::owner())
     .located()
     .code(Code::Conflict)
+    .makes("user_id", "/id")
 }
 
 /// Makes an owner.
