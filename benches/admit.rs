@@ -13,7 +13,7 @@ use portcullis::domain::lifecycle::{Birth, create};
 use portcullis::domain::limit::RateLimit;
 use portcullis::domain::secret::{Hasher, Secret};
 use portcullis::domain::time::Timestamp;
-use portcullis::proxy::admit;
+use portcullis::proxy::admit::{self, Known};
 use portcullis::state::grants::GrantBook;
 use portcullis::state::keys::KeyCache;
 use portcullis::state::limiter::LimitBook;
@@ -73,7 +73,7 @@ fn admit(criterion: &mut Criterion) {
                     .next()
                     .map_or(&[][..], |secret| secret.reveal().as_bytes());
                 let known = admit::authenticate(&cache, &hasher, "pk", black_box(secret));
-                let Ok((entry, version)) = known else {
+                let Ok(Known { entry, version, .. }) = known else {
                     return false;
                 };
                 let passes = entry.admits(&version, Timestamp::from_millis(2)).is_ok();

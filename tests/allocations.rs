@@ -13,7 +13,7 @@ use portcullis::domain::permission::{Method, Methods};
 use portcullis::domain::route::{BODY_MAX, HostMatch, KeySource, PathMatch, Route, Timeouts};
 use portcullis::domain::secret::{Hasher, Secret};
 use portcullis::domain::time::Timestamp;
-use portcullis::proxy::admit::{self, Asked, Permit};
+use portcullis::proxy::admit::{self, Asked, Known, Permit};
 use portcullis::state::grants::GrantBook;
 use portcullis::state::keys::KeyCache;
 use portcullis::state::limiter::LimitBook;
@@ -101,7 +101,7 @@ fn quota(per: Period, hard: bool) -> Quota {
 
 fn decide(gate: &Gate, credential: &[u8]) -> bool {
     let known = admit::authenticate(&gate.keys, &gate.hasher, "pk", credential);
-    let Ok((entry, version)) = known else {
+    let Ok(Known { entry, version, .. }) = known else {
         return false;
     };
     let asked = Asked {
@@ -127,7 +127,8 @@ fn the_decision_on_a_request_allocates_nothing() {
     mistyped[20] ^= 1;
     // A key's first request makes its slot, the first limit and quota beyond two a place for more.
     assert!(!decide(&gate, &secret));
-    let (entry, _) = admit::authenticate(&gate.keys, &gate.hasher, "pk", &secret).unwrap();
+    let known = admit::authenticate(&gate.keys, &gate.hasher, "pk", &secret).unwrap();
+    let entry = known.entry;
     for named in &entry.grants.quotas {
         let account = entry.slot().account(named.id);
         account.deposit(named.span(NOW).first_day, 10_000, 10_000);

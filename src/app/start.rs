@@ -133,7 +133,7 @@ async fn begin(
     let cache = Arc::<KeyCache>::default();
     let readiness = Arc::<Readiness>::default();
     let rule_book = Arc::new(RuleBook::new(config.products.clone()));
-    let sync = Arc::new(Sync::new(
+    let sync = Sync::new(
         Arc::clone(&store),
         Arc::clone(&cache),
         GrantBook::new(config.products.clone(), Arc::clone(&limits)),
@@ -141,7 +141,8 @@ async fn begin(
         Arc::clone(&readiness),
         Arc::clone(&clock),
         config.fleet.max_staleness,
-    ));
+    );
+    let sync = Arc::new(sync.after_silence(time_kept.silence()));
     let mut boot = [0; 8];
     getrandom::fill(&mut boot).map_err(StartError::Random)?;
     let boot = u64::from_le_bytes(boot);
@@ -379,7 +380,7 @@ async fn begin(
     );
     spawn_erasures(&tasks, erasures);
     let time_kept = Arc::new(time_kept);
-    Arc::clone(&time_kept).spawn(&tasks);
+    Arc::clone(&time_kept).spawn(&tasks, &store);
     for upstream in routes.upstreams() {
         let (upstream, tls) = (Arc::clone(upstream), Arc::clone(&plane.upstream_tls));
         tasks.spawn("health", move || {

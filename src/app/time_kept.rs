@@ -1,15 +1,22 @@
-//! What time it was when the gate last ran: no restart takes it back behind that.
+//! What time it was when the gate last ran, and when it last met its store: no restart takes it back behind the
+//! one, or forgets how long the other is ago.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::app::tasks::Tasks;
-use crate::domain::time::Clock;
+use crate::domain::time::{Clock, Timestamp};
 use crate::store::local::{DataDir, LocalError, TimeFile};
+use crate::store::{Contact, Store};
 
 /// Keeps what time it is, and says when the machine's clock is behind it.
 pub(crate) struct TimeKept {
-    file: TimeFile,
+    latest: TimeFile,
+    contact: TimeFile,
+    /// When the store was last met, as far as that is in the file.
+    kept_contact: Mutex<Option<Timestamp>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -19,43 +26,65 @@ impl TimeKept {
     /// # Errors
     /// If that cannot be read, or is no time.
     pub(crate) fn open(dir: &DataDir, clock: &Arc<dyn Clock>) -> Result<Self, LocalError> {
-        let file = TimeFile::of(dir);
-        if let Some(kept) = file.read()? {
+        let (latest, contact) = (TimeFile::latest(dir), TimeFile::contact(dir));
+        if let Some(kept) = latest.read()? {
             clock.not_before(kept);
         }
         Ok(Self {
-            file,
+            kept_contact: Mutex::new(contact.read()?),
+            latest,
+            contact,
             clock: Arc::clone(clock),
         })
     }
 
-    /// Keeps it every few seconds until the gate stops.
-    pub(crate) fn spawn(self: Arc<Self>, tasks: &Tasks) {
+    /// For how long the store had not been met when the gate began; nothing, if it never was.
+    pub(crate) fn silence(&self) -> Duration {
+        let last = *self.kept_contact.lock();
+        last.map_or(Duration::ZERO, |last| self.clock.now().since(last))
+    }
+
+    /// Keeps both every few seconds until the gate stops.
+    pub(crate) fn spawn(self: Arc<Self>, tasks: &Tasks, store: &Arc<dyn Store>) {
+        let store = Arc::clone(store);
         tasks.spawn("time", move || {
-            let kept = Arc::clone(&self);
-            async move { kept.keep_on().await }
+            let (kept, store) = (Arc::clone(&self), Arc::clone(&store));
+            async move { kept.keep_on(store).await }
         });
     }
 
-    async fn keep_on(self: Arc<Self>) {
+    async fn keep_on(self: Arc<Self>, store: Arc<dyn Store>) {
         let mut interval = tokio::time::interval(EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut is_behind = false;
         loop {
             interval.tick().await;
             is_behind = self.look(is_behind);
-            let kept = Arc::clone(&self);
+            let (kept, store) = (Arc::clone(&self), Arc::clone(&store));
             // A panic of the thread has been told of by the hook.
-            let _ = tokio::task::spawn_blocking(move || kept.keep()).await;
+            let _ = tokio::task::spawn_blocking(move || kept.keep(&*store)).await;
         }
     }
 
-    /// Keeps what time it is.
-    pub(crate) fn keep(&self) {
-        if let Err(error) = self.file.write(self.clock.now()) {
+    /// Keeps what time it is, and when `store` was last met.
+    pub(crate) fn keep(&self, store: &dyn Store) {
+        let kept = self.latest.write(self.clock.now());
+        if let Err(error) = kept.and_then(|()| self.keep_contact(&store.contact())) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "what time it is cannot be kept");
         }
+    }
+
+    fn keep_contact(&self, contact: &Contact) -> Result<(), LocalError> {
+        let mut kept = self.kept_contact.lock();
+        // A store of this gate's own needs no meeting.
+        if let Some(last) = contact.last_at.filter(|_| !contact.is_own)
+            && *kept != Some(last)
+        {
+            self.contact.write(last)?;
+            *kept = Some(last);
+        }
+        Ok(())
     }
 
     /// Says so when the machine's clock was set back, and when it has caught up; whether it is behind.

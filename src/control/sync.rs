@@ -34,8 +34,10 @@ pub(crate) struct Sync {
     readiness: Arc<Readiness>,
     clock: Arc<dyn Clock>,
     max_staleness: Duration,
-    /// When this gate began, on the monotonic clock: what a store that was never met is counted from.
+    /// When this gate began, on the monotonic clock, and for how long it had not met its store before: what a
+    /// store that was not met since is counted from.
     began_ns: u64,
+    silence_before: Duration,
     applied: watch::Sender<Revision>,
     /// How often the store had taken what it holds anew when that was read.
     renewals: AtomicU64,
@@ -129,11 +131,20 @@ impl Sync {
             readiness,
             max_staleness,
             began_ns: clock.mono_ns(),
+            silence_before: Duration::ZERO,
             clock,
             applied: watch::Sender::new(Revision::default()),
             renewals: AtomicU64::new(0),
             words: Arc::default(),
             propagation: Arc::default(),
+        }
+    }
+
+    /// The same, of a gate that had not met its store for so long before it began.
+    pub(crate) fn after_silence(self, silence_before: Duration) -> Self {
+        Self {
+            silence_before,
+            ..self
         }
     }
 
@@ -304,8 +315,11 @@ impl Sync {
         } else {
             self.readiness.met(contact.last_ns);
         }
-        let met_ns = contact.last_ns.unwrap_or(self.began_ns);
-        let silence = Duration::from_nanos(self.clock.mono_ns().saturating_sub(met_ns));
+        let since = |ns| Duration::from_nanos(self.clock.mono_ns().saturating_sub(ns));
+        let silence = contact.last_ns.map_or_else(
+            || since(self.began_ns).saturating_add(self.silence_before),
+            since,
+        );
         if contact.is_up || contact.is_own || silence < self.max_staleness {
             self.readiness.set_ready();
         } else {

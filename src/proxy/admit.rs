@@ -9,9 +9,20 @@ use smallvec::SmallVec;
 use crate::domain::permission::{Method, address_allowed, path_covers};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::route::Route;
-use crate::domain::secret::{Form, Hasher, form};
+use crate::domain::secret::{Form, Hasher, KeyHash, form};
 use crate::state::keys::{CachedVersion, KeyCache, KeyEntry};
 use crate::state::limiter::{Level, NamedLimit, Slot, Taking};
+
+/// A key that was shown.
+#[derive(Debug)]
+pub struct Known {
+    /// The key.
+    pub entry: Arc<KeyEntry>,
+    /// The version whose secret it was.
+    pub version: CachedVersion,
+    /// What that secret is known by.
+    pub hash: KeyHash,
+}
 
 /// Finds the key that a credential is a secret of.
 ///
@@ -25,12 +36,20 @@ pub fn authenticate(
     hasher: &Hasher,
     prefix: &str,
     credential: &[u8],
-) -> Result<(Arc<KeyEntry>, CachedVersion), RefusalCode> {
+) -> Result<Known, RefusalCode> {
     if form(prefix, credential) == Form::Mistyped {
         return Err(RefusalCode::UnknownKey);
     }
-    keys.find(&hasher.hash(credential))
-        .or_else(|| keys.find(&hasher.other_hash(credential)?))
+    let find = |hash: KeyHash| {
+        let (entry, version) = keys.find(&hash)?;
+        Some(Known {
+            entry,
+            version,
+            hash,
+        })
+    };
+    find(hasher.hash(credential))
+        .or_else(|| find(hasher.other_hash(credential)?))
         .ok_or(RefusalCode::UnknownKey)
 }
 

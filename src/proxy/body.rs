@@ -16,6 +16,8 @@ use crate::proxy::forward::Download;
 use crate::proxy::headers;
 use crate::proxy::pace::Pace;
 use crate::proxy::record::Record;
+use crate::proxy::warrant::Warrant;
+use crate::proxy::worker::Worker;
 
 /// How a request's body is doing, as seen from outside it.
 #[derive(Debug)]
@@ -29,10 +31,13 @@ pub(crate) struct UploadMeter {
     is_too_large: Cell<bool>,
     has_stalled: Cell<bool>,
     has_failed: Cell<bool>,
+    /// What lets it go on.
+    warrant: Option<Warrant>,
+    was_revoked: Cell<bool>,
 }
 
 impl UploadMeter {
-    pub(crate) fn new(now: Tick) -> Self {
+    pub(crate) fn new(now: Tick, warrant: Option<Warrant>) -> Self {
         Self {
             bytes: Cell::default(),
             moved_at: Cell::new(now),
@@ -42,6 +47,8 @@ impl UploadMeter {
             is_too_large: Cell::default(),
             has_stalled: Cell::default(),
             has_failed: Cell::default(),
+            warrant,
+            was_revoked: Cell::default(),
         }
     }
 
@@ -82,6 +89,17 @@ impl UploadMeter {
     /// Whether the client sent no more of it for too long, or all of it too slowly.
     pub(crate) fn has_stalled(&self) -> bool {
         self.has_stalled.get()
+    }
+
+    /// Whether the key it came with was revoked meanwhile.
+    pub(crate) fn was_revoked(&self) -> bool {
+        self.was_revoked.get()
+    }
+
+    fn is_void(&self, worker: &Worker) -> bool {
+        let is_void = self.warrant.as_ref().is_some_and(|it| it.is_void(worker));
+        self.was_revoked.set(is_void);
+        is_void
     }
 
     /// Whether the client broke off.
@@ -129,6 +147,9 @@ pub(crate) enum UploadError {
     /// The client fell silent.
     #[error("the request's body does not come")]
     Silent,
+    /// The key it came with was revoked.
+    #[error("the key of the request was revoked")]
+    Revoked,
     /// It has more bytes than its route allows.
     #[error("the request's body is too large")]
     TooLarge,
@@ -152,6 +173,9 @@ impl Body for Upload {
         else {
             return Poll::Ready(None);
         };
+        if meter.is_void(pace.worker()) {
+            return Poll::Ready(Some(Err(UploadError::Revoked)));
+        }
         if !first.is_empty() {
             meter.moved(pace.now());
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))));
@@ -253,6 +277,9 @@ pub(crate) enum OutgoingError {
     /// The upstream fell silent.
     #[error("the upstream fell silent in the middle of its answer")]
     Silent,
+    /// The key it was asked with was revoked.
+    #[error("the key of the request was revoked in the middle of its answer")]
+    Revoked,
 }
 
 impl Outgoing {
@@ -309,6 +336,9 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, OutgoingError>>> {
         let this = &mut *self;
+        if matches!(this.content, Content::Download { .. }) && this.record.is_void() {
+            return this.break_off(OutgoingError::Revoked, cx);
+        }
         match &mut this.content {
             Content::Empty => Poll::Ready(None),
             Content::Broken(error) => {

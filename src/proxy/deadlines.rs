@@ -69,6 +69,13 @@ impl Deadlines {
         }
     }
 
+    /// Has whatever waits look around, due or not.
+    pub(crate) fn wake_all(&self) {
+        for (_, waiting) in self.waiting.borrow().iter() {
+            waiting.waker.wake_by_ref();
+        }
+    }
+
     /// What `future` comes to, if it does within `span`.
     pub(crate) async fn within<F: Future>(
         &self,

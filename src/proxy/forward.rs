@@ -185,6 +185,7 @@ pub(crate) async fn send(
 fn refusal(fault: Fault, record: &Record) -> Refusal {
     match (fault, record.upload()) {
         (_, Some(meter)) if meter.is_too_large() => RefusalCode::BodyTooLarge.into(),
+        (_, Some(meter)) if meter.was_revoked() => RefusalCode::KeyRevoked.into(),
         (_, Some(meter)) if meter.has_stalled() => RefusalCode::RequestTimeout.into(),
         (_, Some(meter)) if meter.has_failed() => {
             Refusal::new(RefusalCode::BadRequest).because("the body broke off")

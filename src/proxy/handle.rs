@@ -23,6 +23,7 @@ use crate::proxy::target::Target;
 use crate::proxy::tls::may_serve;
 use crate::proxy::unread;
 use crate::proxy::waiting;
+use crate::proxy::warrant::Warrant;
 use crate::state::routes::{Miss, RouteState};
 
 /// Answers one request. Every path out of here closes the record, and only there.
@@ -236,11 +237,13 @@ pub(crate) fn authenticate(credential: &Credential, record: &mut Record) -> Resu
         credential.as_bytes(),
     );
     match known {
-        Ok((entry, version)) => {
+        Ok(known) => {
+            let (entry, version) = (known.entry, known.version);
             let verdict = entry
                 .admits(&version, now.wall)
                 .and_then(|()| plane.readiness.ensure_fresh(&entry.grants, now.mono_ns));
             record.key = Some((entry, version));
+            record.warrant = Some(Warrant::of(known.hash, record.worker()));
             verdict.map_err(Refusal::from)
         }
         Err(code) => match plane.failures.count(record.client, now.mono_ns) {
@@ -296,7 +299,10 @@ pub(crate) fn upload(body: Option<Incoming>, most: u64, record: &mut Record) -> 
     let Some(body) = body.filter(|body| !body.is_end_stream()) else {
         return Upload::Empty;
     };
-    let meter = Rc::new(UploadMeter::new(record.worker().deadlines.now()));
+    let meter = Rc::new(UploadMeter::new(
+        record.worker().deadlines.now(),
+        record.warrant.clone(),
+    ));
     record.meter(&meter);
     Upload::Stream {
         incoming: body,

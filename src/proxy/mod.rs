@@ -12,7 +12,8 @@
 //!    whether it still can. [`allowance`] spends from its quotas, and waits only where nothing is held.
 //! 6. [`headers`] makes the request what the upstream is to see; [`forward`] sends it over a connection
 //!    of the [`pool`] and brings the answer back; [`body`] carries both bodies and counts them.
-//!    [`limit_fields`] tells the client where its limits stand.
+//!    [`limit_fields`] tells the client where its limits stand. What takes long goes on only while its
+//!    [`warrant`] does.
 //!    Paths of the gate's own, [`own`], go another way from step 3 on, and never this far.
 //! 7. Any step may halt: [`respond`] then writes the reply, which is the only place with status codes.
 //! 8. [`record`] closes exactly once, when the last byte is gone or nobody wants it any more: usage,
@@ -52,6 +53,7 @@ mod target;
 mod tls;
 mod unread;
 mod waiting;
+mod warrant;
 mod watch;
 mod wire;
 mod worker;

@@ -138,6 +138,7 @@ async fn rotate(
     let body = body.collect().await.map_err(|error| match error {
         UploadError::Silent => RefusalCode::RequestTimeout,
         UploadError::TooLarge => RefusalCode::BodyTooLarge,
+        UploadError::Revoked => RefusalCode::KeyRevoked,
         UploadError::Broken(_) => RefusalCode::BadRequest,
     })?;
     record.admit();

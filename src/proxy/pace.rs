@@ -29,6 +29,11 @@ impl Pace {
         }
     }
 
+    /// The core it runs on.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// The present tick.
     pub(crate) fn now(&self) -> Tick {
         self.worker.deadlines.now()

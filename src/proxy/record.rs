@@ -18,6 +18,7 @@ use crate::proxy::connection::Peer;
 use crate::proxy::flow::Piece;
 use crate::proxy::headers;
 use crate::proxy::limit_fields::LimitFields;
+use crate::proxy::warrant::Warrant;
 use crate::proxy::watch::Underway;
 use crate::proxy::worker::Worker;
 use crate::state::keys::{CachedVersion, KeyEntry};
@@ -48,6 +49,8 @@ pub(crate) struct Record {
     pub(crate) route: Option<Arc<RouteState>>,
     /// The key that was shown, also where it was refused.
     pub(crate) key: Option<(Arc<KeyEntry>, CachedVersion)>,
+    /// What lets it go on once it is admitted; none where no key was shown.
+    pub(crate) warrant: Option<Warrant>,
     /// Its place among the key's requests in flight.
     pub(crate) permit: Option<Permit>,
     /// Where its limits stand, as the client is told.
@@ -85,6 +88,7 @@ impl Record {
             path: None,
             route: None,
             key: None,
+            warrant: None,
             permit: None,
             limits: LimitFields::default(),
             status: 0,
@@ -234,6 +238,12 @@ impl Record {
     /// The answer could not be finished.
     pub(crate) fn cut(&mut self) {
         self.is_cut = true;
+    }
+
+    /// Whether the secret it was admitted with has been revoked meanwhile.
+    pub(crate) fn is_void(&self) -> bool {
+        let warrant = self.warrant.as_ref();
+        warrant.is_some_and(|it| it.is_void(&self.worker))
     }
 
     /// The client did not take all of the answer.

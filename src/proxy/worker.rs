@@ -37,6 +37,8 @@ pub(crate) struct Worker {
     /// Requests on their way into the audit log.
     pub(crate) notes: Notebook,
     pub(crate) connections: RefCell<Slab<Rc<Watch>>>,
+    /// How many ends of keys this core has acted upon.
+    pub(crate) ends: Cell<u64>,
     random: Cell<u64>,
     next_request: Cell<u64>,
     names: RefCell<BytesMut>,
@@ -84,6 +86,14 @@ impl Worker {
             .unwrap_or(HeaderValue::from_static("req_"))
     }
 
+    /// Ends what goes on with keys that were revoked since the last tick.
+    fn end_revoked(&self) {
+        let ends = self.plane.keys.ends();
+        if self.ends.replace(ends) != ends {
+            self.deadlines.wake_all();
+        }
+    }
+
     fn seed(&self) -> u64 {
         self.plane.boot.wrapping_add(self.index as u64)
     }
@@ -127,6 +137,7 @@ pub(crate) fn run(
         deadlines: Deadlines::default(),
         pool: Pool::default(),
         connections: RefCell::default(),
+        ends: Cell::default(),
         random: Cell::new(random | 1),
         next_request: Cell::new(0),
         names: RefCell::new(BytesMut::with_capacity(NAMES_BYTES)),
@@ -159,6 +170,7 @@ async fn serve(worker: Rc<Worker>, doors: Vec<Door>, mut stage: Receiver<Stage>)
         tokio::select! {
             _ = tick.tick() => {
                 worker.deadlines.advance();
+                worker.end_revoked();
                 worker.pool.sweep(worker.deadlines.now());
                 watch::sweep(&worker, now);
                 worker.log.flush(&worker.counters);

@@ -151,15 +151,31 @@ impl DataDir {
     }
 }
 
-/// The latest time that was seen, as the gate's directory keeps it.
+/// A time that the gate's directory keeps.
 #[derive(Debug)]
-pub struct TimeFile(PathBuf);
+pub struct TimeFile {
+    folder: PathBuf,
+    name: &'static str,
+}
 
 impl TimeFile {
-    /// The one in `dir`.
+    /// The latest time that was seen.
     #[must_use]
-    pub fn of(dir: &DataDir) -> Self {
-        Self(dir.path.clone())
+    pub fn latest(dir: &DataDir) -> Self {
+        Self::of(dir, "time")
+    }
+
+    /// When the store was last met.
+    #[must_use]
+    pub fn contact(dir: &DataDir) -> Self {
+        Self::of(dir, "contact")
+    }
+
+    fn of(dir: &DataDir, name: &'static str) -> Self {
+        Self {
+            folder: dir.path.clone(),
+            name,
+        }
     }
 
     /// What is kept; `None` if nothing is.
@@ -167,7 +183,7 @@ impl TimeFile {
     /// # Errors
     /// If it cannot be read, or is no time.
     pub fn read(&self) -> Result<Option<Timestamp>, LocalError> {
-        let path = self.0.join(TIME);
+        let path = self.folder.join(self.name);
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim_end().parse() {
                 Ok(kept) => Ok(Some(kept)),
@@ -178,16 +194,14 @@ impl TimeFile {
         }
     }
 
-    /// Keeps `now`.
+    /// Keeps `time`.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, now: Timestamp) -> Result<(), LocalError> {
-        keep(&self.0, TIME, format!("{now}\n").as_bytes())
+    pub fn write(&self, time: Timestamp) -> Result<(), LocalError> {
+        keep(&self.folder, self.name, format!("{time}\n").as_bytes())
     }
 }
-
-const TIME: &str = "time";
 
 /// Puts `bytes` into the file `name` of `folder`, whole or not at all, and on the disk before it returns.
 pub(super) fn keep(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LocalError> {

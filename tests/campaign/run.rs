@@ -15,7 +15,7 @@ use crate::schedule::{Plan, Random};
 use crate::support::gate::Site;
 use crate::support::stores::Stores;
 use crate::support::upstream::Upstream;
-use crate::support::watch::{SECOND, Watch};
+use crate::support::watch::{At, SECOND, Watch};
 use crate::support::wire::{self, Client};
 use crate::workload::{Call, Scene};
 
@@ -99,7 +99,8 @@ impl Run {
         let mut faults = nemesis.faults.into_inner().unwrap();
         for (gate, site) in sites.iter().enumerate() {
             let words = site.lock().unwrap().words();
-            faults.extend(misses(watch, gate, &words));
+            let late = misses(watch, gate, &words, &faults);
+            faults.extend(late);
         }
         let gates = sites
             .iter()
@@ -275,8 +276,17 @@ fn look_around(scene: &Scene, upstream: &Upstream, port: u16, mut unrest: Vec<St
     end
 }
 
-/// When a gate found by itself that the store was late, as it says in its log.
-fn misses(watch: Watch, gate: usize, words: &str) -> Vec<Fault> {
+/// When a gate found by itself that the store was late, as it says in its log, by its own clock: which was
+/// stepped, perhaps.
+fn misses(watch: Watch, gate: usize, words: &str, faults: &[Fault]) -> Vec<Fault> {
+    let mut clocks = vec![(0, 0)];
+    clocks.extend(faults.iter().filter_map(|it| match it.kind {
+        FaultKind::Clock(ahead) if it.gate == Some(gate) => Some((it.from, ahead)),
+        _ => None,
+    }));
+    clocks.sort_by_key(|(from, _)| *from);
+    let ends = clocks.iter().skip(1).map(|(from, _)| *from);
+    let ends: Vec<At> = ends.chain([watch.now()]).collect();
     let lines = words
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -284,7 +294,14 @@ fn misses(watch: Watch, gate: usize, words: &str) -> Vec<Fault> {
         let message = it["message"].as_str().unwrap_or_default();
         message.starts_with("the store does not answer for shared limits in time")
     });
-    let moments = lines.filter_map(|it| watch.moment(it["timestamp"].as_str()?));
+    let moments = lines.flat_map(|it| {
+        let shown = it["timestamp"].as_str().unwrap_or_default();
+        let moments = clocks.iter().zip(&ends).filter_map(|((from, ahead), end)| {
+            let at = At::try_from(watch.shown(shown, *ahead)?).ok()?;
+            (*from..=*end).contains(&at).then_some(at)
+        });
+        moments.collect::<Vec<_>>()
+    });
     let faults = moments.map(|at| Fault {
         kind: FaultKind::Late,
         gate: Some(gate),

@@ -5,6 +5,7 @@
 //! the store knows what was sent by its number.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::domain::usage::{BatchMark, UsageBatch, fold_rows};
 use crate::store::StoreError;
-use crate::store::spool::{Spool, Spooled};
+use crate::store::spool::{Spool, SpoolError, Spooled};
 
 /// Batches on their way to the store.
 pub(super) struct Backlog {
@@ -250,7 +251,7 @@ impl Backlog {
             files.map(|file| file.bytes).sum()
         };
         let written = if bytes > SPOOL_MAX {
-            Err(std::io::Error::other("there is more than it may hold"))
+            Err(io::Error::other("there is more than it may hold"))
         } else {
             let batch = Arc::clone(batch);
             on_disk(move || spool.write(&batch, from, is_tried, must_stay)).await
@@ -272,7 +273,7 @@ impl Backlog {
     /// being folded.
     ///
     /// # Errors
-    /// If it cannot be noted on the disk that it is sent.
+    /// If it cannot be read from the disk just now, or not be noted there that it is sent.
     pub(super) async fn next(&self) -> Result<Option<Arc<UsageBatch>>, StoreError> {
         loop {
             let entry = {
@@ -285,9 +286,13 @@ impl Backlog {
                 first.is_tried = true;
                 first.clone()
             };
-            let Ok(batch) = self.load(&entry).await else {
-                self.drop_unreadable(&entry).await;
-                continue;
+            let batch = match self.load(&entry).await {
+                Ok(batch) => batch,
+                Err(Unreadable::Now(error)) => return Err(StoreError::unavailable(error)),
+                Err(Unreadable::Ever) => {
+                    self.drop_unreadable(&entry).await;
+                    continue;
+                }
             };
             if let (Some(spool), Some(file)) = (&self.spool, entry.file)
                 && !file.is_tried
@@ -345,18 +350,22 @@ impl Backlog {
             return Ok(Arc::clone(batch));
         }
         let (Some(spool), Some(file)) = (&self.spool, entry.file) else {
-            return Err(Unreadable);
+            return Err(Unreadable::Ever);
         };
         let spool = Arc::clone(spool);
-        let read = tokio::task::spawn_blocking(move || spool.read(&file));
-        match read.await {
+        let read = tokio::task::spawn_blocking(move || spool.read(&file)).await;
+        match read {
             Ok(Ok(batch)) => Ok(Arc::new(batch)),
+            // A disk that fails, or a process without descriptors, may give it yet.
+            Ok(Err(SpoolError::Disk(error))) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Unreadable::Now(error))
+            }
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "a batch of usage counts is lost");
-                Err(Unreadable)
+                Err(Unreadable::Ever)
             }
-            Err(_) => Err(Unreadable),
+            Err(ended) => Err(Unreadable::Now(io::Error::other(ended))),
         }
     }
 
@@ -393,16 +402,21 @@ impl Backlog {
     }
 }
 
-/// A batch that cannot be had any more.
+/// Why a batch cannot be had.
 #[derive(Debug)]
-struct Unreadable;
+enum Unreadable {
+    /// It may be had later.
+    Now(io::Error),
+    /// It is not there any more, or is no batch.
+    Ever,
+}
 
 /// Does what waits for the disk where it holds up nobody.
 async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(std::io::Error::other)?
+    done.map_err(io::Error::other)?
 }
 
 /// How many that were never sent are folded at the latest.

@@ -407,3 +407,33 @@ async fn a_damaged_batch_is_lost_and_said_to_be() {
     let expected = BTreeMap::from([(key(2), 5)]);
     assert_eq!(store.0.lock().now.counts, expected);
 }
+
+/// A disk that gives a batch later is waited for, and nothing goes out before it.
+#[tokio::test]
+async fn a_batch_that_cannot_be_read_now_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = fake();
+    let mut gate = Gate::start(&store, Some(dir.path()));
+    store.0.lock().faults = vec![Fault::Away; 1];
+    gate.use_key(1, 7);
+    gate.second().await;
+    gate.restart(dir.path());
+    let mut folder = std::fs::read_dir(dir.path().join("usage")).unwrap();
+    let file = folder.next().unwrap().unwrap().path();
+    let away = dir.path().join("away");
+    // What is no file cannot be read.
+    std::fs::rename(&file, &away).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    gate.use_key(2, 5);
+    gate.second().await;
+    let standing = gate.flush.standing();
+    assert_eq!((standing.spooled, standing.lost), (2, 0));
+    assert_eq!(store.0.lock().now.counts, BTreeMap::new());
+
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&away, &file).unwrap();
+    gate.second().await;
+    let expected = BTreeMap::from([(key(1), 7), (key(2), 5)]);
+    assert_eq!(store.0.lock().now.counts, expected);
+    assert_eq!(gate.flush.standing().lost, 0);
+}

@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
@@ -36,6 +36,8 @@ pub struct KeyCache {
     owners_off: DashMap<OwnerId, Arc<AtomicBool>>,
     /// How many entries were replaced by one that lacks a secret of theirs.
     forgotten: AtomicUsize,
+    /// How often something may have been revoked.
+    ends: AtomicU64,
 }
 
 impl KeyCache {
@@ -56,6 +58,9 @@ impl KeyCache {
             self.by_hash
                 .insert(halves(&version.hash).0, Arc::clone(&entry));
         }
+        if known.is_some() && entry.versions.iter().any(|it| entry.is_revoked(it)) {
+            self.ends.fetch_add(1, Ordering::AcqRel);
+        }
         if let Some(known) = known
             && known.versions.iter().any(|v| !entry.has(v))
         {
@@ -69,7 +74,14 @@ impl KeyCache {
     pub fn set_owner(&self, owner: OwnerId, is_off: bool) {
         if is_off || self.owners_off.contains_key(&owner) {
             self.of_owner(owner).store(is_off, Ordering::Release);
+            self.ends.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// How often something may have been revoked: whoever goes on with a key looks again when it has changed.
+    #[must_use]
+    pub fn ends(&self) -> u64 {
+        self.ends.load(Ordering::Acquire)
     }
 
     fn of_owner(&self, owner: OwnerId) -> Arc<AtomicBool> {
@@ -131,6 +143,7 @@ impl KeyCache {
     /// still there too, since the snapshot may be of another history, which never gave it that secret.
     pub fn retain(&self, seen: &SeenSecrets) {
         self.by_hash.retain(|half, _| seen.0.contains(half));
+        self.ends.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Gives keys the grants that take the place of theirs. The rest of them stays, their slots too.
@@ -294,15 +307,26 @@ impl KeyEntry {
     /// The reason it may not.
     pub fn admits(&self, version: &CachedVersion, now: Timestamp) -> Result<(), RefusalCode> {
         let facts = Facts {
-            is_revoked: version.is_revoked
-                || self.standing == EntryStanding::Revoked
-                || self.is_owner_off.load(Ordering::Acquire),
+            is_revoked: self.is_cut_off(version),
             is_suspended: self.standing == EntryStanding::Suspended,
             has_retired: version.ended_at_once,
             retires_at: version.retires_at,
             expires_at: self.expires_at,
         };
         facts.verdict(now)
+    }
+
+    fn is_cut_off(&self, version: &CachedVersion) -> bool {
+        version.is_revoked
+            || self.standing == EntryStanding::Revoked
+            || self.is_owner_off.load(Ordering::Acquire)
+    }
+
+    /// Whether `version` has ended by what someone did and not by time: revoked by itself, with its key or with
+    /// its owner, or replaced with no grace at all.
+    #[must_use]
+    pub fn is_revoked(&self, version: &CachedVersion) -> bool {
+        self.is_cut_off(version) || version.ended_at_once
     }
 
     /// Whether another version has taken the place of this one, which may still be in its grace.

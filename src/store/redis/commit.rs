@@ -116,10 +116,11 @@ pub(super) async fn send(
 ) -> Result<Answer, Fault> {
     let call = call(shared, change, sealed, erased, (stand, fence))?;
     shared.link.may_write().await?;
+    let asked = shared.clock.read();
     let answer: Vec<String> = shared.scripts.commit.run(shared.link.any(), &call).await?;
     let word = |at: usize| answer.get(at).map_or("", String::as_str);
     if matches!(word(0), "OK" | "CONFLICT" | "FENCED") {
-        shared.heard();
+        shared.heard(asked);
     }
     let cause = match (word(0), word(1)) {
         ("OK", _) => return Ok(Answer::Landed),

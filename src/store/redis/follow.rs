@@ -20,14 +20,14 @@ use crate::store::signed_head::SignedHead;
 use crate::store::tombstones::Tombstones;
 use crate::store::{Concern, StoreError};
 
-use super::connect::{Backoff, Cause, Connection, Fault, Link, Route};
+use super::connect::{Backoff, Cause, Connection, Fault, Link};
 use super::feed::{self, Entry, Meta, NotAFeed, Stand};
 use super::make_good::Rounds;
 use super::mirror::{Mirror, Taken};
 use super::names::{Names, hex};
 use super::nodes::Neighbours;
 use super::reload::History;
-use super::scripts::{Call, Scripts};
+use super::scripts::Scripts;
 use super::store::Local;
 
 /// What the follower and the callers share.
@@ -48,7 +48,7 @@ pub(super) struct Shared {
     /// How far the audit log is signed, as the gate remembers it.
     signed_head: Option<Arc<SignedHead>>,
     /// The connection of commands that was seen to lead to this store, by how many were made.
-    verified: AtomicU64,
+    pub(super) verified: AtomicU64,
     /// What was lost for good.
     pub(super) losses: Mutex<Vec<Concern>>,
     pub(super) rounds: Rounds,
@@ -120,9 +120,12 @@ impl Shared {
         *self.last_contact.lock()
     }
 
-    /// Notes that the store has answered.
-    pub(super) fn heard(&self) {
-        *self.last_contact.lock() = Some(self.clock.read());
+    /// Notes that the store has answered what it was asked at `asked`: of what came since nothing is known.
+    pub(super) fn heard(&self, asked: Reading) {
+        let mut last = self.last_contact.lock();
+        if last.is_none_or(|last| last.mono_ns <= asked.mono_ns) {
+            *last = Some(asked);
+        }
     }
 
     /// Follows the store for ever.
@@ -215,6 +218,7 @@ impl Shared {
     /// One connection's time.
     async fn session(&self, pause: &mut Backoff) -> Result<Infallible, Fault> {
         let connection = self.link.connect(FOLLOW_DEADLINE).await?;
+        let mut asked = self.clock.read();
         self.join(&connection).await?;
         // From now on another store is a mistake, whatever was said at the start.
         self.accepts.store(false, Ordering::Release);
@@ -223,7 +227,7 @@ impl Shared {
         info!(revision = %self.revision(), "following the store");
         let mut is_whole = false;
         loop {
-            self.heard();
+            self.heard(asked);
             // In step is who knows nothing that the store does not, if it takes it.
             self.make_good().await;
             self.stage.send_if_modified(|stage| {
@@ -234,6 +238,7 @@ impl Shared {
             is_whole = is_whole || !self.fill_audit(&connection).await?;
             let wait_ms = if is_whole { BLOCK_MS } else { 1 };
             let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
+            asked = self.clock.read();
             let answer: Value = tokio::select! {
                 answer = connection.ask(&ask) => answer?,
                 // Another connection sees more than this one, which is let go of.
@@ -272,11 +277,12 @@ impl Shared {
             return Ok(true);
         };
         // Mine was read first: a commit of ours in between can only make theirs the later one.
+        let asked = self.clock.read();
         let meta = self.meta(connection).await?;
         let theirs = match self.accept(meta, Some(mine)) {
             Ok(theirs) => {
                 // Only of its own store: another one, or none, tells nothing of what was revoked.
-                self.heard();
+                self.heard(asked);
                 theirs
             }
             Err(fault) if self.accepts.load(Ordering::Acquire) => {
@@ -356,98 +362,6 @@ impl Shared {
             );
         }
         Ok(())
-    }
-
-    /// Where the store stands, if it is one of ours, and the one whose mirror this is.
-    ///
-    /// # Errors
-    /// If it cannot be read, or is not that one.
-    pub(super) async fn look(
-        &self,
-        connection: &Connection,
-        mine: Option<Stand>,
-    ) -> Result<Stand, Fault> {
-        let meta = self.meta(connection).await?;
-        self.accept(meta, mine)
-    }
-
-    async fn meta(&self, connection: &Connection) -> Result<Meta, Fault> {
-        let fields: Vec<_> = connection.ask(&feed::ask_meta(&self.names)).await?;
-        Ok(feed::read_meta(&fields))
-    }
-
-    fn accept(&self, meta: Meta, mine: Option<Stand>) -> Result<Stand, Fault> {
-        let cause = match (meta, mine) {
-            (Meta::At(theirs), None) => return Ok(theirs),
-            (Meta::At(theirs), Some(mine)) if theirs.incarnation == mine.incarnation => {
-                return Ok(theirs);
-            }
-            (Meta::At(theirs), Some(mine)) => Cause::Foreign {
-                found: hex(&theirs.incarnation),
-                mine: hex(&mine.incarnation),
-            },
-            (Meta::Nothing, Some(mine)) => Cause::Emptied {
-                mine: hex(&mine.incarnation),
-            },
-            (Meta::Newer { format }, _) => Cause::Newer { format },
-            (Meta::Nothing | Meta::Unreadable, _) => Cause::Damaged {
-                what: "its meta cannot be read".to_owned(),
-            },
-        };
-        Err(self.link.blame(cause))
-    }
-
-    /// The way to the mirror's own store: what gates count, draw and lend must not land in another, or in one
-    /// that came back empty. Looked up once a connection, and over no later one; one that is open is looked
-    /// after by the follower.
-    ///
-    /// # Errors
-    /// If commands lead elsewhere, or it is not to be known.
-    pub(super) async fn ours(&self) -> Result<Route<'_>, Fault> {
-        if let Stage::Estranged(fault) = &*self.stage.borrow() {
-            return Err(fault.clone());
-        }
-        self.link.may_write().await?;
-        let made = self.link.made();
-        let route = self.link.among(made);
-        if self.verified.load(Ordering::Acquire) == made {
-            return Ok(route);
-        }
-        let Some(mine) = self.mirror.stand() else {
-            return Err(self.link.blame(Cause::NotConnected));
-        };
-        let fields: Vec<_> = route.ask(&feed::ask_meta(&self.names)).await?;
-        self.accept(feed::read_meta(&fields), Some(mine))?;
-        self.verified.store(made, Ordering::Release);
-        Ok(route)
-    }
-
-    /// Makes a store where there is none. Called only by a gate that has none itself, or was told to.
-    async fn begin(&self) -> Result<(), Fault> {
-        let mut incarnation = [0; 16];
-        getrandom::fill(&mut incarnation).map_err(|_| {
-            self.link.blame(Cause::Damaged {
-                what: "no random bytes to name it by".to_owned(),
-            })
-        })?;
-        let mut call = Call::default();
-        call.key(self.names.meta());
-        call.key(self.names.feed());
-        call.key(self.names.audit());
-        call.number(feed::FORMAT)
-            .number(feed::FORMAT)
-            .bytes(hex(&incarnation))
-            .bytes(feed::change_text(feed::NO_CHANGE));
-        self.link.may_write().await?;
-        let fields: Vec<Option<Vec<u8>>> = self.scripts.begin.run(self.link.any(), &call).await?;
-        if let [Some(refused), Some(what)] = fields.as_slice()
-            && refused == b"DAMAGED"
-        {
-            return Err(self.link.blame(Cause::Damaged {
-                what: String::from_utf8_lossy(what).into_owned(),
-            }));
-        }
-        self.accept(feed::read_meta(&fields), None).map(drop)
     }
 
     /// What someone should look at.

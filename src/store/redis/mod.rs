@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `names` | every key in Redis, and its slot |
 //! | `frame` | how a record lies there |
+//! | `identity` | which store it is that a connection leads to |
 //! | `connect` | the masters, the connections to them, what goes wrong with them |
 //! | `scripts` | what is checked and written as one |
 //! | `feed` | changes and where they end |
@@ -40,6 +41,7 @@ mod follow;
 mod frame;
 mod gates;
 mod hold;
+mod identity;
 mod jobs;
 mod leases;
 mod make_good;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::{LIVE_WITHIN, Node, Roster};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Reading, Timestamp};
 use crate::store::{Beat, Beaten, StoreError, Struck};
 
 use super::connect::{Cause, Connection, Fault, Link};
@@ -107,7 +107,7 @@ impl Neighbours {
 /// # Errors
 /// If nothing was written.
 pub(super) async fn beat(shared: &Shared, beat: &Beat) -> Result<Beaten, StoreError> {
-    let (answer, stand, span) = send(shared, beat, UP).await?;
+    let (answer, stand, (sent, answered_ns)) = send(shared, beat, UP).await?;
     let mut words = answer.into_iter();
     let word = words.next().unwrap_or_default();
     match word.as_slice() {
@@ -130,7 +130,8 @@ pub(super) async fn beat(shared: &Shared, beat: &Beat) -> Result<Beaten, StoreEr
     let Some((at_us, revision, change)) = head else {
         return Err(damaged(shared).into());
     };
-    shared.heard();
+    shared.heard(sent);
+    let span = (sent.mono_ns, answered_ns);
     shared.neighbours.learn(at_us, span);
     let at = Timestamp::from_millis(at_us / 1_000);
     let nodes = read_rows(words);
@@ -253,7 +254,7 @@ async fn send(
     shared: &Shared,
     beat: &Beat,
     state: &str,
-) -> Result<(Vec<Vec<u8>>, Stand, (u64, u64)), Fault> {
+) -> Result<(Vec<Vec<u8>>, Stand, (Reading, u64)), Fault> {
     let Some(stand) = shared.mirror.stand() else {
         return Err(shared.link.blame(Cause::NotConnected));
     };
@@ -271,9 +272,9 @@ async fn send(
         .number(ROW_KEPT_S)
         .number(ROWS_MAX);
     shared.link.may_write().await?;
-    let sent_ns = shared.clock.mono_ns();
+    let sent = shared.clock.read();
     let answer = shared.scripts.beat.run(shared.link.any(), &call).await?;
-    Ok((answer, stand, (sent_ns, shared.clock.mono_ns())))
+    Ok((answer, stand, (sent, shared.clock.mono_ns())))
 }
 
 /// The rows that can be read: those of a version to come are its own business.

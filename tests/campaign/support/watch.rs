@@ -35,9 +35,15 @@ impl Watch {
     /// The moment at which a machine whose clock nobody touched shows this time; the beginning, if it is
     /// older.
     pub(crate) fn moment(&self, text: &str) -> Option<At> {
+        self.shown(text, 0)
+            .map(|at| at.try_into().unwrap_or_default())
+    }
+
+    /// The moment at which a clock that is so many seconds ahead shows this time.
+    pub(crate) fn shown(&self, text: &str, ahead: i64) -> Option<i64> {
         let time: jiff::Timestamp = text.parse().ok()?;
-        let wall_us = u64::try_from(time.as_microsecond()).ok()?;
-        Some(wall_us.saturating_sub(self.wall_us))
+        let ahead = ahead * SECOND as i64;
+        Some(time.as_microsecond() - self.wall_us as i64 - ahead)
     }
 
     /// What the machine's clock shows so many seconds from now, as the admin API takes it.

@@ -336,3 +336,36 @@ async fn a_gate_that_starts_without_redis_serves_what_it_knew_but_no_strict_key(
     })
     .await;
 }
+
+/// S3-09: `stops_by` is kept by a gate that is started anew meanwhile, too.
+#[tokio::test]
+async fn a_restart_gives_a_gate_that_is_cut_off_no_more_time() {
+    let mut redis = RedisServer::start();
+    let upstream = Upstream::echo().await;
+    let mut gateway = Gateway::routing("/", &upstream)
+        .setting("fleet: { max_staleness: 1h }")
+        .redis(&redis.url())
+        .start()
+        .await;
+    let key = gateway.create_key().await;
+    away(&mut redis, &gateway).await;
+    for _ in 0..2 {
+        gateway.clock.turn(Duration::from_mins(25));
+        gateway.restart().await;
+        assert_eq!(gateway.get("/").with(&key).await.status, 200);
+    }
+    gateway.clock.turn(Duration::from_mins(10));
+    eventually("the gate stops serving keys", async || {
+        let reply = gateway.get("/").with(&key).await;
+        (reply.status != 200).then(|| assert_eq!(reply.refusal(), "stale"))
+    })
+    .await;
+    gateway.restart().await;
+    assert_eq!(gateway.get("/").with(&key).await.refusal(), "stale");
+    redis.restart();
+    eventually("the gate serves again", async || {
+        let reply = gateway.get("/").with(&key).await;
+        (reply.status == 200).then_some(())
+    })
+    .await;
+}

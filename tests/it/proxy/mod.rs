@@ -3,6 +3,7 @@
 mod away;
 mod credentials;
 mod drain;
+mod ended_streams;
 mod framing;
 mod headers;
 mod holders;
