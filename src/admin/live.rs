@@ -13,11 +13,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, future};
 use tokio::sync::Semaphore;
 
+use crate::admin::about::About;
 use crate::admin::ask::Params;
 use crate::admin::auth::{self, By};
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
-use crate::api::Text;
+use crate::api::{Text, form};
 use crate::api::live::{
     Counts, Dropped, EVENT_DROPPED, EVENT_GATES, EVENT_REQUEST, EVENT_SUMMARY, Gates, Row, Summary,
 };
@@ -77,6 +78,23 @@ impl Asked {
 fn name(text: &str) -> Option<Arc<str>> {
     let is_one = !text.is_empty() && text.len() <= NAME_MAX;
     is_one.then(|| text.into())
+}
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "watchRequests",
+        "Watch requests as they finish",
+        "As server-sent events, of all gates that share the store: `request` with a line of the access log, `dropped` with how many were left out, `gates` with whose requests are told and whose are missing; with `summary`, once a second and gate, `summary` with counts instead of requests. At most 64 listen at once.",
+    )
+    .query::<form::KeyRef>("key_id", "key_3fXk29QmZa", "Those of this key.")
+    .query::<form::OwnerRef>("owner", "usr_7Gh2kQw9Lp", "Those of this owner's keys.")
+    .query::<form::StatusOrClass>("status", "4xx", "Those answered so: `404`, or a class, `4xx`; not with `summary`.")
+    .query::<form::ShortName>("route", "orders", "Those of this route.")
+    .query::<form::MethodName>("method", "GET", "Those with this method; not with `summary`.")
+    .query::<form::ShortName>("node", "gate-1", "Those at this gate.")
+    .query::<form::Second>("summary", "1s", "Counts by key, owner and route instead.")
+    .text_answer("text/event-stream", "Events, for as long as the token is good.", "event: request\ndata: {\"time\":\"2026-01-31T12:00:00.000Z\",…}\n\n")
 }
 
 /// Answers with what finishes from now on, for as long as the token is good.

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
+use crate::admin::ask::objects::Objects;
 use crate::domain::lifecycle::FieldFault;
 
 /// Everything that keeps `value` from being a `T`: what `first` says, and what is wrong with the other
@@ -20,7 +21,7 @@ pub(crate) fn all<T: DeserializeOwned>(first: FieldFault, mut value: Value) -> V
         if fields.remove(&told).is_none() {
             break;
         }
-        match serde_path_to_error::deserialize::<_, T>(value.clone()) {
+        match serde_path_to_error::deserialize::<_, T>(Objects(value.clone())) {
             Ok(_) => break,
             Err(error) => {
                 let fault = one(error.path(), error.inner());

@@ -8,11 +8,13 @@
 //! There is no way past `control` to the store, so every change is audited, and every change is in force
 //! on this gate before it is answered.
 
+mod about;
 mod ask;
 mod audit;
 mod auth;
 mod cursor;
 mod etag;
+mod export;
 pub mod gate;
 pub(crate) mod holder;
 mod keys;
@@ -20,18 +22,22 @@ mod lists;
 mod live;
 mod misread;
 mod nodes;
+mod openapi;
 mod policies;
 mod problem;
 mod products;
+mod reports;
 mod rotation;
 mod router;
 mod selector;
 mod session;
 mod shell;
 mod status;
+mod summary;
 mod throttle;
 mod tokens;
 mod users;
 
+pub use about::document::document;
 pub use auth::{Needs, Reach};
 pub use router::{Services, Settings, calls, router};

@@ -15,11 +15,11 @@ use crate::control::ControlError;
 use crate::domain::lifecycle::{FieldFault, LifecycleError};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal $status:ident $title:literal;)*) => {
+    ($($(#[doc = $text:literal])* $name:ident = $code:literal $status:ident $title:literal;)*) => {
         /// The stable name of a problem. Clients depend on them: none is ever renamed or reused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Code {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $text])* $name,)*
         }
 
         impl Code {
@@ -27,11 +27,16 @@ macro_rules! codes {
                 match self { $(Self::$name => $code,)* }
             }
 
+            /// What it means, for people.
+            pub(crate) const fn text(self) -> &'static str {
+                match self { $(Self::$name => concat!($($text),*),)* }
+            }
+
             pub(crate) const fn status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status,)* }
             }
 
-            const fn title(self) -> &'static str {
+            pub(crate) const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
         }

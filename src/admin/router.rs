@@ -9,13 +9,15 @@ use http::Method;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::admin::about::About;
 use crate::admin::auth::{Needs, Reach, authorise};
 use crate::admin::gate::Gate;
 use crate::admin::live::Seats;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
 use crate::admin::{
-    audit, keys, live, nodes, policies, products, rotation, session, shell, status, tokens, users,
+    audit, keys, live, nodes, openapi, policies, products, reports, rotation, session, shell,
+    status, summary, tokens, users,
 };
 use crate::control::audit::AuditService;
 use crate::control::fleet::FleetService;
@@ -99,6 +101,8 @@ pub struct Call {
     pub path: &'static str,
     /// What it asks of whoever makes it.
     pub needs: Needs,
+    /// What the reference says of it.
+    pub(crate) about: fn() -> About,
     handler: MethodRouter<Arc<Shared>>,
 }
 
@@ -111,58 +115,61 @@ pub fn calls() -> Vec<Call> {
     const GATE_VIEWER: Needs = Needs::Role(Role::Viewer, Reach::Gate);
     const GATE_OPERATOR: Needs = Needs::Role(Role::Operator, Reach::Gate);
     const GATE_ADMIN: Needs = Needs::Role(Role::Admin, Reach::Gate);
-    let call = |method, path, needs, handler| Call { method, path, needs, handler };
+    let call = |method, path, needs, handler, about| Call { method, path, needs, about, handler };
     vec![
-        call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call)),
-        call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call)),
-        call(Method::POST,   "/admin/keys/import",           OPERATOR, post(keys::import::call)),
-        call(Method::GET,    "/admin/keys/rotation",     GATE_VIEWER,  get(rotation::list::call)),
-        call(Method::POST,   "/admin/keys/rotation/enable",  GATE_ADMIN, post(rotation::enable::call)),
-        call(Method::POST,   "/admin/keys/rotation/disable", GATE_ADMIN, post(rotation::disable::call)),
-        call(Method::GET,    "/admin/keys/{key_id}",         VIEWER,   get(keys::get::call)),
-        call(Method::PATCH,  "/admin/keys/{key_id}",         OPERATOR, patch(keys::update::call)),
-        call(Method::DELETE, "/admin/keys/{key_id}",         OPERATOR, delete(keys::revoke::call)),
-        call(Method::POST,   "/admin/keys/{key_id}/suspend", OPERATOR, post(keys::suspend::call)),
-        call(Method::POST,   "/admin/keys/{key_id}/resume",  OPERATOR, post(keys::resume::call)),
-        call(Method::POST,   "/admin/keys/{key_id}/rotate",  OPERATOR, post(keys::rotate::call)),
+        call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call), keys::create::about),
+        call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call), keys::list::about),
+        call(Method::POST,   "/admin/keys/import",           OPERATOR, post(keys::import::call), keys::import::about),
+        call(Method::GET,    "/admin/keys/rotation",     GATE_VIEWER,  get(rotation::list::call), rotation::list::about),
+        call(Method::POST,   "/admin/keys/rotation/enable",  GATE_ADMIN, post(rotation::enable::call), rotation::enable::about),
+        call(Method::POST,   "/admin/keys/rotation/disable", GATE_ADMIN, post(rotation::disable::call), rotation::disable::about),
+        call(Method::GET,    "/admin/keys/{key_id}",         VIEWER,   get(keys::get::call), keys::get::about),
+        call(Method::PATCH,  "/admin/keys/{key_id}",         OPERATOR, patch(keys::update::call), keys::update::about),
+        call(Method::DELETE, "/admin/keys/{key_id}",         OPERATOR, delete(keys::revoke::call), keys::revoke::about),
+        call(Method::POST,   "/admin/keys/{key_id}/suspend", OPERATOR, post(keys::suspend::call), keys::suspend::about),
+        call(Method::POST,   "/admin/keys/{key_id}/resume",  OPERATOR, post(keys::resume::call), keys::resume::about),
+        call(Method::POST,   "/admin/keys/{key_id}/rotate",  OPERATOR, post(keys::rotate::call), keys::rotate::about),
         call(Method::DELETE, "/admin/keys/{key_id}/versions/{number}",
-                                                             OPERATOR, delete(keys::revoke_version::call)),
-        call(Method::POST,   "/admin/keys/{key_id}/test",    VIEWER,   post(keys::test::call)),
-        call(Method::GET,    "/admin/keys/{key_id}/usage",   VIEWER,   get(keys::usage::call)),
-        call(Method::POST,   "/admin/users",           GATE_OPERATOR,  post(users::create::call)),
-        call(Method::GET,    "/admin/users",                 VIEWER,   get(users::list::call)),
-        call(Method::GET,    "/admin/users/{user_id}",       VIEWER,   get(users::get::call)),
-        call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call)),
-        call(Method::DELETE, "/admin/users/{user_id}",    GATE_ADMIN,  delete(users::erase::call)),
-        call(Method::POST,   "/admin/users/{user_id}/keys/disable", GATE_OPERATOR, post(users::disable::call)),
-        call(Method::POST,   "/admin/users/{user_id}/sign-in",      GATE_OPERATOR, post(users::sign_in::call)),
-        call(Method::GET,    "/admin/session",      Needs::Nothing,    get(session::get::call)),
-        call(Method::POST,   "/admin/session",      Needs::Nothing,    post(session::open::call)),
-        call(Method::DELETE, "/admin/session",               VIEWER,   delete(session::close::call)),
-        call(Method::POST,   "/admin/tokens",             GATE_ADMIN,  post(tokens::create::call)),
-        call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call)),
-        call(Method::PATCH,  "/admin/tokens/{token_id}",  GATE_ADMIN,  patch(tokens::update::call)),
-        call(Method::DELETE, "/admin/tokens/{token_id}",  GATE_ADMIN,  delete(tokens::revoke::call)),
-        call(Method::POST,   "/admin/products",           GATE_ADMIN,  post(products::create::call)),
-        call(Method::GET,    "/admin/products",              VIEWER,   get(products::list::call)),
-        call(Method::GET,    "/admin/products/{product}",    VIEWER,   get(products::get::call)),
-        call(Method::PATCH,  "/admin/products/{product}", GATE_ADMIN,  patch(products::update::call)),
-        call(Method::DELETE, "/admin/products/{product}", GATE_ADMIN,  delete(products::remove::call)),
-        call(Method::POST,   "/admin/policies",           GATE_ADMIN,  post(policies::create::call)),
-        call(Method::GET,    "/admin/policies",           GATE_VIEWER, get(policies::list::call)),
-        call(Method::POST,   "/admin/policies/preview",   GATE_VIEWER, post(policies::preview::call)),
-        call(Method::GET,    "/admin/policies/{policy_id}",    GATE_VIEWER, get(policies::get::call)),
-        call(Method::PATCH,  "/admin/policies/{policy_id}",    GATE_ADMIN,  patch(policies::update::call)),
-        call(Method::DELETE, "/admin/policies/{policy_id}",    GATE_ADMIN,  delete(policies::delete::call)),
-        call(Method::GET,    "/admin/audit-logs",            VIEWER,   get(audit::list::call)),
-        call(Method::GET,    "/admin/audit-logs/verify", GATE_VIEWER,  get(audit::verify::call)),
-        call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call)),
-        call(Method::GET,    "/admin/nodes",             GATE_VIEWER,  get(nodes::list::call)),
-        call(Method::DELETE, "/admin/nodes/{node}",       GATE_ADMIN,  delete(nodes::strike_off::call)),
-        call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status)),
-        call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics)),
-        call(Method::GET,    "/healthz",            Needs::Nothing,    get(status::healthz)),
-        call(Method::GET,    "/readyz",             Needs::Nothing,    get(status::readyz)),
+                                                             OPERATOR, delete(keys::revoke_version::call), keys::revoke_version::about),
+        call(Method::POST,   "/admin/keys/{key_id}/test",    VIEWER,   post(keys::test::call), keys::test::about),
+        call(Method::GET,    "/admin/keys/{key_id}/usage",   VIEWER,   get(keys::usage::call), keys::usage::about),
+        call(Method::POST,   "/admin/users",           GATE_OPERATOR,  post(users::create::call), users::create::about),
+        call(Method::GET,    "/admin/users",                 VIEWER,   get(users::list::call), users::list::about),
+        call(Method::GET,    "/admin/users/{user_id}",       VIEWER,   get(users::get::call), users::get::about),
+        call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call), users::update::about),
+        call(Method::DELETE, "/admin/users/{user_id}",    GATE_ADMIN,  delete(users::erase::call), users::erase::about),
+        call(Method::POST,   "/admin/users/{user_id}/keys/disable", GATE_OPERATOR, post(users::disable::call), users::disable::about),
+        call(Method::POST,   "/admin/users/{user_id}/sign-in",      GATE_OPERATOR, post(users::sign_in::call), users::sign_in::about),
+        call(Method::GET,    "/admin/session",      Needs::Nothing,    get(session::get::call), session::get::about),
+        call(Method::POST,   "/admin/session",      Needs::Nothing,    post(session::open::call), session::open::about),
+        call(Method::DELETE, "/admin/session",               VIEWER,   delete(session::close::call), session::close::about),
+        call(Method::POST,   "/admin/tokens",             GATE_ADMIN,  post(tokens::create::call), tokens::create::about),
+        call(Method::GET,    "/admin/tokens",             GATE_ADMIN,  get(tokens::list::call), tokens::list::about),
+        call(Method::PATCH,  "/admin/tokens/{token_id}",  GATE_ADMIN,  patch(tokens::update::call), tokens::update::about),
+        call(Method::DELETE, "/admin/tokens/{token_id}",  GATE_ADMIN,  delete(tokens::revoke::call), tokens::revoke::about),
+        call(Method::POST,   "/admin/products",           GATE_ADMIN,  post(products::create::call), products::create::about),
+        call(Method::GET,    "/admin/products",              VIEWER,   get(products::list::call), products::list::about),
+        call(Method::GET,    "/admin/products/{product}",    VIEWER,   get(products::get::call), products::get::about),
+        call(Method::PATCH,  "/admin/products/{product}", GATE_ADMIN,  patch(products::update::call), products::update::about),
+        call(Method::DELETE, "/admin/products/{product}", GATE_ADMIN,  delete(products::remove::call), products::remove::about),
+        call(Method::POST,   "/admin/policies",           GATE_ADMIN,  post(policies::create::call), policies::create::about),
+        call(Method::GET,    "/admin/policies",           GATE_VIEWER, get(policies::list::call), policies::list::about),
+        call(Method::POST,   "/admin/policies/preview",   GATE_VIEWER, post(policies::preview::call), policies::preview::about),
+        call(Method::GET,    "/admin/policies/{policy_id}",    GATE_VIEWER, get(policies::get::call), policies::get::about),
+        call(Method::PATCH,  "/admin/policies/{policy_id}",    GATE_ADMIN,  patch(policies::update::call), policies::update::about),
+        call(Method::DELETE, "/admin/policies/{policy_id}",    GATE_ADMIN,  delete(policies::delete::call), policies::delete::about),
+        call(Method::GET,    "/admin/audit-logs",            VIEWER,   get(audit::list::call), audit::list::about),
+        call(Method::GET,    "/admin/audit-logs/verify", GATE_VIEWER,  get(audit::verify::call), audit::verify::about),
+        call(Method::GET,    "/admin/usage/summary",     GATE_VIEWER,  get(summary::call), summary::about),
+        call(Method::GET,    "/admin/reports/access-review", VIEWER,   get(reports::access_review::call), reports::access_review::about),
+        call(Method::GET,    "/admin/live",                  VIEWER,   get(live::call), live::about),
+        call(Method::GET,    "/admin/nodes",             GATE_VIEWER,  get(nodes::list::call), nodes::list::about),
+        call(Method::DELETE, "/admin/nodes/{node}",       GATE_ADMIN,  delete(nodes::strike_off::call), nodes::strike_off::about),
+        call(Method::GET,    "/admin/status",            GATE_VIEWER,  get(status::status), status::about_status),
+        call(Method::GET,    "/metrics",            Needs::Metrics,    get(status::metrics), status::about_metrics),
+        call(Method::GET,    "/openapi.json",       Needs::Nothing,    get(openapi::call), openapi::about),
+        call(Method::GET,    "/healthz",            Needs::Nothing,    get(status::healthz), status::about_healthz),
+        call(Method::GET,    "/readyz",             Needs::Nothing,    get(status::readyz), status::about_readyz),
     ]
 }
 

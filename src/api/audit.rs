@@ -1,9 +1,13 @@
 //! The audit log on the wire.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::domain::audit::Action;
 use crate::domain::audit::form::hex;
 use crate::domain::audit::verify;
 
@@ -47,8 +51,67 @@ impl Serialize for Entry {
     }
 }
 
+impl JsonSchema for Entry {
+    fn schema_name() -> Cow<'static, str> {
+        "AuditEntry".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let types: Vec<&str> = Action::words().chain(["request"]).collect();
+        json_schema!({
+            "description": "An entry of the audit log; which of the fields it has, its type says: every one but a request's has its place in the chain, and a rotation's says of both versions.",
+            "type": "object",
+            "required": ["id", "timestamp", "type", "outcome", "code", "key_id", "key_version", "owner_id", "address", "request_id"],
+            "properties": {
+                "id": {"type": "string", "pattern": "^aud_[0-9A-Za-z]{10}$"},
+                "seq": {"type": "integer", "minimum": 0, "description": "Its number in the chain."},
+                "timestamp": {"type": "string", "format": "date-time"},
+                "type": {"type": "string", "enum": types},
+                "outcome": {"type": "string", "enum": ["done", "refused"]},
+                "code": {"type": ["string", "null"], "description": "Why it was refused."},
+                "actor": {
+                    "type": "object",
+                    "description": "Who did it.",
+                    "required": ["type", "id", "name"],
+                    "properties": {"type": {"type": "string"}, "id": {"type": "string"}, "name": {"type": ["string", "null"]}}
+                },
+                "key_id": {"type": ["string", "null"]},
+                "key_version": {"type": ["integer", "null"]},
+                "old_version": {"type": "integer"},
+                "old_fingerprint": {"type": "string"},
+                "new_fingerprint": {"type": "string"},
+                "rotated_by": {"type": "string"},
+                "grace": {"type": ["string", "null"]},
+                "owner_id": {"type": ["string", "null"]},
+                "route": {"type": ["string", "null"], "description": "The route that a request took."},
+                "method": {"type": ["string", "null"]},
+                "path": {"type": ["string", "null"], "description": "Without a query."},
+                "status": {"type": "integer", "description": "What the client got."},
+                "address": {"type": ["string", "null"], "description": "Where from."},
+                "request_id": {"type": ["string", "null"]},
+                "node": {"type": "string", "description": "The gate that served a request."},
+                "count": {"type": "integer", "description": "How many requests alike the entry stands for."},
+                "until": {"type": ["string", "null"], "description": "When the last of them came."},
+                "reason": {"type": ["string", "null"]},
+                "changes": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["field", "from", "to"],
+                        "properties": {"field": {"type": "string"}, "from": true, "to": true}
+                    }
+                },
+                "previous_hash": {"type": "string"},
+                "hash": {"type": "string"},
+                "salts": {"type": "object", "description": "In NDJSON: what verifying needs besides."},
+                "erased": {"type": "object", "description": "In NDJSON: what stands for erased values."}
+            }
+        })
+    }
+}
+
 /// The answer to `GET /admin/audit-logs/verify`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Whether every entry is as it was written.
     pub valid: bool,
@@ -64,7 +127,7 @@ pub struct Verdict {
 }
 
 /// Whose checkpoints a chain has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signer {
     /// Which gate it says it is.
     pub node: String,
@@ -77,7 +140,7 @@ pub struct Signer {
 }
 
 /// What is wrong with an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// Its number.
     pub seq: u64,

@@ -1,5 +1,6 @@
 //! Requests as they finish, on the wire: the access log's lines, or counts of them, as server-sent events.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Text, Time};
@@ -26,7 +27,7 @@ pub struct Gates {
 }
 
 /// One finished request: a line of the access log. Never a query, a header, a secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finished {
     /// When it was answered.
     pub time: Time,

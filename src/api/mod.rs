@@ -10,6 +10,7 @@
 //! `admin`, where every fault can be named at once with its pointer.
 
 pub mod audit;
+pub mod form;
 pub mod holder;
 pub mod keys;
 pub mod live;
@@ -19,6 +20,7 @@ mod patch;
 pub mod policies;
 pub mod problem;
 pub mod products;
+pub mod reports;
 pub mod rotation;
 pub mod session;
 pub mod status;

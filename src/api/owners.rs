@@ -1,14 +1,16 @@
 //! Owners on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::form;
 use super::patch::patch;
 use super::{Text, Time};
 use crate::domain;
 use crate::domain::id::OwnerId;
 
 /// An owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// Names the owner for ever.
     pub id: Text<OwnerId>,
@@ -16,6 +18,7 @@ pub struct Owner {
     pub name: String,
     /// `user`, `team` or `system`.
     #[serde(rename = "type")]
+    #[schemars(with = "form::OwnerType")]
     pub kind: String,
     /// When it was made.
     pub created_at: Time,
@@ -36,7 +39,7 @@ impl From<&domain::owner::Owner> for Owner {
 }
 
 /// An owner, as far as a key names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyOwner {
     /// Names the owner for ever.
     pub id: Text<OwnerId>,
@@ -44,6 +47,7 @@ pub struct KeyOwner {
     pub name: String,
     /// `user`, `team` or `system`.
     #[serde(rename = "type")]
+    #[schemars(with = "form::OwnerType")]
     pub kind: String,
 }
 
@@ -58,13 +62,15 @@ impl From<&domain::owner::Owner> for KeyOwner {
 }
 
 /// `POST /admin/users`; also the owner inside a key to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateOwner {
     /// What people will call it.
+    #[schemars(with = "form::OwnerName")]
     pub name: String,
     /// `user`, `team` or `system`.
     #[serde(rename = "type")]
+    #[schemars(with = "form::OwnerType")]
     pub kind: String,
 }
 
@@ -72,23 +78,26 @@ patch! {
     /// `PATCH /admin/users/{user_id}`: what is left out stays.
     PatchOwner {
         /// What people will call it.
+        #[schemars(with = "form::OwnerName")]
         name: String,
         /// `false` lets a disabled owner have keys again; its revoked ones stay revoked.
+        #[schemars(with = "bool")]
         disabled: bool,
     }
 }
 
 /// `POST /admin/users/{user_id}/keys/disable`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableKeys {
     /// Why, for the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Reason>")]
     pub reason: Option<String>,
 }
 
 /// What disabling an owner's keys came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnerDisabled {
     /// The owner.
     pub owner: Owner,

@@ -10,7 +10,7 @@ macro_rules! patch {
         $name:ident {$($(#[$field_doc:meta])* $field:ident: $type:ty,)*}
     ) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Default, ::serde::Serialize, ::serde::Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Default, ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {$(
             $(#[$field_doc])*

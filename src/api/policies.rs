@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::form;
 use super::patch::patch;
 use super::problem::Fault;
 use super::rotation::Selector;
@@ -13,7 +15,7 @@ use crate::domain::id::{KeyId, OwnerId, PolicyId};
 use crate::domain::span::Span;
 
 /// A policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
     /// Names it for ever.
     pub id: Text<PolicyId>,
@@ -26,6 +28,7 @@ pub struct Policy {
     /// Which keys it is about; `null`: every one.
     pub selector: Option<Selector>,
     /// The longest that a key may live.
+    #[schemars(with = "Option<form::Length>")]
     pub max_age: Option<String>,
     /// Whether a key must have an end.
     pub require_expiry: bool,
@@ -34,16 +37,22 @@ pub struct Policy {
     /// Whether rotating, revoking and suspending a key, and disabling its owner, need a reason.
     pub require_reason: bool,
     /// Which types of owner a key may have; none named: any.
+    #[schemars(with = "form::OwnerTypes")]
     pub owner_types: Vec<String>,
     /// The scopes that a key may have; `null`: any.
+    #[schemars(with = "Option<form::ScopeNames>")]
     pub allowed_scopes: Option<Vec<String>>,
     /// After how long without use someone is told.
+    #[schemars(with = "Option<form::Length>")]
     pub unused_alert_after: Option<String>,
     /// After how long without use a key is called stale.
+    #[schemars(with = "Option<form::Length>")]
     pub stale_after: Option<String>,
     /// After how long without use a key is revoked.
+    #[schemars(with = "Option<form::Length>")]
     pub revoke_unused_after: Option<String>,
     /// How long before that it is warned of; `null`: 14 days.
+    #[schemars(with = "Option<form::Length>")]
     pub revoke_warning: Option<String>,
     /// When it was made.
     pub created_at: Time,
@@ -83,13 +92,15 @@ impl From<&domain::policy::Policy> for Policy {
 }
 
 /// `POST /admin/policies`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePolicy {
     /// What people will call it.
+    #[schemars(with = "form::Name")]
     pub name: String,
     /// The rest, as in a change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Description>")]
     pub description: Option<String>,
     /// Whether it is in force; default: it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +110,7 @@ pub struct CreatePolicy {
     pub selector: Option<Selector>,
     /// The longest that a key may live: `365d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Length>")]
     pub max_age: Option<String>,
     /// Whether a key must have an end.
     #[serde(default)]
@@ -111,21 +123,27 @@ pub struct CreatePolicy {
     pub require_reason: bool,
     /// Which types of owner a key may have; none named: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "form::OwnerTypes")]
     pub owner_types: Vec<String>,
     /// The scopes that a key may have; left out: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::ScopeNames>")]
     pub allowed_scopes: Option<Vec<String>>,
     /// After how long without use someone is told: `7d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Length>")]
     pub unused_alert_after: Option<String>,
     /// After how long without use a key is called stale: `30d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Length>")]
     pub stale_after: Option<String>,
     /// After how long without use a key is revoked: `180d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Length>")]
     pub revoke_unused_after: Option<String>,
     /// How long before that it is warned of, at least `1d`; default `14d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Length>")]
     pub revoke_warning: Option<String>,
 }
 
@@ -133,38 +151,51 @@ patch! {
     /// `PATCH /admin/policies/{policy_id}`: what is left out stays; `null` takes a term away.
     PatchPolicy {
         /// What people will call it.
+        #[schemars(with = "form::Name")]
         name: String,
         /// Why there is one.
+        #[schemars(with = "Option<form::Description>")]
         description: Option<String>,
         /// Whether it is in force.
+        #[schemars(with = "bool")]
         enabled: bool,
         /// Which keys; `null`: every one.
         selector: Option<Selector>,
         /// The longest that a key may live.
+        #[schemars(with = "Option<form::Length>")]
         max_age: Option<String>,
         /// Whether a key must have an end.
+        #[schemars(with = "bool")]
         require_expiry: bool,
         /// Whether a key must say what it is for.
+        #[schemars(with = "bool")]
         require_description: bool,
         /// Whether rotating, revoking and suspending a key, and disabling its owner, need a reason.
+        #[schemars(with = "bool")]
         require_reason: bool,
         /// Which types of owner a key may have.
+        #[schemars(with = "form::OwnerTypes")]
         owner_types: Vec<String>,
         /// The scopes that a key may have.
+        #[schemars(with = "Option<form::ScopeNames>")]
         allowed_scopes: Option<Vec<String>>,
         /// After how long without use someone is told.
+        #[schemars(with = "Option<form::Length>")]
         unused_alert_after: Option<String>,
         /// After how long without use a key is called stale.
+        #[schemars(with = "Option<form::Length>")]
         stale_after: Option<String>,
         /// After how long without use a key is revoked.
+        #[schemars(with = "Option<form::Length>")]
         revoke_unused_after: Option<String>,
         /// How long before that it is warned of.
+        #[schemars(with = "Option<form::Length>")]
         revoke_warning: Option<String>,
     }
 }
 
 /// `POST /admin/policies/preview`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewPolicy {
     /// A policy that is not made yet; left out: only those there are.
@@ -172,11 +203,12 @@ pub struct PreviewPolicy {
     pub policy: Option<CreatePolicy>,
     /// The id of one there is, in the place of which it would come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::PolicyRef>")]
     pub instead_of: Option<String>,
 }
 
 /// What policies would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Preview {
     /// How many keys are in force.
     pub keys: u64,
@@ -189,7 +221,7 @@ pub struct Preview {
 }
 
 /// What policies would do to a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewItem {
     /// The key.
     pub key_id: Text<KeyId>,

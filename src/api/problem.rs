@@ -1,9 +1,10 @@
 //! What the admin API answers when it does not do what was asked: RFC 9457.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A problem document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:portcullis:problem:<code>`.
     #[serde(rename = "type")]
@@ -24,7 +25,7 @@ pub struct Problem {
 }
 
 /// One thing that is wrong with a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// Where, as a JSON pointer into the body (RFC 6901); a query parameter by its name alone.
     pub pointer: String,

@@ -1,22 +1,26 @@
 //! Automatic rotation on the wire, and the selectors that rules and policies share.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Text;
+use super::form;
 use crate::domain;
 use crate::domain::id::RotationRuleId;
 use crate::domain::rotation::RotationRule;
 use crate::domain::span::Span;
 
 /// Some of the keys: exactly one of these. Where none is named at all, every key is meant.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
     /// One key, by its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::KeyRef>")]
     pub key_id: Option<String>,
     /// The keys of an owner, by its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::OwnerRef>")]
     pub owner: Option<String>,
     /// The keys that are given a product, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,6 +30,7 @@ pub struct Selector {
     pub label: Option<String>,
     /// The keys of a class of risk: `high`, `standard` or `low`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Risk>")]
     pub risk: Option<String>,
 }
 
@@ -65,17 +70,19 @@ impl Selector {
 }
 
 /// `POST /admin/keys/rotation/enable`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnableRotation {
     /// Days between rotations; default: by risk, high 30, standard 90, low 365.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::IntervalDays>")]
     pub interval_days: Option<u32>,
     /// Whether the version before stays until the next rotation; default: it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_previous: Option<bool>,
     /// How long the version before stays otherwise; default `0s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Length>")]
     pub grace: Option<String>,
     /// Which keys; default: every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +90,7 @@ pub struct EnableRotation {
 }
 
 /// `POST /admin/keys/rotation/disable`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableRotation {
     /// The rule of which keys; default: all rules.
@@ -92,22 +99,24 @@ pub struct DisableRotation {
 }
 
 /// The rules of automatic rotation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RotationRules {
     /// Each, the widest first.
     pub items: Vec<Rule>,
 }
 
 /// A rule of automatic rotation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// Names it.
     pub id: Text<RotationRuleId>,
     /// Days between rotations.
+    #[schemars(with = "form::IntervalDays")]
     pub interval_days: u32,
     /// Whether the version before stays until the next rotation.
     pub keep_previous: bool,
     /// How long the version before stays otherwise.
+    #[schemars(with = "form::Length")]
     pub grace: String,
     /// Which keys; `null`: every one.
     pub selector: Option<Selector>,

@@ -1,30 +1,33 @@
 //! Sessions of the dashboard, and the links that owners sign in by.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form;
 use super::owners::Owner;
 
 /// Who asks, if anybody is known to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signed {
     /// `null` where nobody is signed in.
     pub session: Option<Session>,
 }
 
 /// Who is signed in, and what they may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     /// As the audit log names them.
     pub actor: Actor,
     /// What they may do.
+    #[schemars(with = "form::Role")]
     pub role: String,
     /// The one owner whose keys they see; `null`: all.
     pub owner: Option<Owner>,
 }
 
 /// Who did something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Actor {
     /// `token`, `owner`, …
     #[serde(rename = "type")]
@@ -36,7 +39,7 @@ pub struct Actor {
 }
 
 /// Signing in, by one of the two.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// An admin token.
@@ -54,7 +57,7 @@ impl std::fmt::Debug for SignIn {
 }
 
 /// A link that an owner signs in by, once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// Where it leads, below the address that people reach the dashboard at.
     pub path: String,

@@ -1,11 +1,13 @@
 //! How a gate is doing, on the wire: `GET /admin/status` and `GET /readyz`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form;
 
 /// This gate and the roster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// This gate's name.
     pub node: String,
@@ -32,7 +34,7 @@ pub struct Status {
 }
 
 /// A gate's store, as the gate last saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoreStatus {
     /// `embedded` or `redis`.
     pub kind: String,
@@ -47,7 +49,7 @@ pub struct StoreStatus {
 }
 
 /// Counts on their way to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct UsageStatus {
     /// Batches in memory alone.
     pub queued: u64,
@@ -58,7 +60,7 @@ pub struct UsageStatus {
 }
 
 /// Limits shared with other gates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LimitsStatus {
     /// Leases held.
     pub leases: u64,
@@ -67,11 +69,12 @@ pub struct LimitsStatus {
 }
 
 /// A gate of the roster, as `GET /admin/nodes` tells of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its name.
     pub node: String,
     /// `live`, `silent` or `gone`.
+    #[schemars(with = "form::Presence")]
     pub state: String,
     /// The revision it has applied, as of its last word.
     pub revision: u64,
@@ -86,11 +89,12 @@ pub struct Node {
 }
 
 /// Another gate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
     /// Its name.
     pub node: String,
     /// `live`, `silent` or `gone`.
+    #[schemars(with = "form::Presence")]
     pub state: String,
     /// The revision it has applied.
     pub revision: u64,
@@ -99,7 +103,7 @@ pub struct NodeStatus {
 }
 
 /// What a gate was configured with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigStatus {
     /// When it was read.
     pub loaded_at: Time,
@@ -108,7 +112,7 @@ pub struct ConfigStatus {
 }
 
 /// Something someone should look at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alarm {
     /// Its stable name.
     pub code: String,
@@ -119,7 +123,7 @@ pub struct Alarm {
 }
 
 /// The answer of `/healthz` and `/readyz`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `ok`, `ready` or `not_ready`.
     pub status: String,

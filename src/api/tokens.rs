@@ -1,24 +1,28 @@
 //! Admin tokens on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::form;
 use super::patch::patch;
 use super::{Text, Time};
 use crate::domain::id::{OwnerId, TokenId};
 use crate::domain::token::AdminToken;
 
 /// An admin token: never its secret, never its hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Token {
     /// Names the token.
     pub id: Text<TokenId>,
     /// What people call it.
     pub name: String,
     /// `viewer`, `operator` or `admin`.
+    #[schemars(with = "form::Role")]
     pub role: String,
     /// The one owner it is bound to; `null`: all.
     pub owner_id: Option<Text<OwnerId>>,
     /// What of the secret may be shown.
+    #[schemars(with = "form::Fingerprint")]
     pub fingerprint: String,
     /// When it was made.
     pub created_at: Time,
@@ -44,7 +48,7 @@ impl From<&AdminToken> for Token {
 }
 
 /// The answer to `POST /admin/tokens`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenCreated {
     /// What was made.
     pub token: Token,
@@ -59,18 +63,22 @@ impl std::fmt::Debug for TokenCreated {
 }
 
 /// `POST /admin/tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// What people will call it.
+    #[schemars(with = "form::Name")]
     pub name: String,
     /// `viewer`, `operator` or `admin`.
+    #[schemars(with = "form::Role")]
     pub role: String,
     /// The one owner it is to be bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::OwnerRef>")]
     pub owner_id: Option<String>,
     /// When it is to end by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Instant>")]
     pub expires_at: Option<String>,
 }
 
@@ -78,10 +86,13 @@ patch! {
     /// `PATCH /admin/tokens/{token_id}`: what is left out stays.
     PatchToken {
         /// What people will call it.
+        #[schemars(with = "form::Name")]
         name: String,
         /// `viewer`, `operator` or `admin`.
+        #[schemars(with = "form::Role")]
         role: String,
         /// When it is to end by itself.
+        #[schemars(with = "Option<form::Instant>")]
         expires_at: Option<String>,
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::form;
 use super::{Text, Time};
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::usage::{STATUS_CLASSES, Tally};
 
 /// What a key was used for in a stretch of time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Whose.
     pub key_id: Text<KeyId>,
@@ -18,6 +20,7 @@ pub struct Usage {
     /// Until when, exclusively.
     pub to: Time,
     /// The width of a bucket: `1m`, `1h` or `1d`.
+    #[schemars(with = "form::Step")]
     pub step: String,
     /// When the key was last admitted, ever.
     pub last_used_at: Option<Time>,
@@ -27,8 +30,54 @@ pub struct Usage {
     pub buckets: Vec<Bucket>,
 }
 
+/// What all keys together were used for at a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// The gate that tells this; every gate knows of what passed it.
+    pub node: String,
+    /// From when, on a whole minute.
+    pub from: Time,
+    /// Until when, exclusively.
+    pub to: Time,
+    /// The width of a bucket.
+    #[schemars(with = "form::Step")]
+    pub step: String,
+    /// How many keys were used.
+    pub keys: u64,
+    /// All of it together.
+    pub total: Counts,
+    /// In order of time; empty ones are left out. Neither versions nor routes are told apart.
+    pub buckets: Vec<Bucket>,
+    /// The keys with the most requests, admitted and refused, the busiest first.
+    pub top_keys: Vec<BusyKey>,
+    /// The routes, the busiest first.
+    pub routes: Vec<BusyRoute>,
+}
+
+/// A key that was used a lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BusyKey {
+    /// The key.
+    pub key_id: Text<KeyId>,
+    /// What people call it; `null` while the store cannot say.
+    pub name: Option<String>,
+    /// Who holds it.
+    pub owner_id: Option<Text<OwnerId>>,
+    /// What it was used for.
+    pub counts: Counts,
+}
+
+/// A route that was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BusyRoute {
+    /// Its name.
+    pub route: String,
+    /// What it was used for.
+    pub counts: Counts,
+}
+
 /// What was counted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Requests admitted.
     pub requests: u64,
@@ -45,7 +94,7 @@ pub struct Counts {
 }
 
 /// What was counted in one bucket of time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bucket {
     /// Where it begins.
     pub start: Time,

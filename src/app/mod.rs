@@ -26,6 +26,7 @@ mod traces;
 mod work;
 mod workers;
 
+pub use crate::admin::document as admin_api;
 pub use carry::{Carried, CarryError, Origin, migrate, restore, snapshot};
 pub use clock::SystemClock;
 pub use echo::Echo;

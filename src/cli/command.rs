@@ -6,8 +6,8 @@ use super::client::{Client, Connection};
 use super::failure::Failure;
 use super::output::Output;
 use super::{
-    audit, check, completions, keys, nodes, owners, policies, products, quickstart, rotation,
-    schema, serve, store, tail, tokens, top, usage,
+    audit, check, completions, keys, nodes, openapi, owners, policies, products, quickstart,
+    rotation, schema, serve, store, tail, tokens, top, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -57,6 +57,8 @@ enum Command {
     Tail(Single<tail::Tail>),
     /// Watch a table of keys, owners or routes: what they ask for, are refused, and how long it takes
     Top(Single<top::Top>),
+    /// Print the OpenAPI document of the admin API
+    Openapi,
     /// Print what makes a shell complete these commands
     Completions(completions::Completions),
 }
@@ -117,6 +119,7 @@ impl CommandLine {
             Command::Usage(usage) => call(&usage.connection, usage.command, output),
             Command::Tail(tail) => call(&tail.connection, tail.command, output),
             Command::Top(top) => call(&top.connection, top.command, output),
+            Command::Openapi => openapi::run(output),
             Command::Completions(completions) => completions.run(output),
         }
     }

@@ -17,6 +17,7 @@ mod keys;
 mod live;
 mod names;
 mod nodes;
+mod openapi;
 mod output;
 mod owners;
 mod paging;

@@ -1,12 +1,12 @@
 //! What a key was used for, folded as it was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::control::ControlError;
 use crate::control::caller::Caller;
 use crate::control::keys::visible;
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, OwnerId};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Step, Tally, UsageBucket};
 use crate::store::{Store, StoreError};
@@ -15,6 +15,59 @@ use crate::store::{Store, StoreError};
 pub trait Minutes: Send + Sync + 'static {
     /// The counts of a key in `[from, to)`, in any order.
     fn usage(&self, key: KeyId, from: Timestamp, to: Timestamp) -> Vec<UsageBucket>;
+
+    /// Hands the counts of every key in `[from, to)` to `take`, in order of time.
+    fn each(&self, from: Timestamp, to: Timestamp, take: &mut dyn FnMut(Counted<'_>));
+}
+
+/// What a key was used for in a minute, on a route.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// Whose.
+    pub key: KeyId,
+    /// Where the minute begins.
+    pub start: Timestamp,
+    /// On which route.
+    pub route: &'a Arc<str>,
+    /// How much.
+    pub tally: &'a Tally,
+}
+
+/// What is asked of all keys' usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SummaryQuery {
+    /// From when, on a whole minute.
+    pub from: Timestamp,
+    /// Until when, exclusively.
+    pub to: Timestamp,
+    /// How many of the busiest keys to tell of.
+    pub top: usize,
+}
+
+/// What all keys were used for at this gate.
+#[derive(Debug, Clone, Default)]
+pub struct SummaryView {
+    /// How many keys were used.
+    pub keys: u64,
+    /// All of it together.
+    pub total: Tally,
+    /// By minute, in order of time.
+    pub minutes: BTreeMap<Timestamp, Tally>,
+    /// The busiest keys, the busiest first.
+    pub busiest: Vec<(BusyKey, Tally)>,
+    /// The routes, the busiest first.
+    pub routes: Vec<(Arc<str>, Tally)>,
+}
+
+/// A key as far as a summary names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusyKey {
+    /// Its id.
+    pub id: KeyId,
+    /// What people call it, where the store could say.
+    pub name: Option<String>,
+    /// Who holds it, where the store could say.
+    pub owner: Option<OwnerId>,
 }
 
 /// Answers what keys were used for.
@@ -97,6 +150,55 @@ impl UsageService {
             ..view
         })
     }
+}
+
+impl UsageService {
+    /// What all keys were used for of late at this gate. It goes on without the store, and without names then.
+    ///
+    /// # Errors
+    /// [`ControlError::Bound`] for who sees one owner's keys alone.
+    pub async fn summary(
+        &self,
+        caller: &Caller,
+        query: SummaryQuery,
+    ) -> Result<SummaryView, ControlError> {
+        if caller.bound_to.is_some() {
+            return Err(ControlError::Bound);
+        }
+        let mut view = SummaryView::default();
+        let mut by_key = HashMap::<KeyId, Tally>::new();
+        let mut by_route = HashMap::<Arc<str>, Tally>::new();
+        self.minutes.each(query.from, query.to, &mut |counted| {
+            view.total.add(counted.tally);
+            view.minutes
+                .entry(counted.start)
+                .or_default()
+                .add(counted.tally);
+            by_key.entry(counted.key).or_default().add(counted.tally);
+            match by_route.get_mut(counted.route) {
+                Some(tally) => tally.add(counted.tally),
+                None => drop(by_route.insert(Arc::clone(counted.route), counted.tally.clone())),
+            }
+        });
+        view.keys = by_key.len() as u64;
+        for (id, tally) in busiest(by_key.into_iter().collect(), query.top) {
+            let key = self.store.key(id).await.ok().flatten();
+            let (name, owner) = key.map(|key| (key.settings.name, key.owner)).unzip();
+            view.busiest.push((BusyKey { id, name, owner }, tally));
+        }
+        view.routes = busiest(by_route.into_iter().collect(), usize::MAX);
+        Ok(view)
+    }
+}
+
+/// The `most` with the most requests; among equals in the order of their names.
+fn busiest<T: Ord>(mut counted: Vec<(T, Tally)>, most: usize) -> Vec<(T, Tally)> {
+    counted.sort_unstable_by(|(a, this), (b, that)| {
+        let by_count = that.all_requests().cmp(&this.all_requests());
+        by_count.then_with(|| a.cmp(b))
+    });
+    counted.truncate(most);
+    counted
 }
 
 fn fold(counted: Vec<UsageBucket>, query: UsageQuery) -> UsageView {

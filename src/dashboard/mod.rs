@@ -37,7 +37,7 @@ pub fn router() -> Router {
 }
 
 /// Where its pages are; the page itself knows which of them is asked for.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/",
     "/sign-in",
     "/keys",
@@ -48,6 +48,7 @@ const PAGES: [&str; 10] = [
     "/products",
     "/policies",
     "/settings",
+    "/reference",
 ];
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {

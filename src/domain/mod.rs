@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod badge;
 pub mod change;
+pub mod csv;
 pub mod draw;
 pub mod event;
 pub mod fleet;

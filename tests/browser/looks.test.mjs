@@ -65,6 +65,7 @@ const pages = () => [
   ["products", "/products", "Products"],
   ["policies", "/policies", "Policies"],
   ["settings", "/settings", "Settings"],
+  ["reference", "/reference", "API reference"],
 ];
 
 for (const width of [390, 1024, 1600]) {
@@ -83,6 +84,14 @@ for (const width of [390, 1024, 1600]) {
         await watched.isSound(name(page));
         await watched.shot(name(page));
       }
+      await watched.goto("/reference", "API reference");
+      for (const call of ["createKey", "listAuditLogs"]) {
+        await watched.page.locator(`#${call} > summary`).click();
+        await watched.page.locator(`#${call} summary`, { hasText: "field" }).first().click();
+      }
+      await watched.isSound(name("calls"));
+      await watched.page.locator("#createKey").scrollIntoViewIfNeeded();
+      await watched.shot(name("calls"), { fullPage: false });
       await watched.goto("/keys?name=billing", "API Keys");
       await watched.page.getByRole("button", { name: "Detailed" }).click();
       await watched.page.getByText("Traffic by version").waitFor();

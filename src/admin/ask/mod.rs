@@ -3,6 +3,8 @@
 //! Nothing is ignored. A field or parameter that is not known, or given twice, is refused by its name: a
 //! misspelt filter that lists everything, or a misspelt `expires_at`, is worse than an error.
 
+pub(crate) mod objects;
+
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::admin::ask::objects::Objects;
 use crate::admin::cursor::{self, QueryTag};
 use crate::admin::misread;
 use crate::admin::problem::{Code, Problem};
@@ -129,7 +132,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let read = serde_path_to_error::deserialize(&mut reader);
     let fault = match read {
         Ok(value) => match reader.end() {
-            Ok(()) => return Ok(value),
+            Ok(()) => return of_objects(value, bytes),
             Err(error) => FieldFault::new("", "syntax", error.to_string()),
         },
         Err(error) if error.inner().is_data() => {
@@ -149,9 +152,21 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Err(Problem::faults(Code::BadRequest, vec![fault]))
 }
 
+/// What was read, if whatever has fields was an object.
+fn of_objects<T: DeserializeOwned>(value: T, bytes: &[u8]) -> Result<T, Problem> {
+    let whole: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    match read_value::<T>(whole.clone()) {
+        Ok(_) => Ok(value),
+        Err(first) => Err(Problem::faults(
+            Code::Invalid,
+            misread::all::<T>(first, whole),
+        )),
+    }
+}
+
 /// Reads JSON that is in memory into `T`, or names the field that is not what was expected.
 pub(crate) fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldFault> {
-    serde_path_to_error::deserialize(value)
+    serde_path_to_error::deserialize(Objects(value))
         .map_err(|error| misread::one(error.path(), error.inner()))
 }
 

@@ -52,6 +52,9 @@ fn a_fault_is_told_where_it_is() {
         (r#"{"name": "a", "items": null}"#, 422, "/items"),
         (r#"{}"#, 422, "/name"),
         (r#"[]"#, 422, ""),
+        // Fields in their order are no object, at any depth.
+        (r#"["a", []]"#, 422, ""),
+        (r#"{"name": "a", "items": [[1]]}"#, 422, "/items/0"),
         (r#"{"name": "a","#, 400, ""),
         (r#"{"name": "a"} {}"#, 400, ""),
         ("", 400, ""),

@@ -9,18 +9,45 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{PageAsk, Params, moment};
 use crate::admin::auth::By;
+use crate::admin::export::{self, Format};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
-use crate::api::audit::{Entry, NEXT_CURSOR};
+use crate::api::audit::Entry;
+use crate::api::form;
 use crate::api::page::Page;
 use crate::domain::audit::export::{csv_head, csv_line};
 use crate::domain::audit::query::{AuditQuery, Kind};
 use crate::domain::time::Moment;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "listAuditLogs",
+        "List what was done",
+        "The newest first: changes, refused attempts and requests. An export is a page as well; NDJSON has what `portcullis audit verify` needs.",
+    )
+    .query::<form::EntryType>("type", "key_rotation", "Those of this type.")
+    .query::<form::KeyRef>("key_id", "key_3fXk29QmZa", "Those about this key.")
+    .query::<form::VersionNumber>("key_version", 2, "Those about a version of this number.")
+    .query::<String>("actor", "tok_5Rt8vBn3Xc", "Those of what this one did.")
+    .query::<form::OwnerRef>("owner", "usr_7Gh2kQw9Lp", "Those about this owner or its keys.")
+    .query::<form::Moment>("start_date", "2026-01-01", "From when on: a day in UTC, or a time.")
+    .query::<form::Moment>("end_date", "2026-01-31", "Until when; it belongs to it.")
+    .query::<form::Outcome>("outcome", "refused", "What was done, or what was refused.")
+    .query::<String>("code", "key_revoked", "What was refused for this.")
+    .query::<String>("request_id", "req_0Ab1Cd2Ef3Gh4Ij5", "What belongs to this request.")
+    .query::<form::ExportForm>("format", "json", "The form of the answer.")
+    .paged()
+    .answer::<Page<Entry>>(200, "A page of entries.", example::page(example::audit_entry()))
+    .exported(
+        "{\"id\":\"aud_6Tg7Yh8Uj9\",\"seq\":1812,…}\n",
+        "id,seq,timestamp,…\r\n",
+    )
+}
 
 /// Lists audit entries.
 pub(crate) async fn call(
@@ -35,10 +62,9 @@ pub(crate) async fn call(
         ..AuditQuery::default()
     } == query
         && caller.bound_to.is_none();
-    let format = params.read("format", FORMAT, Format::from_word);
+    let format = Format::read(&mut params);
     let PageAsk { limit, after, tag } = params.page()?;
     params.finish()?;
-    let format = format.unwrap_or(Format::Json);
     let with_salts = format == Format::Ndjson;
     let found = shared
         .audit
@@ -54,64 +80,17 @@ pub(crate) async fn call(
         Format::Json => Json(page).into_response(),
         Format::Ndjson => {
             lines.extend(page.items.iter().map(|entry| entry.0.clone()));
-            // An entry is made of JSON.
             let lines = lines.into_iter().map(Entry);
-            let lines = lines.map(|line| serde_json::to_string(&line).unwrap_or_default());
-            export(lines, &page, "application/x-ndjson", "ndjson")
+            export::ndjson(lines, "audit-log", page.next_cursor.as_deref())
         }
         Format::Csv => {
             // The names stand once above the whole, not above every page of it.
             let head = after.is_none().then(csv_head);
             let lines = page.items.iter().map(|entry| csv_line(&entry.0));
             let lines = head.into_iter().chain(lines);
-            export(lines, &page, "text/csv; charset=utf-8", "csv")
+            export::csv(lines, "audit-log", page.next_cursor.as_deref())
         }
     })
-}
-
-fn export(
-    lines: impl Iterator<Item = String>,
-    page: &Page<Entry>,
-    content_type: &'static str,
-    extension: &str,
-) -> Response {
-    let end = if extension == "csv" { "\r\n" } else { "\n" };
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(&line);
-        text.push_str(end);
-    }
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    let mut set = |name, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    let file = format!("attachment; filename=\"audit-log.{extension}\"");
-    set(CONTENT_DISPOSITION, &file);
-    if let Some(cursor) = &page.next_cursor {
-        set(HeaderName::from_static(NEXT_CURSOR), cursor);
-    }
-    (headers, text).into_response()
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Json,
-    Ndjson,
-    Csv,
-}
-
-impl Format {
-    fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "json" => Some(Self::Json),
-            "ndjson" => Some(Self::Ndjson),
-            "csv" => Some(Self::Csv),
-            _ => None,
-        }
-    }
 }
 
 fn query(params: &mut Params) -> AuditQuery {
@@ -125,7 +104,7 @@ fn query(params: &mut Params) -> AuditQuery {
             .unwrap_or_default(),
         key: params.read("key_id", "a key's id", |text| text.parse().ok()),
         key_version: params.read("key_version", "a number from 1 to 65535", |text| {
-            text.parse().ok()
+            text.parse().ok().filter(|number| *number > 0)
         }),
         actor: params.text("actor"),
         owner: params.read("owner", "an owner's id", |text| text.parse().ok()),
@@ -140,5 +119,3 @@ fn query(params: &mut Params) -> AuditQuery {
         request_id: params.text("request_id"),
     }
 }
-
-const FORMAT: &str = "`json`, `ndjson` or `csv`";

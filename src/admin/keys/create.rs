@@ -10,15 +10,39 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::etag;
 use crate::admin::keys::{form, idempotency, wire};
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::keys::{CreateKey, KeyCreated};
 use crate::control::keys::{Created, NewKey};
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "createKey",
+        "Make a key",
+        "The secret is told this once. One of `owner_id` and `owner` is mandatory; an inline owner is found by type and name, or made.",
+    )
+    .idempotent()
+    .body::<CreateKey>(json!({
+        "name": "billing-worker",
+        "owner": {"name": "Billing", "type": "team"},
+        "scopes": ["orders:read"],
+        "rate_limits": [{"rate": "100/minute", "burst": 20}],
+    }))
+    .answer::<KeyCreated>(201, "The key, and its secret.", example::key_created())
+    .tagged()
+    .located()
+    .with(idempotency::REPLAYED_FIELD, "`true` where an earlier call is answered again, without the secret.")
+    .codes(&[Code::OwnerDisabled, Code::Conflict, Code::DuplicateSecret])
+    .makes("key_id", "/key/id")
+}
 
 /// Makes a key.
 pub(crate) async fn call(

@@ -51,5 +51,8 @@ pub(super) fn mark_replayed(response: &mut Response) {
         .insert(REPLAYED, HeaderValue::from_static("true"));
 }
 
+/// The field's name, as people write it.
+pub(super) const REPLAYED_FIELD: &str = "Idempotency-Replayed";
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -23,17 +23,31 @@ use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::admin::about::About;
 use crate::admin::ask::{Params, read_value};
 use crate::admin::auth::By;
 use crate::admin::keys::form;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
+use crate::api::form::Flag;
 use crate::api::keys::{CreateKey, ImportLine};
 use crate::api::problem::Fault;
 use crate::control::caller::Caller;
 use crate::control::keys::{Import, Imported, Known, NewKey};
 use crate::domain::lifecycle::FieldFault;
 use crate::domain::secret::Secret;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "importKeys",
+        "Take secrets over",
+        "Existing secrets become keys, so that clients need not change. The body has an object a line: the fields of a new key and `secret`, or `sha256` as 64 hex digits. It has at most 64 MiB and 50,000 lines, a line 64 KiB. The answer has a line for each: done, or why not.",
+    )
+    .query::<Flag>("dry_run", "true", "`true`: nothing is made.")
+    .text_body(NDJSON, "{\"name\": \"old\", \"owner\": {\"name\": \"Billing\", \"type\": \"team\"}, \"secret\": \"a-secret-of-the-system-before\"}\n")
+    .text_answer(NDJSON, "An object a line, in the lines' order: `line`, `outcome` (`done`, `refused`, or last `stopped`), `key_id`, `fingerprint`, `code`, `detail`, `errors`.", "{\"line\":1,\"outcome\":\"done\",\"key_id\":\"key_3fXk29QmZa\",\"fingerprint\":\"60303ae22b99\",\"code\":null,\"detail\":null,\"errors\":[]}\n")
+}
 
 /// Takes secrets over.
 pub(crate) async fn call(

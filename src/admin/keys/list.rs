@@ -9,17 +9,38 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{PageAsk, Params};
 use crate::admin::auth::By;
 use crate::admin::keys::wire;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api;
+use crate::api::form;
 use crate::api::page::Page;
 use crate::domain::badge::STALE_AFTER;
 use crate::domain::key::KeyStatus;
 use crate::domain::query::{KeyQuery, KeySort, SortField};
 use crate::domain::time::Timestamp;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "listKeys",
+        "List keys",
+        "Each with its live versions.",
+    )
+    .query::<form::Status>("status", "active", "Those that stand so.")
+    .query::<String>("name", "bill", "Those with this in their name, in any case.")
+    .query::<form::OwnerRef>("owner", "usr_7Gh2kQw9Lp", "Those of this owner.")
+    .query::<String>("env", "live", "Those of this environment.")
+    .query::<String>("product", "starter", "Those that name this product.")
+    .query::<String>("label", "team=billing", "Those with this label: `name`, or `name=value`.")
+    .query::<form::Flag>("stale", "true", "`true`: those unused for 30 days, since they were made if they never were used; `false`: the others.")
+    .query::<form::KeyOrder>("sort", "-last_used_at", "By what they are sorted; `-` is the greatest first.")
+    .paged()
+    .answer::<Page<api::keys::Key>>(200, "A page of keys.", example::page(example::key()))
+}
 
 /// Lists keys.
 pub(crate) async fn call(

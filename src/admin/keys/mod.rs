@@ -25,7 +25,7 @@ use crate::control::keys::KeyView;
 use crate::domain::time::Timestamp;
 
 /// A key in its wire form.
-fn wire(view: &KeyView, now: Timestamp) -> api::keys::Key {
+pub(in crate::admin) fn wire(view: &KeyView, now: Timestamp) -> api::keys::Key {
     let owner = (&view.owner).into();
     api::keys::Key::new(&view.key, owner, &view.last_used, view.schedule, now).having(&view.spent)
 }

@@ -12,17 +12,35 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Id, Params};
 use crate::admin::auth::By;
 use crate::admin::etag;
 use crate::admin::keys::wait::Wait;
 use crate::admin::keys::wire;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::keys::Revoked;
 use crate::control::keys::{KeyView, Step, Terms};
 use crate::control::writer::Done;
 use crate::domain::id::KeyId;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "revokeKey",
+        "Revoke a key",
+        "For ever. When it is answered no request with the key passes this gate any more, and the answer says where else that is so.",
+    )
+    .if_match()
+    .reason()
+    .waits()
+    .answer::<Revoked>(200, "It is revoked, as far as was asked for.", example::revoked())
+    .tagged()
+    .answer::<Revoked>(202, "It is revoked here; the store, or a gate that was waited for, may not have it yet.", example::revoked())
+    .tagged()
+    .codes(&[Code::Protected, Code::Conflict])
+}
 
 /// Revokes a key.
 pub(crate) async fn call(

@@ -7,12 +7,39 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{IdAndNumber, Params};
 use crate::admin::auth::By;
 use crate::admin::keys::revoke::{answer, terms};
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
+use crate::api::keys::Revoked;
 use crate::domain::id::KeyId;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "revokeVersion",
+        "Revoke a version of a key",
+        "The old one after a migration, or a leaked one. The current one is ended by rotating.",
+    )
+    .if_match()
+    .reason()
+    .waits()
+    .answer::<Revoked>(
+        200,
+        "It is revoked, as far as was asked for.",
+        example::revoked(),
+    )
+    .tagged()
+    .answer::<Revoked>(
+        202,
+        "It is revoked here; the store, or a gate that was waited for, may not have it yet.",
+        example::revoked(),
+    )
+    .tagged()
+    .codes(&[Code::KeyRevoked, Code::Protected, Code::Conflict])
+}
 
 /// Revokes a version.
 pub(crate) async fn call(

@@ -9,17 +9,35 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, AskIfAny, Id, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::etag;
 use crate::admin::keys::{form, idempotency, wire};
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::keys::{KeyCreated, Previous, RotateKey, SinkTold};
 use crate::control::keys::{Rotated, Rotation, Terms};
 use crate::domain::id::KeyId;
 use crate::domain::key::KeyVersion;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "rotateKey",
+        "Rotate a key",
+        "Gives it a new secret, told this once; the old one works for a grace of `0s` to `72h`, a day if nothing is said. All else about the key stays.",
+    )
+    .if_match()
+    .idempotent()
+    .body_if_any::<RotateKey>(json!({"grace": "24h", "reason": "regular"}))
+    .answer::<KeyCreated>(200, "The key, its new secret, and the version before.", example::key_rotated())
+    .tagged()
+    .with(idempotency::REPLAYED_FIELD, "`true` where an earlier call is answered again, without the secret.")
+    .codes(&[Code::KeyRevoked, Code::KeyExpired, Code::TooManyVersions, Code::Conflict, Code::OwnerDisabled])
+}
 
 /// Rotates a key.
 pub(crate) async fn call(

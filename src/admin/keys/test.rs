@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
+use crate::admin::about::About;
 use crate::admin::ask::{Ask, Id, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::gate::TestRequest;
@@ -15,6 +17,28 @@ use crate::admin::router::Shared;
 use crate::api::keys::{KeyTested, TestKey};
 use crate::domain::id::KeyId;
 use crate::domain::lifecycle::FieldFault;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "testKey",
+        "Try a request with a key",
+        "What the gate would answer a request with the key's current secret, spending, counting and sending nothing.",
+    )
+    .body::<TestKey>(json!({"method": "GET", "path": "/v1/orders", "host": "api.example.com"}))
+    .answer::<KeyTested>(200, "What it would come to.", json!({
+        "admitted": false, "status": 429, "code": "rate_limited", "detail": "`key-1` has 0 left",
+        "route": "orders", "upstream": "orders", "path": "/v1/orders", "version": 2,
+        "limits": [{
+            "name": "key-1", "rate": "10/second", "burst": 20, "remaining": 0,
+            "whole_in_ms": 2000, "enforced": true,
+        }],
+        "quotas": [{
+            "name": "key-day", "limit": 1000, "per": "day", "remaining": 588,
+            "renews_at": "2026-02-01T00:00:00.000Z", "hard": true,
+        }],
+    }))
+}
 
 /// Thinks a request through.
 pub(crate) async fn call(

@@ -9,16 +9,44 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
+use crate::admin::about::About;
 use crate::admin::ask::{Id, Params, moment};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
+use crate::api::form;
 use crate::api::usage::{Bucket, Counts, Usage};
 use crate::control::usage::{UsageQuery, UsageView};
 use crate::domain::id::KeyId;
 use crate::domain::time::{Moment, Timestamp};
 use crate::domain::usage::Step;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "keyUsage",
+        "What a key was used for",
+        "The last 24 hours by hour unless asked otherwise; at most 2000 steps. `requests` were admitted; empty buckets are left out.",
+    )
+    .query::<form::Moment>("from", "2026-01-30", "From when on: a day in UTC, or a time.")
+    .query::<form::Moment>("to", "2026-01-31", "Until when; a day belongs to it whole.")
+    .query::<form::Step>("step", "1h", "The width of a bucket.")
+    .query::<form::Apart>("by", "version,route", "What is told apart: some of `version`, `status` and `route`; versions are unless asked otherwise, the classes of status always.")
+    .answer::<Usage>(200, "Counts over time.", json!({
+        "key_id": "key_3fXk29QmZa", "from": "2026-01-30T12:00:00.000Z", "to": "2026-01-31T12:00:00.000Z",
+        "step": "1h", "last_used_at": "2026-01-31T11:59:58.000Z",
+        "total": {
+            "requests": 20000, "refused": {"rate_limited": 3}, "status": {"2xx": 19990, "4xx": 10},
+            "cost": 20000, "bytes_in": 0, "bytes_out": 512_000,
+        },
+        "buckets": [{
+            "start": "2026-01-31T11:00:00.000Z", "version": 2, "route": null, "requests": 118,
+            "refused": {}, "status": {"2xx": 118}, "cost": 118, "bytes_in": 0, "bytes_out": 3020,
+        }],
+    }))
+}
 
 /// Tells what a key was used for.
 pub(crate) async fn call(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{PageAsk, Params};
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
@@ -12,6 +13,17 @@ use crate::api;
 use crate::api::page::Page;
 use crate::domain;
 use crate::domain::query::{Position, SortValue};
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new("listPolicies", "List policies", "")
+        .paged()
+        .answer::<Page<api::policies::Policy>>(
+            200,
+            "A page of policies.",
+            example::page(example::policy()),
+        )
+}
 
 /// Lists policies.
 pub(crate) async fn call(

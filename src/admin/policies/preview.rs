@@ -7,17 +7,38 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
+use crate::admin::about::About;
 use crate::admin::ask::{Ask, AskIfAny, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::policies::form;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::policies::{Preview, PreviewItem, PreviewPolicy};
 use crate::api::problem::Fault;
 use crate::control::ControlError;
 use crate::control::policies::Judged;
 use crate::domain::time::Timestamp;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "previewPolicy",
+        "Try a policy out",
+        "What policies would do, and to which keys, before they do it; without a body, what those there are do.",
+    )
+    .body_if_any::<PreviewPolicy>(json!({"policy": {"name": "tidy", "revoke_unused_after": "180d"}}))
+    .answer::<Preview>(200, "Which keys it is about, at most 1000 of them.", json!({
+        "keys": 120, "revoked": 1, "violating": 0,
+        "items": [{
+            "key_id": "key_3fXk29QmZa", "key_name": "billing-worker", "owner_id": "usr_7Gh2kQw9Lp",
+            "last_used_at": null, "unused": true, "stale": true,
+            "revoked_at": "2026-02-14T12:00:00.000Z", "violations": [],
+        }],
+    }))
+    .code(Code::NotFound)
+}
 
 /// Tries a policy out.
 pub(crate) async fn call(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{PageAsk, Params};
 use crate::admin::problem::Problem;
 use crate::admin::products::wire;
@@ -14,6 +15,13 @@ use crate::api::page::Page;
 use crate::api::products::Product;
 use crate::domain;
 use crate::domain::query::{Position, SortValue};
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new("listProducts", "List products", "By name. Those of the configuration file have `\"source\": \"config\"` and are read-only here.")
+        .paged()
+        .answer::<Page<Product>>(200, "A page of products.", example::page(example::product()))
+}
 
 /// Lists them by name.
 pub(crate) async fn call(

@@ -7,13 +7,27 @@ use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Id, Params};
 use crate::admin::auth::By;
 use crate::admin::etag;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::products::wire;
 use crate::admin::router::Shared;
 use crate::api::products::Product;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "deleteProduct",
+        "Take a product away",
+        "Not while a key that is not revoked names it.",
+    )
+    .if_match()
+    .reason()
+    .answer::<Product>(200, "What it was.", example::product())
+    .code(Code::Conflict)
+}
 
 /// Takes a product away.
 pub(crate) async fn call(

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, AskIfAny, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
@@ -16,6 +18,17 @@ use crate::admin::router::Shared;
 use crate::admin::selector;
 use crate::api::rotation::{DisableRotation, RotationRules};
 use crate::control::ControlError;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "disableRotation",
+        "Have keys rotate by themselves no more",
+        "Takes the rule of a selector away; without a body, all of them.",
+    )
+    .body_if_any::<DisableRotation>(json!({"selector": {"label": "team=billing"}}))
+    .answer::<RotationRules>(200, "The rules that are left.", example::rules())
+}
 
 /// Takes the rule away.
 pub(crate) async fn call(

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, AskIfAny, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
@@ -20,6 +22,17 @@ use crate::domain::key::Risk;
 use crate::domain::lifecycle::FieldFault;
 use crate::domain::rotation::{RotationPlan, interval_days};
 use crate::domain::selector::Selector;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "enableRotation",
+        "Have keys rotate by themselves",
+        "All of them, or those of a selector; replaces the rule of this selector. Without `interval_days` the interval follows the risk of a key.",
+    )
+    .body_if_any::<EnableRotation>(json!({"interval_days": 90, "keep_previous": true}))
+    .answer::<RotationRules>(200, "All rules.", example::rules())
+}
 
 /// Makes the rule, or replaces the one of this selector.
 pub(crate) async fn call(

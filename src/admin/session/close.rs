@@ -7,13 +7,22 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, SET_COOKIE};
+use serde_json::json;
 
+use crate::admin::about::About;
 use crate::admin::ask::NoQuery;
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::admin::session::cookie;
 use crate::api::session::Signed;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new("closeSession", "Sign out", "A token that asks goes on.")
+        .answer::<Signed>(200, "Nobody is signed in.", json!({"session": null}))
+        .with("Set-Cookie", "Takes the session's cookie back.")
+}
 
 /// Ends the session that asks, if one does; a token goes on.
 pub(crate) async fn call(

@@ -10,12 +10,34 @@ use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{Extensions, HeaderMap, Method};
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::NoQuery;
 use crate::admin::auth::authenticate;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::admin::session::{cookie, told};
 use crate::api::session::Signed;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "getSession",
+        "Who is signed in",
+        "Nobody is an answer, not a fault.",
+    )
+    .answer::<Signed>(200, "Who asks; `null` is nobody.", example::signed())
+    .with(
+        "Set-Cookie",
+        "Takes back the cookie of a session that has ended.",
+    )
+    .codes(&[
+        Code::Unauthenticated,
+        Code::Forbidden,
+        Code::NotFound,
+        Code::TooManyRequests,
+        Code::StoreUnavailable,
+    ])
+}
 
 /// Tells who asks.
 pub(crate) async fn call(

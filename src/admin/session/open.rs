@@ -7,15 +7,39 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::SET_COOKIE;
 use http::{Extensions, HeaderMap};
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, NoQuery};
 use crate::admin::auth::{place, unhurried};
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::admin::session::{cookie, origin, told};
-use crate::api::session::SignIn;
+use crate::api::session::{SignIn, Signed};
 use crate::control::ControlError;
 use crate::control::sessions::Credential;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "openSession",
+        "Sign in",
+        "By an admin token, or the code behind the `#` of an owner's link: exactly one of them.",
+    )
+    .body::<SignIn>(json!({"token": "pk_admin_…"}))
+    .answer::<Signed>(200, "Who is signed in now.", example::signed())
+    .with(
+        "Set-Cookie",
+        "The session; it ends after 30 minutes without use.",
+    )
+    .codes(&[
+        Code::Unauthenticated,
+        Code::Forbidden,
+        Code::TooManyRequests,
+        Code::StoreUnavailable,
+        Code::StoreFull,
+    ])
+}
 
 /// Signs in.
 pub(crate) async fn call(

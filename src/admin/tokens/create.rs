@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::problem::{Code, Problem};
@@ -15,6 +17,23 @@ use crate::api::tokens::{CreateToken, Token, TokenCreated};
 use crate::control::tokens::NewToken;
 use crate::domain::lifecycle::FieldFault;
 use crate::domain::token::Role;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "createToken",
+        "Make an admin token",
+        "Its secret is told this once.",
+    )
+    .body::<CreateToken>(json!({"name": "ci", "role": "operator"}))
+    .answer::<TokenCreated>(
+        201,
+        "The token, and its secret.",
+        json!({"token": example::token(), "secret": "pk_admin_…"}),
+    )
+    .codes(&[Code::OwnerDisabled, Code::Conflict])
+    .makes("token_id", "/token/id")
+}
 
 /// Makes an admin token.
 pub(crate) async fn call(

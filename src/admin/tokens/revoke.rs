@@ -5,12 +5,25 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Id, Params};
 use crate::admin::auth::By;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::tokens::Token;
 use crate::domain::id::TokenId;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "revokeToken",
+        "End an admin token",
+        "For ever, on every gate at once.",
+    )
+    .reason()
+    .answer::<Token>(200, "The token.", example::token())
+    .code(Code::Conflict)
+}
 
 /// Revokes an admin token.
 pub(crate) async fn call(

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, Id, NoQuery};
 use crate::admin::auth::By;
 use crate::admin::problem::{Code, Problem};
@@ -17,6 +19,18 @@ use crate::domain::id::TokenId;
 use crate::domain::lifecycle::FieldFault;
 use crate::domain::time::NotATime;
 use crate::domain::token::Role;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "changeToken",
+        "Change an admin token",
+        "Its name, its role or its end; what is left out stays.",
+    )
+    .body::<PatchToken>(json!({"role": "viewer"}))
+    .answer::<Token>(200, "The token.", example::token())
+    .code(Code::Conflict)
+}
 
 /// Changes an admin token.
 pub(crate) async fn call(

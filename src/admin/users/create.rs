@@ -7,14 +7,30 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::LOCATION;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, NoQuery};
 use crate::admin::auth::By;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::owners::{CreateOwner, Owner};
 use crate::control::ControlError;
 use crate::domain::owner::OwnerKind;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "createOwner",
+        "Make an owner",
+        "A user, a team or a system.",
+    )
+    .body::<CreateOwner>(json!({"name": "Billing", "type": "team"}))
+    .answer::<Owner>(201, "The owner.", example::owner())
+    .located()
+    .code(Code::Conflict)
+    .makes("user_id", "/id")
+}
 
 /// Makes an owner.
 pub(crate) async fn call(

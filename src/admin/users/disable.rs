@@ -10,14 +10,30 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{AskIfAny, Id, Params};
 use crate::admin::auth::By;
 use crate::admin::keys::wait::Wait;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::owners::{DisableKeys, Owner, OwnerDisabled};
 use crate::domain::id::OwnerId;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "disableOwner",
+        "Switch an owner off",
+        "With every key in one step, protected ones too, and with the admin tokens bound to it: all of them are refused when this is answered.",
+    )
+    .waits()
+    .body_if_any::<DisableKeys>(json!({"reason": "left the company"}))
+    .answer::<OwnerDisabled>(200, "All of it is written down as ended.", example::owner_disabled(false))
+    .answer::<OwnerDisabled>(202, "All of it is refused; the gate is still writing it down, or a gate that was waited for may not refuse it yet.", example::owner_disabled(true))
+    .code(Code::Conflict)
+}
 
 /// Switches an owner off.
 pub(crate) async fn call(

@@ -5,12 +5,25 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{PageAsk, Params};
 use crate::admin::auth::By;
 use crate::admin::problem::Problem;
 use crate::admin::router::Shared;
 use crate::api::owners::Owner;
 use crate::api::page::Page;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new("listOwners", "List owners", "By name.")
+        .query::<String>(
+            "name",
+            "bill",
+            "Those with this in their name, in any case.",
+        )
+        .paged()
+        .answer::<Page<Owner>>(200, "A page of owners.", example::page(example::owner()))
+}
 
 /// Lists owners.
 pub(crate) async fn call(

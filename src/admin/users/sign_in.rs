@@ -7,13 +7,30 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use serde_json::json;
 
+use crate::admin::about::About;
 use crate::admin::ask::{Id, NoQuery};
 use crate::admin::auth::By;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::session::Link;
 use crate::domain::id::OwnerId;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "signInLink",
+        "Make a link that an owner signs in by",
+        "Once, within 15 minutes.",
+    )
+    .answer::<Link>(
+        201,
+        "The link.",
+        json!({"path": "/sign-in#3yKq…", "expires_at": "2026-01-31T12:15:00.000Z"}),
+    )
+    .codes(&[Code::OwnerDisabled, Code::Conflict])
+}
 
 /// Makes a link.
 pub(crate) async fn call(

@@ -4,14 +4,28 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
+use crate::admin::about::{About, example};
 use crate::admin::ask::{Ask, Id, NoQuery};
 use crate::admin::auth::By;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
 use crate::api::owners::{Owner, PatchOwner};
 use crate::control::ControlError;
 use crate::domain::id::OwnerId;
+
+/// What the reference says of it.
+pub(crate) fn about() -> About {
+    About::new(
+        "changeOwner",
+        "Change an owner",
+        "Gives it another name, or lets one that was switched off have keys again (`\"disabled\": false`, role `admin`).",
+    )
+    .body::<PatchOwner>(json!({"name": "Billing and tax"}))
+    .answer::<Owner>(200, "The owner.", example::owner())
+    .code(Code::Conflict)
+}
 
 /// Changes an owner; what is left out stays.
 pub(crate) async fn call(

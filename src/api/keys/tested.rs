@@ -1,11 +1,12 @@
 //! What the gate would answer a request with a key.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Time;
 
 /// The answer to `POST /admin/keys/{key_id}/test`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyTested {
     /// Whether it would be forwarded.
     pub admitted: bool,
@@ -31,7 +32,7 @@ pub struct KeyTested {
 }
 
 /// One limit, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitLeft {
     /// What `RateLimit` fields call it.
     pub name: String,
@@ -48,7 +49,7 @@ pub struct LimitLeft {
 }
 
 /// One quota, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuotaLeft {
     /// What `RateLimit` fields call it.
     pub name: String,

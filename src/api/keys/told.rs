@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::form;
 use crate::api::owners::KeyOwner;
 use crate::api::problem::Fault;
 use crate::api::{Text, Time};
@@ -15,7 +17,7 @@ use crate::domain::span::Span;
 use crate::domain::time::Timestamp;
 
 /// A key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Key {
     /// Names the key for ever.
     pub id: Text<KeyId>,
@@ -43,10 +45,12 @@ pub struct Key {
     pub concurrency: Option<u32>,
     /// For how long a gate out of touch with the store goes on admitting it; `null`: as its products and the
     /// gate say.
+    #[schemars(with = "Option<form::Length>")]
     pub max_staleness: Option<String>,
     /// Its own quotas.
     pub quotas: Vec<Quota>,
     /// `high`, `standard` or `low`.
+    #[schemars(with = "form::Risk")]
     pub risk: String,
     /// When it ends by itself.
     pub expires_at: Option<Time>,
@@ -61,6 +65,7 @@ pub struct Key {
     /// Automatic rotation; `null` if it is off.
     pub rotation: Option<Rotation>,
     /// `active`, `suspended`, `expired` or `revoked`.
+    #[schemars(with = "form::Status")]
     pub status: String,
     /// What to know at a glance: `rotating`, `rotation due`, `potentially stale`.
     pub badges: Vec<String>,
@@ -75,19 +80,22 @@ pub struct Key {
     /// The number of its current version.
     pub version: Option<u16>,
     /// What of the current version's secret may be shown.
+    #[schemars(with = "Option<form::Fingerprint>")]
     pub fingerprint: Option<String>,
     /// Its secrets, newest first.
     pub versions: Vec<Version>,
 }
 
 /// One secret of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// 1 for the first.
     pub number: u16,
     /// What may be shown of it.
+    #[schemars(with = "form::Fingerprint")]
     pub fingerprint: String,
     /// `pending`, `current`, `previous`, `retired` or `revoked`.
+    #[schemars(with = "form::VersionState")]
     pub state: String,
     /// When it was made.
     pub created_at: Time,
@@ -100,26 +108,33 @@ pub struct Version {
 }
 
 /// A rate limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RateLimit {
     /// So many per unit: `10/second`.
+    #[schemars(with = "form::Rate")]
     pub rate: String,
     /// The most at once.
+    #[schemars(with = "form::Burst")]
     pub burst: u32,
     /// `local`, `shared` or `strict`.
+    #[schemars(with = "form::Mode")]
     pub mode: String,
     /// `on` or `shadow`.
+    #[schemars(with = "form::Enforce")]
     pub enforce: String,
 }
 
 /// A quota and how much of it is spent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quota {
     /// How much.
+    #[schemars(with = "form::Allowance")]
     pub limit: u64,
     /// `day`, `week`, `month` or `total`.
+    #[schemars(with = "form::Per")]
     pub per: String,
     /// On which day the period begins.
+    #[schemars(with = "Option<form::OnDay>")]
     pub on_day: Option<u8>,
     /// Whether it refuses when spent.
     pub hard: bool,
@@ -130,20 +145,22 @@ pub struct Quota {
 }
 
 /// Automatic rotation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rotation {
     /// Days between rotations.
+    #[schemars(with = "form::IntervalDays")]
     pub interval_days: u32,
     /// Whether the version before stays until the next rotation.
     pub keep_previous: bool,
     /// How long the version before stays otherwise.
+    #[schemars(with = "form::Length")]
     pub grace: String,
     /// When the next one is due.
     pub next_at: Option<Time>,
 }
 
 /// The answer to making or rotating a key: the one place a secret is shown.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyCreated {
     /// The key.
     pub key: Key,
@@ -163,7 +180,7 @@ impl std::fmt::Debug for KeyCreated {
 }
 
 /// Where a new secret was handed over, besides in the answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SinkTold {
     /// What the configuration calls the sink.
     pub name: String,
@@ -172,18 +189,19 @@ pub struct SinkTold {
 }
 
 /// The version that a new one replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Previous {
     /// Its number.
     pub number: u16,
     /// What may be shown of it.
+    #[schemars(with = "form::Fingerprint")]
     pub fingerprint: String,
     /// When it stops working.
     pub retires_at: Option<Time>,
 }
 
 /// The answer to revoking.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Revoked {
     /// The key.
     pub key: Key,
@@ -192,7 +210,7 @@ pub struct Revoked {
 }
 
 /// How far a revocation has got.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revocation {
     /// The change it landed in; `null` until the store has it.
     pub revision: Option<u64>,
@@ -205,7 +223,7 @@ pub struct Revocation {
 }
 
 /// What became of one line of `POST /admin/keys/import`; or, as the last one, that the import stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportLine {
     /// Which line, from 1.
     pub line: u64,
@@ -224,7 +242,7 @@ pub struct ImportLine {
 }
 
 /// A gate that may still admit a revoked key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PendingNode {
     /// Its name.
     pub node: String,

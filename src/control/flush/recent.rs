@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::control::usage::Minutes;
+use crate::control::usage::{Counted, Minutes};
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Tally, UsageBucket};
@@ -66,6 +66,30 @@ impl Minutes for Recent {
                 )
             })
             .collect()
+    }
+
+    fn each(&self, from: Timestamp, to: Timestamp, take: &mut dyn FnMut(Counted<'_>)) {
+        let mut next = u32::try_from(from.as_millis() / 60_000).unwrap_or(u32::MAX);
+        loop {
+            // A minute a turn: whoever counts waits for one, not for all of them.
+            let by_minute = self.by_minute.lock();
+            let Some((minute, places)) = by_minute.range(next..).next() else {
+                return;
+            };
+            let start = Timestamp::from_millis(u64::from(*minute) * 60_000);
+            if start >= to {
+                return;
+            }
+            for ((key, _, route), tally) in places {
+                take(Counted {
+                    key: *key,
+                    start,
+                    route,
+                    tally,
+                });
+            }
+            next = minute.saturating_add(1);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** every change of a key is a step of [`lifecycle`](crate::domain::lifecycle), committed
 //! with its audit entry through [`Writer`](super::writer::Writer). Nothing else writes a key.
 
+mod access;
 mod amend;
 mod change;
 mod create;
@@ -14,6 +15,7 @@ mod refused;
 mod rotate;
 mod service;
 
+pub use access::AccessView;
 pub use change::KeyChange;
 pub use create::{Created, Idempotency, NewKey, OwnerChoice};
 pub(crate) use first_use::confirm_all;

@@ -1,38 +1,19 @@
-//! Entries as lines of CSV (RFC 4180): the names of the exported form, nested ones dotted.
+//! Entries as lines of CSV.
 
 use serde_json::Value;
+
+use crate::domain::csv;
 
 /// The first line, without its end.
 #[must_use]
 pub fn csv_head() -> String {
-    COLUMNS.join(",")
+    csv::head(&COLUMNS)
 }
 
-/// An entry as a line, without its end. What a spreadsheet would take for a formula begins with `'`.
+/// An entry as a line, without its end.
 #[must_use]
 pub fn csv_line(form: &Value) -> String {
-    let cells = COLUMNS.iter().map(|name| {
-        let found = name.split('.').try_fold(form, |form, name| form.get(name));
-        match found {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => cell(text),
-            Some(Value::Array(list)) if list.is_empty() => String::new(),
-            Some(other) => cell(&other.to_string()),
-        }
-    });
-    cells.collect::<Vec<_>>().join(",")
-}
-
-fn cell(text: &str) -> String {
-    let guard = match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') => "'",
-        _ => "",
-    };
-    // `;` and tab part cells where a spreadsheet is set up to read them so.
-    if guard.is_empty() && !text.contains(['"', ',', ';', '\t', '\n', '\r']) {
-        return text.to_owned();
-    }
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    csv::line(&COLUMNS, form)
 }
 
 /// What there is of any kind of entry. New ones are added at the end.

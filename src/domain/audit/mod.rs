@@ -171,6 +171,11 @@ impl Action {
             .map_or("", |(_, word)| word)
     }
 
+    /// The words of all of them.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(_, word)| *word)
+    }
+
     /// What a word stands for.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

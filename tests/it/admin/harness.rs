@@ -23,7 +23,7 @@ use portcullis::control::products::ProductService;
 use portcullis::control::rotation::RotationService;
 use portcullis::control::sessions::SessionService;
 use portcullis::control::tokens::TokenService;
-use portcullis::control::usage::{Minutes, UsageService};
+use portcullis::control::usage::{Counted, Minutes, UsageService};
 use portcullis::control::writer::{Applied, Writer};
 use portcullis::domain::change::Revision;
 use portcullis::domain::id::KeyId;
@@ -39,6 +39,8 @@ use portcullis::store::embedded::EmbeddedStore;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
+
+use crate::support::document::Exchange;
 
 /// The token that stands in the configuration of every gate here.
 pub(super) const CONFIGURED: &str = "configured-token-of-the-tests";
@@ -183,16 +185,29 @@ impl Admin {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer, which must be one that the API's document has.
     pub(super) async fn ask(&self, request: Request<Body>) -> Reply {
+        let (request, sent) = looked_at(request).await;
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let (parts, body) = self.send(request).await.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        Reply {
+        let reply = Reply {
             status: parts.status,
             headers: parts.headers,
             json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
             text: String::from_utf8_lossy(&bytes).into_owned(),
-        }
+        };
+        let exchange = Exchange {
+            method: &method,
+            uri: &uri,
+            sent,
+            status: reply.status,
+            content_type: reply.header("content-type"),
+            told: &reply.json,
+        };
+        let found = exchange.differences();
+        assert!(found.is_empty(), "{found:#?}");
+        reply
     }
 
     /// Calls as the token of the configuration.
@@ -240,6 +255,19 @@ impl Admin {
         assert_eq!(reply.status, 201, "{}", reply.text);
         reply.json["secret"].as_str().unwrap().to_owned()
     }
+}
+
+/// A request, and the JSON that is sent with it; a body that is not there yet is left as it is.
+async fn looked_at(request: Request<Body>) -> (Request<Body>, Option<Value>) {
+    let (parts, body) = request.into_parts();
+    if http_body::Body::size_hint(&body).exact().is_none() {
+        return (Request::from_parts(parts, body), None);
+    }
+    let bytes = to_bytes(body, usize::MAX).await.unwrap();
+    let content_type = parts.headers.get("content-type");
+    let is_json = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/json"));
+    let sent = serde_json::from_slice(&bytes).ok().filter(|_| is_json);
+    (Request::from_parts(parts, Body::from(bytes)), sent)
 }
 
 /// A request to the admin API on this machine.
@@ -403,6 +431,19 @@ impl Minutes for FewMinutes {
             .iter()
             .filter(|(of, bucket)| *of == key && (from..to).contains(&bucket.start));
         wanted.map(|(_, bucket)| bucket.clone()).collect()
+    }
+
+    fn each(&self, from: Timestamp, to: Timestamp, take: &mut dyn FnMut(Counted<'_>)) {
+        for (key, bucket) in self.0.lock().unwrap().iter() {
+            if (from..to).contains(&bucket.start) {
+                take(Counted {
+                    key: *key,
+                    start: bucket.start,
+                    route: &bucket.route,
+                    tally: &bucket.tally,
+                });
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod contract;
+mod document;
 mod faults;
 mod harness;
 mod idempotency;
@@ -15,6 +16,7 @@ mod page;
 mod policies;
 mod products;
 mod refused;
+mod reports;
 mod requests;
 mod roles;
 mod rotation;

@@ -3,12 +3,15 @@
 use http::Method;
 use portcullis::admin::{Needs, Reach, calls};
 use portcullis::domain::token::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::admin::harness::{Admin, Setup, request};
 
+/// What a browser says of a call by the page it has from there.
+const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
+
 /// The table as it is meant to be; the one in the code is to be changed only together with this one.
-const TABLE: [(&str, &str, &str); 49] = [
+const TABLE: [(&str, &str, &str); 52] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
     ("POST", "/admin/keys/import", "operator"),
@@ -59,11 +62,14 @@ const TABLE: [(&str, &str, &str); 49] = [
     ("DELETE", "/admin/policies/{policy_id}", "admin of all"),
     ("GET", "/admin/audit-logs", "viewer"),
     ("GET", "/admin/audit-logs/verify", "viewer of all"),
+    ("GET", "/admin/usage/summary", "viewer of all"),
+    ("GET", "/admin/reports/access-review", "viewer"),
     ("GET", "/admin/live", "viewer"),
     ("GET", "/admin/nodes", "viewer of all"),
     ("DELETE", "/admin/nodes/{node}", "admin of all"),
     ("GET", "/admin/status", "viewer of all"),
     ("GET", "/metrics", "viewer of all"),
+    ("GET", "/openapi.json", "nobody"),
     ("GET", "/healthz", "nobody"),
     ("GET", "/readyz", "nobody"),
 ];
@@ -87,43 +93,143 @@ fn every_call_needs_what_it_is_meant_to_need() {
     assert_eq!(told, meant);
 }
 
-#[tokio::test]
-async fn every_role_gets_through_to_its_calls_and_to_no_others() {
-    let admin = Admin::start();
-    let owner = admin.make_key("k").await["key"]["owner"]["id"].clone();
-    let owner = owner.as_str().unwrap();
-    for (bound_to, role) in [None, Some(owner)]
-        .into_iter()
-        .flat_map(|bound| [Role::Viewer, Role::Operator, Role::Admin].map(|role| (bound, role)))
-    {
-        let token = admin.make_token(role.as_str(), bound_to).await;
-        let field = format!("Bearer {token}");
-        for call in calls() {
-            let may = match call.needs {
-                Needs::Nothing => true,
-                Needs::Metrics => bound_to.is_none(),
-                Needs::Role(needed, Reach::Owned) => role >= needed,
-                Needs::Role(needed, Reach::Gate) => role >= needed && bound_to.is_none(),
-            };
-            let path = call.path.replace("{key_id}", "key_0000000000");
-            let path = path.replace("{user_id}", "usr_0000000000");
-            let path = path.replace("{token_id}", "tok_0000000000");
-            let path = path.replace("{number}", "1").replace("{node}", "gate-9");
-            let headers = [("authorization", field.as_str())];
-            let asked = request(call.method.clone(), &path, &headers, None);
-            let status = admin.send(asked).await.status().as_u16();
-            let what = format!("{role:?} bound to {bound_to:?}: {} {path}", call.method);
-            assert_ne!(status, 401, "{what}");
-            assert_eq!(status != 403, may, "{what}: {status}");
+/// Somebody who calls, and what they may.
+struct Somebody {
+    what: String,
+    role: Role,
+    is_bound: bool,
+    /// How they say who they are.
+    shown: Shown,
+}
+
+enum Shown {
+    Token(String),
+    /// A session that this opens; signing out ends it, so each call has its own.
+    Session(Value),
+    /// A session by a link, which is made anew for each.
+    Link(String),
+}
+
+impl Somebody {
+    /// The header fields of a call, which are those of the dashboard's page where a session makes it.
+    async fn fields(&self, admin: &Admin) -> Vec<(&'static str, String)> {
+        let credential = match &self.shown {
+            Shown::Token(token) => return vec![("authorization", format!("Bearer {token}"))],
+            Shown::Session(credential) => credential.clone(),
+            Shown::Link(owner) => {
+                let path = format!("/admin/users/{owner}/sign-in");
+                let link = admin.call(Method::POST, &path, None).await;
+                let path = link.json["path"].as_str().unwrap();
+                json!({"code": path.strip_prefix("/sign-in#").unwrap()})
+            }
+        };
+        let opened = request(Method::POST, "/admin/session", &[SAME], Some(credential));
+        let opened = admin.ask(opened).await;
+        assert_eq!(opened.status, 200, "{}", opened.text);
+        let cookie = opened.header("set-cookie").unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        vec![("cookie", cookie), (SAME.0, SAME.1.to_owned())]
+    }
+
+    /// By the router's own table.
+    fn may(&self, needs: Needs) -> bool {
+        match needs {
+            Needs::Nothing => true,
+            Needs::Metrics => !self.is_bound,
+            Needs::Role(needed, Reach::Owned) => self.role >= needed,
+            Needs::Role(needed, Reach::Gate) => self.role >= needed && !self.is_bound,
         }
     }
 }
 
+/// Each role, for all and bound to an owner, by a token and by a session of it; and an owner by a link.
+async fn everybody(admin: &Admin) -> Vec<Somebody> {
+    let owner = admin.make_key("k").await["key"]["owner"]["id"].clone();
+    let owner = owner.as_str().unwrap();
+    let mut everybody = vec![Somebody {
+        what: "an owner by a link".into(),
+        role: Role::Operator,
+        is_bound: true,
+        shown: Shown::Link(owner.to_owned()),
+    }];
+    for bound_to in [None, Some(owner)] {
+        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+            let token = admin.make_token(role.as_str(), bound_to).await;
+            let session = json!({"token": token});
+            let shown = [Shown::Token(token), Shown::Session(session)];
+            everybody.extend(shown.map(|shown| Somebody {
+                what: format!(
+                    "{} bound to {bound_to:?} by a {}",
+                    role.as_str(),
+                    if matches!(shown, Shown::Token(_)) {
+                        "token"
+                    } else {
+                        "session"
+                    }
+                ),
+                role,
+                is_bound: bound_to.is_some(),
+                shown,
+            }));
+        }
+    }
+    everybody
+}
+
+/// A path that names nothing there is.
+fn somewhere(path: &str) -> String {
+    let path = path.replace("{key_id}", "key_0000000000");
+    let path = path.replace("{user_id}", "usr_0000000000");
+    let path = path.replace("{token_id}", "tok_0000000000");
+    let path = path.replace("{policy_id}", "pol_0000000000");
+    path.replace("{number}", "1")
+        .replace("{node}", "gate-9")
+        .replace("{product}", "none")
+}
+
+/// The whole matrix, of the one table that the router and the document are made of. S0-12, S4-14.
 #[tokio::test]
-async fn nobody_gets_through_without_a_token() {
+async fn every_role_gets_through_to_its_calls_and_to_no_others() {
     let admin = Admin::start();
+    let mut refused = 0;
+    for somebody in everybody(&admin).await {
+        for call in calls() {
+            let fields = somebody.fields(&admin).await;
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            let path = somewhere(call.path);
+            let asked = request(call.method.clone(), &path, &fields, None);
+            let what = format!("{}: {} {path}", somebody.what, call.method);
+            if somebody.may(call.needs) {
+                // Of a stream that stays open, the head is enough.
+                let status = admin.send(asked).await.status().as_u16();
+                assert!(![401, 403].contains(&status), "{what}: {status}");
+            } else {
+                assert_eq!(
+                    admin.ask(asked).await.problem(),
+                    (403, "forbidden"),
+                    "{what}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 200, "{refused}");
+}
+
+#[tokio::test]
+async fn nobody_gets_through_without_a_token_that_is_good() {
+    let admin = Admin::start();
+    let ended = admin.make_token("admin", None).await;
+    let tokens = admin.get("/admin/tokens").await.json;
+    let id = tokens["items"][0]["id"].as_str().unwrap();
+    let revoked = admin
+        .call(Method::DELETE, &format!("/admin/tokens/{id}"), None)
+        .await;
+    assert_eq!(revoked.status, 200);
+    let ended = format!("Bearer {ended}");
     for call in calls() {
-        let path = call.path.replace("{key_id}", "key_0000000000");
+        let path = somewhere(call.path);
+        let what = format!("{} {path}", call.method);
         let reply = admin
             .ask(request(call.method.clone(), &path, &[], None))
             .await;
@@ -131,10 +237,19 @@ async fn nobody_gets_through_without_a_token() {
             // Signing in needs nothing but what is shown there, and nothing was.
             assert_eq!(reply.problem(), (415, "unsupported_media_type"));
         } else if call.needs == Needs::Nothing {
-            assert_eq!(reply.status, 200, "{path}");
+            assert_eq!(reply.status, 200, "{what}");
         } else {
-            assert_eq!(reply.problem(), (401, "unauthenticated"), "{path}");
+            assert_eq!(reply.problem(), (401, "unauthenticated"), "{what}");
             assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+            let stale = [("cookie", "__Host-portcullis=gone"), SAME];
+            let shown = [("authorization", ended.as_str())];
+            for fields in [&stale[..], &shown[..]] {
+                let asked = request(call.method.clone(), &path, fields, None);
+                let reply = admin.ask(asked).await;
+                // Many wrong tokens of one address are told to wait, which is no way in either.
+                let (status, _) = reply.problem();
+                assert!([401, 429].contains(&status), "{what}: {status}");
+            }
         }
     }
 }

@@ -109,6 +109,12 @@ fn a_configuration_that_is_not_there_is_named() {
 }
 
 #[test]
+fn the_document_of_the_api_is_printed_without_a_gate() {
+    let document = run(&["openapi"], &[]).ends(0).json();
+    assert_eq!(document, *crate::support::document::DOCUMENT);
+}
+
+#[test]
 fn the_schema_is_a_json_schema_of_the_file() {
     let schema = run(&["config", "schema"], &[]).ends(0).json();
     assert!(schema["$schema"].is_string(), "{schema}");

@@ -3,6 +3,7 @@
 mod canary;
 mod clients;
 mod counts;
+mod document;
 mod faults;
 mod fleet;
 pub(crate) mod gate;

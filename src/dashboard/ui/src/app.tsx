@@ -2,6 +2,7 @@
 
 import {
   Activity,
+  BookOpen,
   KeyRound,
   LogOut,
   Monitor,
@@ -26,6 +27,7 @@ import { Overview } from "./pages/overview";
 import { Owners } from "./pages/owners";
 import { Policies } from "./pages/policies";
 import { Products } from "./pages/products";
+import { Reference } from "./pages/reference";
 import { Settings } from "./pages/settings";
 import { useIsBound, useSession, useSigned } from "./session";
 
@@ -68,6 +70,7 @@ const PLACES: Place[] = [
   { path: "/products", name: "Products", icon: <Package />, isOfGate: true },
   { path: "/policies", name: "Policies", icon: <ShieldCheck />, isOfGate: true },
   { path: "/settings", name: "Settings", icon: <SettingsIcon />, isOfGate: true },
+  { path: "/reference", name: "API reference", icon: <BookOpen />, isOfGate: false },
 ];
 
 function Shell() {
@@ -116,6 +119,7 @@ function Shell() {
           {!isBound && <Route path="/products" component={Products} />}
           {!isBound && <Route path="/policies" component={Policies} />}
           {!isBound && <Route path="/settings" component={Settings} />}
+          <Route path="/reference" component={Reference} />
           {isBound && (
             <Route path="/">
               <Redirect to="/keys" replace />

@@ -148,7 +148,7 @@ function Export({ query }: { query: Record<string, string | null> }) {
     setDone(0);
     try {
       const path = (cursor: string | null) => url("/admin/audit-logs", { ...query, format, limit: 1_000, cursor });
-      const parts = await pages(path, format === "csv", stop.signal, setDone);
+      const parts = await pages(path, stop.signal, setDone);
       save(parts, `portcullis-audit.${format}`, format === "csv" ? "text/csv" : "application/x-ndjson");
     } catch (failed) {
       if (!stop.signal.aborted) setError(failed);

@@ -4,12 +4,12 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Download, Plus } from "lucide-react";
 import { useRef, useState } from "react";
 
-import { call, type Key, type Owner, type Page, Problem, type Role, type RotationRule, seg, type Token, url } from "../api";
+import { call, type Owner, Problem, type Role, type RotationRule, seg, type Token, url } from "../api";
 import { endOfDay } from "../keys/rotate";
 import { SecretOnce } from "../keys/secret";
 import { useList } from "../parts/cursors";
-import { csvLine, save } from "../parts/download";
-import { count, plural } from "../parts/numbers";
+import { pages, save } from "../parts/download";
+import { plural } from "../parts/numbers";
 import { OwnerPicker } from "../parts/pickers";
 import { ALL_KEYS, inWords, isWhole, SelectorFields, selectorOf } from "../parts/selector";
 import { Ago } from "../parts/time";
@@ -404,19 +404,6 @@ function TokenDialog({ onClose }: { onClose: () => void }) {
   );
 }
 
-const REVIEW = [
-  "key_id", "name", "status", "badges", "owner_id", "owner", "owner_type", "env", "purpose", "products", "scopes", "risk",
-  "protected", "created_at", "created_by", "expires_at", "last_used_at", "last_rotated_at", "version", "fingerprint",
-];
-
-function reviewed(key: Key): unknown[] {
-  return [
-    key.id, key.name, key.status, key.badges.join(" "), key.owner.id, key.owner.name, key.owner.type, key.env, key.description,
-    key.products.join(" "), key.scopes.join(" "), key.risk, key.protected, key.created_at, key.created_by, key.expires_at,
-    key.last_used_at, key.last_rotated_at, key.version, key.fingerprint,
-  ];
-}
-
 /** Who may do what, and whether they still do: for whoever has to confirm it now and then. */
 function AccessReview() {
   const [done, setDone] = useState<number | null>(null);
@@ -428,16 +415,8 @@ function AccessReview() {
     setError(null);
     setDone(0);
     try {
-      const parts = [csvLine(REVIEW)];
-      let cursor: string | null = null;
-      let keys = 0;
-      do {
-        const page: Page<Key> = await call(url("/admin/keys", { sort: "name", limit: 1_000, cursor }), { signal: stop.signal });
-        parts.push(page.items.map((key) => csvLine(reviewed(key))).join(""));
-        keys += page.items.length;
-        cursor = page.next_cursor;
-        setDone(keys);
-      } while (cursor !== null);
+      const page = (cursor: string | null) => url("/admin/reports/access-review", { format: "csv", limit: 1_000, cursor });
+      const parts = await pages(page, stop.signal, setDone);
       save(parts, "portcullis-access-review.csv", "text/csv");
     } catch (failed) {
       if (!stop.signal.aborted) setError(failed);
@@ -449,14 +428,15 @@ function AccessReview() {
     <Panel title="Access review">
       {error !== null && <Failure error={error} />}
       <p>
-        Every key with its owner, what it may do, when it was last used and rotated, as CSV. The export is of no secret.
+        Every key with its owner, what it may reach by itself and by its products, when it was last used and rotated, as CSV. The
+        export is of no secret.
       </p>
       {done === null ? (
         <Button onClick={() => void start()}>
           <Download /> Export access review
         </Button>
       ) : (
-        <Button onClick={() => running.current?.abort()}>{count(done)} keys… Stop</Button>
+        <Button onClick={() => running.current?.abort()}>{plural(done, "page")}… Stop</Button>
       )}
     </Panel>
   );

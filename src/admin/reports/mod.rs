@@ -1,0 +1,3 @@
+//! Reports, one a file.
+
+pub(crate) mod access_review;
