@@ -157,7 +157,7 @@ fn every_link_between_pages_leads_somewhere() {
 fn the_configuration_shown_first_is_right() {
     let front = read("README.md");
     let shown = front
-        .split("```yaml\n")
+        .split("```yaml file=portcullis.yaml\n")
         .nth(1)
         .unwrap()
         .split("```")

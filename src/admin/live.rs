@@ -1,4 +1,5 @@
-//! `GET /admin/live?key_id=&owner=&status=`: requests as they finish, as server-sent events.
+//! `GET /admin/live?key_id=&owner=&status=&route=&method=&node=&summary=`: requests as they finish, here and at
+//! the gates that share the store, or counts of them once a second, as server-sent events.
 //!
 //! A listener that reads too slowly loses requests and is told how many; it never slows the gate.
 
@@ -9,66 +10,48 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::{Stream, StreamExt, future, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use futures_util::{Stream, StreamExt, future};
+use tokio::sync::Semaphore;
 
 use crate::admin::about::About;
 use crate::admin::ask::Params;
 use crate::admin::auth::{self, By};
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
-use crate::api::form;
-use crate::api::live::{Dropped, EVENT_DROPPED, EVENT_REQUEST};
-use crate::domain::id::{KeyId, OwnerId};
-use crate::state::tap::{Finished, Sight, Watch};
+use crate::api::{Text, form};
+use crate::api::live::{
+    Counts, Dropped, EVENT_DROPPED, EVENT_GATES, EVENT_REQUEST, EVENT_SUMMARY, Gates, Row, Summary,
+};
+use crate::control::live::{News, StoreStanding};
+use crate::domain::id::OwnerId;
+use crate::domain::permission::Method;
+use crate::domain::summary::{Latencies, Rows, Whose};
+use crate::domain::watch::{StatusFilter, Telling, Wanted};
+use crate::{control, domain};
 
 /// The listeners there may be at once.
-pub(crate) struct Live(Arc<Semaphore>);
+pub(crate) struct Seats(Arc<Semaphore>);
 
-impl Default for Live {
+impl Default for Seats {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(LISTENERS_MAX)))
     }
 }
 
-/// Which requests are asked for. Every condition must hold.
-#[derive(Debug, Clone, Copy, Default)]
-struct Wanted {
-    key: Option<KeyId>,
-    owner: Option<OwnerId>,
-    status: Option<StatusFilter>,
+/// What is asked for.
+struct Asked {
+    telling: Telling,
+    wanted: Wanted,
+    /// Of one gate alone.
+    node: Option<Arc<str>>,
 }
 
-/// A status, or a class of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StatusFilter {
-    Exactly(u16),
-    Class(u16),
-}
-
-impl StatusFilter {
-    fn from_word(word: &str) -> Option<Self> {
-        if let Some(class) = word.strip_suffix("xx") {
-            let class = class.parse().ok().filter(|class| (1..=5).contains(class));
-            return class.map(Self::Class);
-        }
-        let status = word.parse().ok();
-        status
-            .filter(|status| (100..=599).contains(status))
-            .map(Self::Exactly)
-    }
-
-    fn admits(self, status: u16) -> bool {
-        match self {
-            Self::Exactly(wanted) => status == wanted,
-            Self::Class(class) => status / 100 == class,
-        }
-    }
-}
-
-impl Wanted {
+impl Asked {
     fn read(params: &mut Params) -> Self {
-        Self {
+        let summary = params.read("summary", "`1s`, the only span there is", |text| {
+            (text == "1s").then_some(())
+        });
+        let wanted = Wanted {
             key: params.read("key_id", "a key's id", |text| text.parse().ok()),
             owner: params.read("owner", "an owner's id", |text| text.parse().ok()),
             status: params.read(
@@ -76,16 +59,25 @@ impl Wanted {
                 "a status, like 404 or 4xx",
                 StatusFilter::from_word,
             ),
+            route: params.read("route", "a route's name", name),
+            method: params.read("method", "a method, like GET", Method::from_token),
+        };
+        let node = params.read("node", "a gate's name", name);
+        if summary.is_some() && (wanted.status.is_some() || wanted.method.is_some()) {
+            let detail = "counts are not kept by status or method: leave out `summary` or those";
+            params.fault("summary", "conflict", detail);
+        }
+        Self {
+            telling: summary.map_or(Telling::Requests, |()| Telling::Counts),
+            wanted,
+            node,
         }
     }
+}
 
-    fn admits(self, request: &Finished) -> bool {
-        self.key.is_none_or(|key| request.key == Some(key))
-            && self.owner.is_none_or(|owner| request.owner == Some(owner))
-            && self
-                .status
-                .is_none_or(|status| status.admits(request.status))
-    }
+fn name(text: &str) -> Option<Arc<str>> {
+    let is_one = !text.is_empty() && text.len() <= NAME_MAX;
+    is_one.then(|| text.into())
 }
 
 /// What the reference says of it.
@@ -93,11 +85,15 @@ pub(crate) fn about() -> About {
     About::new(
         "watchRequests",
         "Watch requests as they finish",
-        "As server-sent events: `request` with a line of the access log, `dropped` with how many were left out because the listener reads too slowly. At most 64 listen at once.",
+        "As server-sent events, of all gates that share the store: `request` with a line of the access log, `dropped` with how many were left out, `gates` with whose requests are told and whose are missing; with `summary`, once a second and gate, `summary` with counts instead of requests. At most 64 listen at once.",
     )
     .query::<form::KeyRef>("key_id", "key_3fXk29QmZa", "Those of this key.")
     .query::<form::OwnerRef>("owner", "usr_7Gh2kQw9Lp", "Those of this owner's keys.")
-    .query::<form::StatusOrClass>("status", "4xx", "Those answered so: `404`, or a class, `4xx`.")
+    .query::<form::StatusOrClass>("status", "4xx", "Those answered so: `404`, or a class, `4xx`; not with `summary`.")
+    .query::<form::ShortName>("route", "orders", "Those of this route.")
+    .query::<form::MethodName>("method", "GET", "Those with this method; not with `summary`.")
+    .query::<form::ShortName>("node", "gate-1", "Those at this gate.")
+    .query::<form::Second>("summary", "1s", "Counts by key, owner and route instead.")
     .text_answer("text/event-stream", "Events, for as long as the token is good.", "event: request\ndata: {\"time\":\"2026-01-31T12:00:00.000Z\",…}\n\n")
 }
 
@@ -108,93 +104,120 @@ pub(crate) async fn call(
     mut params: Params,
     headers: http::HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let wanted = Wanted::read(&mut params);
+    let mut asked = Asked::read(&mut params);
     params.finish()?;
-    let Ok(permit) = Arc::clone(&shared.live.0).try_acquire_owned() else {
+    let Ok(permit) = Arc::clone(&shared.live_seats.0).try_acquire_owned() else {
         return Err(Problem::too_many(
             Duration::from_secs(10),
             "as many are listening as may",
         ));
     };
-    let told = requests(shared.tap.watch(), wanted, caller.bound_to, permit);
+    if let Some(owner) = caller.bound_to {
+        // Whoever asks for another's sees nothing, as everywhere.
+        let is_theirs = asked.wanted.owner.is_none_or(|asked| asked == owner);
+        asked.wanted.owner = Some(owner);
+        if !is_theirs {
+            return Err(Problem::not_found());
+        }
+    }
+    let news = shared.live.watch(asked.telling, &asked.wanted, asked.node);
+    let news = news.map_err(|_| Problem::new(Code::Internal, "there are no random bytes"))?;
     let mut closing = shared.closing.clone();
     let until = async move {
         let closing = pin!(closing.wait_for(|closing| *closing));
         let ended = pin!(auth::ended(shared, headers));
         future::select(closing, ended).await;
     };
+    let told = news.filter_map(move |news| {
+        // Given back when the stream is dropped.
+        let _held = &permit;
+        future::ready(event(news).map(Ok))
+    });
     Ok(Sse::new(told.take_until(until)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-fn requests(
-    watch: Watch,
-    wanted: Wanted,
-    bound_to: Option<OwnerId>,
-    permit: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Event, Infallible>> {
-    // The permit is given back, and the watch ended, when the stream is dropped.
-    stream::unfold((watch, permit), move |(mut watch, permit)| async move {
-        loop {
-            let event = match watch.next().await? {
-                Sight::Request(request) => {
-                    let theirs = bound_to.is_none_or(|owner| request.owner == Some(owner));
-                    (theirs && wanted.admits(&request))
-                        .then(|| Event::default().event(EVENT_REQUEST).data(&request.line))
-                }
-                Sight::Dropped(count) => Event::default()
-                    .event(EVENT_DROPPED)
-                    .json_data(Dropped { count })
-                    .ok(),
-            };
-            if let Some(event) = event {
-                return Some((Ok(event), (watch, permit)));
-            }
+/// As it goes out.
+fn event(news: News) -> Option<Event> {
+    let named = |name| Event::default().event(name);
+    let event = match news {
+        News::Request(line) => Ok(named(EVENT_REQUEST).data(line.as_str())),
+        News::Gates(gates) => named(EVENT_GATES).json_data(told_gates(&gates)),
+        News::Counts(node, summary) => {
+            named(EVENT_SUMMARY).json_data(told_summary(&node, &summary))
         }
-    })
+        News::Dropped(node, count) => named(EVENT_DROPPED).json_data(Dropped {
+            count,
+            node: Some(node.to_string()),
+        }),
+    };
+    // Nothing here fails to be written as JSON.
+    event.ok()
+}
+
+fn told_gates(gates: &control::live::Gates) -> Gates {
+    let names = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect();
+    let store = match gates.store {
+        StoreStanding::Own => "own",
+        StoreStanding::Up => "up",
+        StoreStanding::Away => "away",
+        StoreStanding::Full => "full",
+    };
+    Gates {
+        gates: names(&gates.told_by),
+        missing: names(&gates.missing),
+        store: store.to_owned(),
+    }
+}
+
+fn told_summary(node: &str, summary: &domain::summary::Summary) -> Summary {
+    Summary {
+        node: node.to_owned(),
+        span_ms: summary.span.as_secs_f64() * 1_000.0,
+        total: told_counts(&summary.total),
+        keys: told_rows(&summary.keys, |(key, owner)| {
+            (key.to_string(), Some(Text(*owner)))
+        }),
+        owners: told_rows(&summary.owners, |owner| (owner.to_string(), None)),
+        routes: told_rows(&summary.routes, |route| (route.to_string(), None)),
+    }
+}
+
+fn told_rows<T>(rows: &Rows<T>, tell: impl Fn(&T) -> (String, Option<Text<OwnerId>>)) -> Vec<Row> {
+    let row = |(whose, counts): &(Whose<T>, domain::summary::Counts)| {
+        let (id, owner_id) = match whose {
+            Whose::One(one) => {
+                let (id, owner) = tell(one);
+                (Some(id), owner)
+            }
+            Whose::Nobody | Whose::Others => (None, None),
+        };
+        Row {
+            id,
+            owner_id,
+            others: matches!(whose, Whose::Others),
+            counts: told_counts(counts),
+        }
+    };
+    rows.iter().map(row).collect()
+}
+
+fn told_counts(counts: &domain::summary::Counts) -> Counts {
+    let buckets = counts.latency.iter();
+    Counts {
+        requests: counts.requests,
+        refused: counts.refused,
+        errors: counts.errors,
+        bytes_in: counts.bytes_in,
+        bytes_out: counts.bytes_out,
+        took_us: buckets
+            .map(|(bucket, count)| (Latencies::longest_us(bucket), count))
+            .collect(),
+    }
 }
 
 /// How many may listen at once.
 const LISTENERS_MAX: usize = 64;
+/// How long a name of a route or a gate is at most.
+const NAME_MAX: usize = 255;
 /// After how much silence a comment is sent, so that whatever lies between keeps the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_condition_must_hold() {
-        let (key, owner) = (KeyId::from_random([1; 10]), OwnerId::from_random([2; 10]));
-        let request = Finished {
-            line: String::new(),
-            key: Some(key),
-            owner: Some(owner),
-            status: 404,
-        };
-        let stranger = Finished {
-            line: String::new(),
-            key: None,
-            owner: None,
-            status: 404,
-        };
-        let all = Wanted::default();
-        assert!(all.admits(&request) && all.admits(&stranger));
-        for (status, admitted) in [("404", true), ("4xx", true), ("2xx", false), ("403", false)] {
-            let wanted = Wanted {
-                key: Some(key),
-                owner: Some(owner),
-                status: StatusFilter::from_word(status),
-            };
-            assert_eq!(wanted.admits(&request), admitted, "{status}");
-            assert!(!wanted.admits(&stranger));
-        }
-    }
-
-    #[test]
-    fn a_status_is_a_number_or_a_class() {
-        assert_eq!(StatusFilter::from_word("5xx"), Some(StatusFilter::Class(5)));
-        for word in ["", "xx", "6xx", "0xx", "99", "600", "ok"] {
-            assert_eq!(StatusFilter::from_word(word), None, "{word}");
-        }
-    }
-}

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::admin::about::About;
 use crate::admin::auth::{Needs, Reach, authorise};
 use crate::admin::gate::Gate;
-use crate::admin::live::Live;
+use crate::admin::live::Seats;
 use crate::admin::problem::{Code, Problem};
 use crate::admin::throttle::Throttle;
 use crate::admin::{
@@ -22,6 +22,7 @@ use crate::admin::{
 use crate::control::audit::AuditService;
 use crate::control::fleet::FleetService;
 use crate::control::keys::KeyService;
+use crate::control::live::LiveService;
 use crate::control::owners::OwnerService;
 use crate::control::policies::PolicyService;
 use crate::control::products::ProductService;
@@ -31,7 +32,6 @@ use crate::control::tokens::TokenService;
 use crate::control::usage::UsageService;
 use crate::domain::time::Clock;
 use crate::domain::token::Role;
-use crate::state::tap::Tap;
 
 /// What the admin API is made of.
 pub struct Services {
@@ -58,7 +58,7 @@ pub struct Services {
     /// The gate itself.
     pub gate: Arc<dyn Gate>,
     /// Requests as they finish.
-    pub tap: Arc<Tap>,
+    pub live: Arc<LiveService>,
     /// Turns true when the gate stops: what would go on for ever ends then.
     pub closing: watch::Receiver<bool>,
     /// Where time comes from.
@@ -82,7 +82,7 @@ pub struct Settings {
 pub(crate) struct Shared {
     services: Services,
     pub(crate) throttle: Throttle,
-    pub(crate) live: Live,
+    pub(crate) live_seats: Seats,
 }
 
 impl std::ops::Deref for Shared {
@@ -179,7 +179,7 @@ pub fn router(mut services: Services) -> Router {
     let shared = Arc::new(Shared {
         services,
         throttle: Throttle::default(),
-        live: Live::default(),
+        live_seats: Seats::default(),
     });
     let mut router = Router::new();
     for call in calls() {

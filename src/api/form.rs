@@ -144,6 +144,12 @@ forms! {
     Apart = {"type": "string", "pattern": "^(version|status|route)(,(version|status|route))*$"};
     /// A status of HTTP, or a class of them.
     StatusOrClass = {"type": "string", "pattern": "^([1-5][0-9][0-9]|[1-5]xx)$"};
+    /// A method that a route may have.
+    MethodName = {"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]};
+    /// The name of a gate or a route.
+    ShortName = {"type": "string", "minLength": 1, "maxLength": 255};
+    /// One second.
+    Second = {"type": "string", "const": "1s"};
     /// The form of an export.
     ExportForm = {"type": "string", "enum": ["json", "ndjson", "csv"]};
     /// A type of audit entry.

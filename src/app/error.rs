@@ -49,6 +49,9 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
+    /// The client that sends spans cannot be made.
+    #[error("cannot send spans (`traces`)")]
+    Traces(#[source] reqwest::Error),
     /// The routes do not go together.
     #[error("cannot build the routes: {0}")]
     Routes(String),

@@ -1,7 +1,8 @@
 //! How the gate describes itself: to operators, to load balancers, to Prometheus.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -11,13 +12,14 @@ use crate::admin::gate::{
 };
 use crate::app::rehearsal::rehearse;
 use crate::app::tasks::Restarts;
-use crate::control::audit::RequestsLost;
+use crate::control::audit::{AuditFault, RequestsLost};
 use crate::control::fleet::{Beats, FleetService};
 use crate::control::flush::Flush;
 use crate::control::jobs::{Jobs, Lease};
 use crate::control::keys::QuotaStanding;
 use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
+use crate::control::sinks::Sinks;
 use crate::control::sync::AppliedRevision;
 use crate::control::writer::Writer;
 use crate::domain::fleet::Presence;
@@ -86,7 +88,15 @@ pub(crate) struct Description {
     pub(crate) orphaned: Since,
     /// When counts were first found to be lost.
     pub(crate) usage_lost: Since,
+    /// When the audit log was first found to be other than what was signed.
+    pub(crate) audit_broken: Since,
+    pub(crate) audit_fault: Arc<AuditFault>,
+    pub(crate) sinks: Sinks,
+    /// When the certificates of listeners end, by their files.
+    pub(crate) certificates: Vec<(String, Timestamp)>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How long the store may be silent before all keys are refused.
+    pub(crate) max_staleness: Duration,
     pub(crate) loaded_at: Timestamp,
     pub(crate) digest: String,
 }
@@ -152,6 +162,7 @@ impl Gate for Description {
         self.endpoints(&mut out);
         self.stored(&mut out);
         self.roster(&mut out);
+        self.raised(&mut out);
         out.into_text()
     }
 
@@ -215,7 +226,35 @@ impl Description {
             let detail = format!("{lost} requests will never be counted; the log says why");
             alarms.push(alarm("usage_lost", detail, since));
         }
+        if let Some(since) = self.audit_broken.seen(self.audit_fault.is_seen(), now) {
+            let detail = "the audit log is not what was signed, nothing more is signed; see `portcullis audit verify`";
+            alarms.push(alarm("audit_broken", detail.to_owned(), since));
+        }
         alarms
+    }
+
+    /// What someone should look at, and by what clock.
+    fn raised(&self, out: &mut Exposition) {
+        let now = self.clock.now();
+        let alarms = self.alarms(&self.store.contact(), now);
+        let codes: BTreeSet<&str> = alarms.iter().map(|alarm| &*alarm.code).collect();
+        let raised = codes.into_iter().map(|code| (vec![("alarm", code)], 1.0));
+        out.add(metrics::ALARMS, raised.collect::<Vec<_>>());
+        out.one(metrics::CLOCK, now.as_millis() as f64 / 1e3);
+        let ends = self.certificates.iter().map(|(file, end)| {
+            let end = end.as_millis() as f64 / 1e3;
+            (vec![("certificate", file.as_str())], end)
+        });
+        out.add(metrics::CERTIFICATE_END, ends.collect::<Vec<_>>());
+        let spans = self.plane.traces.as_ref().map(|traces| traces.counts());
+        let (sent, dropped) = spans.unwrap_or_default();
+        out.one(metrics::SPANS_SENT, sent as f64);
+        out.one(metrics::SPANS_DROPPED, dropped as f64);
+        let sinks: Vec<_> = self.sinks.failures().collect();
+        let failures = sinks
+            .iter()
+            .map(|(sink, count)| (vec![("sink", &***sink)], *count as f64));
+        out.add(metrics::SINK_FAILURES, failures.collect::<Vec<_>>());
     }
 
     /// The gates of the roster but this one.
@@ -376,6 +415,7 @@ impl Description {
             metrics::STALENESS,
             if contact.is_up { 0.0 } else { silent_for },
         );
+        out.one(metrics::STALENESS_MAX, self.max_staleness.as_secs_f64());
         out.one(metrics::QUARANTINED, contact.quarantined as f64);
         self.quarantined
             .seen(contact.quarantined > 0, self.clock.now());
@@ -387,7 +427,7 @@ impl Description {
         out.add(metrics::EVENTS, events);
         out.one(metrics::WALKS, self.jobs.walks() as f64);
         let held = self.lease.held();
-        let held = held.iter().map(|job| (vec![("job", &**job)], 1.0));
+        let held = held.iter().map(|job| (vec![("name", &**job)], 1.0));
         out.add(metrics::JOBS, held.collect::<Vec<_>>());
         let dropped = self.plane.counters.sum(|core| core.notes_dropped.get());
         let lost = dropped + self.requests_lost.count();

@@ -10,6 +10,7 @@ mod error;
 mod fleet;
 mod gate;
 mod leases;
+mod live;
 mod open_store;
 mod ports;
 mod privacy;
@@ -21,6 +22,7 @@ mod signals;
 mod start;
 mod tasks;
 mod time_kept;
+mod traces;
 mod work;
 mod workers;
 

@@ -16,6 +16,7 @@ use crate::control::flush::Flush;
 use crate::control::jobs::Lease;
 use crate::control::leases::Leases;
 use crate::control::quotas::Quotas;
+use crate::control::traces::Exporter;
 use crate::domain::secret::Secret;
 use crate::domain::time::Clock;
 use crate::proxy::Stage;
@@ -47,6 +48,8 @@ pub struct Running {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) drain: Duration,
+    /// Sends spans, where a collector wants them.
+    pub(super) exporter: Option<Arc<Exporter>>,
     pub(super) time_kept: Arc<TimeKept>,
     /// Held for its lock.
     pub(super) _data_dir: DataDir,
@@ -104,6 +107,9 @@ impl Running {
             tracing::info!(error, "what is leased of shared limits lapses by itself");
         }
         self.tasks.stop().await;
+        if let Some(exporter) = &self.exporter {
+            exporter.last().await;
+        }
         self.lease.leave().await;
         let calls = self.calls;
         // It has said so if it panicked.

@@ -13,6 +13,7 @@ use crate::app::error::{StartError, chain};
 use crate::app::fleet;
 use crate::app::gate::{Description, Firsts, Since};
 use crate::app::leases;
+use crate::app::live;
 use crate::app::open_store::open_store;
 use crate::app::ports;
 use crate::app::quotas;
@@ -20,10 +21,11 @@ use crate::app::running::Running;
 use crate::app::services::{self, Footing};
 use crate::app::tasks::Tasks;
 use crate::app::time_kept::TimeKept;
+use crate::app::traces;
 use crate::app::work::{spawn_answers, spawn_flush, spawn_follower};
 use crate::app::workers;
 use crate::config::{Config, StoreChoice};
-use crate::control::audit::{Checkpoints, Erasures};
+use crate::control::audit::{AuditFault, Checkpoints, Erasures};
 use crate::control::fleet::Beats;
 use crate::control::flush::Flush;
 use crate::control::jobs::{Alone, Jobs, Lease, Leased};
@@ -183,6 +185,7 @@ async fn begin(
 
     let (log_writer, log) = access_log(&config.access_log)?;
     let recorder = UsageRecorder::new(cores);
+    let traces = traces::start(config.traces.as_ref(), &node)?;
     let (notes, note_sink) = NoteWriter::new(cores);
     let (desk, quota_link) = (Arc::<Desk>::default(), Arc::<QuotaLink>::default());
     let plane = Arc::new(Plane {
@@ -192,7 +195,7 @@ async fn begin(
         prefix: config.keys.prefix.clone(),
         usage: recorder.clone(),
         counters: Counters::new(cores, routes.routes().len()),
-        tap: Arc::new(Tap::default()),
+        tap: Arc::new(Tap::new(cores)),
         failures: Arc::new(Failures::new(config.bounds.failures_per_minute, &limits)),
         fleet: Arc::clone(&lease_link),
         desk: Arc::clone(&desk),
@@ -201,6 +204,7 @@ async fn begin(
         quota_link: Arc::clone(&quota_link),
         lease_wait: quotas::lease_wait(&config),
         log: log_writer,
+        traces: traces.as_ref().map(|(queue, _)| Arc::clone(queue)),
         notes,
         bounds: config.bounds.clone(),
         deadlines: config.deadlines.clone(),
@@ -258,6 +262,8 @@ async fn begin(
     spawn_follower(&tasks, Arc::clone(&sync));
     fleet::spawn(&tasks, &beats, &sync.words());
     let fleet = fleet::service(&beats, &writer);
+    let live = live::service(&plane, &store, &fleet);
+    live::spawn(&tasks, &live);
     let first_token = tokens
         .bootstrap()
         .await
@@ -269,6 +275,7 @@ async fn begin(
         Some(_) => Arc::new(Leased::new(Arc::clone(&store), &node, boot)),
         None => Arc::new(Alone),
     };
+    let audit_fault = Arc::<AuditFault>::default();
     let handover = Handover::new(Arc::clone(&store), Arc::clone(&clock), sinks.clone());
     let handover = Arc::new(handover.under(Arc::clone(&lease)));
     let jobs = Jobs::new(
@@ -276,7 +283,7 @@ async fn begin(
         Arc::clone(&clock),
         Arc::clone(&writer),
         rules.clone(),
-        sinks,
+        sinks.clone(),
         Arc::clone(&lease),
     );
     let jobs = jobs.handing_over(Arc::clone(&handover));
@@ -300,7 +307,12 @@ async fn begin(
         concerns: Firsts::default(),
         orphaned: Since::default(),
         usage_lost: Since::default(),
+        audit_broken: Since::default(),
+        audit_fault: Arc::clone(&audit_fault),
+        sinks: sinks.clone(),
+        certificates: workers::certificate_ends(&config),
         clock: Arc::clone(&clock),
+        max_staleness: config.fleet.max_staleness,
         loaded_at: clock.now(),
         digest: config.digest.clone(),
     };
@@ -340,7 +352,7 @@ async fn begin(
             .with_signed(Arc::clone(&signed_head)),
         fleet,
         gate: Arc::new(description),
-        tap: Arc::clone(&plane.tap),
+        live,
         closing: tasks.stopping(),
         clock: Arc::clone(&clock),
         settings: admin::Settings {
@@ -368,6 +380,7 @@ async fn begin(
             node_key,
             node,
             signed_head,
+            audit_fault,
         ),
         writer,
     });
@@ -381,6 +394,8 @@ async fn begin(
     spawn_erasures(&tasks, erasures);
     let time_kept = Arc::new(time_kept);
     Arc::clone(&time_kept).spawn(&tasks, &store);
+    let exporter = traces.map(|(_, exporter)| exporter);
+    traces::spawn(&tasks, exporter.as_ref());
     for upstream in routes.upstreams() {
         let (upstream, tls) = (Arc::clone(upstream), Arc::clone(&plane.upstream_tls));
         tasks.spawn("health", move || {
@@ -409,6 +424,7 @@ async fn begin(
         beats,
         lease,
         requests,
+        exporter,
         audit,
         store,
         clock,

@@ -1,5 +1,6 @@
 //! The threads of the data plane: how many, what each listens on, and their start.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -7,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::app::error::StartError;
 use crate::config::Config;
+use crate::domain::time::Timestamp;
 use crate::proxy::{self, Door, Plane, Socket, Stage};
 
 /// How many there are.
@@ -47,6 +49,17 @@ pub(super) fn doors(
         }
     }
     Ok(doors)
+}
+
+/// When the certificates of listeners end, by their files; none where that cannot be read off.
+pub(super) fn certificate_ends(config: &Config) -> Vec<(String, Timestamp)> {
+    let pairs = config.listeners.iter().filter_map(|it| it.tls.as_ref());
+    let ends = pairs.flat_map(|tls| &tls.certificates).filter_map(|pair| {
+        let end = proxy::certificate_end(&pair.cert)?;
+        Some((pair.cert.display().to_string(), end))
+    });
+    // Two listeners may show one certificate.
+    ends.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 /// Starts a thread for each core.

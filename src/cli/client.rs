@@ -264,6 +264,11 @@ impl Client {
         Err(self.refusal(response).await)
     }
 
+    /// Where the admin API is.
+    pub(crate) fn address(&self) -> &str {
+        self.base.as_str()
+    }
+
     /// What to say when no answer came, or only a part of one.
     pub(crate) fn no_answer(&self, source: reqwest::Error) -> Failure {
         Failure::NoAnswer {

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{
     audit, check, completions, keys, nodes, openapi, owners, policies, products, quickstart,
-    rotation, schema, serve, store, tail, tokens, usage,
+    rotation, schema, serve, store, tail, tokens, top, usage,
 };
 
 /// An API-key gateway: stands in front of an API you already have, admits requests that carry a valid
@@ -55,6 +55,8 @@ enum Command {
     Usage(Single<usage::Usage>),
     /// Watch requests as they finish
     Tail(Single<tail::Tail>),
+    /// Watch a table of keys, owners or routes: what they ask for, are refused, and how long it takes
+    Top(Single<top::Top>),
     /// Print the OpenAPI document of the admin API
     Openapi,
     /// Print what makes a shell complete these commands
@@ -116,6 +118,7 @@ impl CommandLine {
             Command::Store(store) => store.run(output),
             Command::Usage(usage) => call(&usage.connection, usage.command, output),
             Command::Tail(tail) => call(&tail.connection, tail.command, output),
+            Command::Top(top) => call(&top.connection, top.command, output),
             Command::Openapi => openapi::run(output),
             Command::Completions(completions) => completions.run(output),
         }
@@ -226,6 +229,10 @@ mod tests {
             "portcullis usage shop --from 2026-01-01",
             "portcullis audit list --from 2h --owner Anna --key shop",
             "portcullis tail --key key_0000000000 --owner usr_0000000000 --status 5xx --json",
+            "portcullis tail --key shop --owner Billing --status 429 --route orders --method GET --gate gate-2",
+            "portcullis top",
+            "portcullis top --by owner --sort p99 --key shop --route orders --gate gate-2 --json",
+            "portcullis top --by route --once",
             "portcullis completions bash",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
@@ -272,6 +279,8 @@ mod tests {
             "portcullis store restore --config f --from g --from-mirror",
             "portcullis store restore --config f --from g --signed-by 00",
             "portcullis store migrate --from f",
+            "portcullis top --by colour",
+            "portcullis top --sort colour",
             "portcullis completions abacus",
         ] {
             let code = parse(line)
@@ -283,7 +292,7 @@ mod tests {
 
     #[test]
     fn options_of_a_command_do_not_stand_among_those_of_the_admin_api() {
-        for name in ["usage", "tail"] {
+        for name in ["usage", "tail", "top"] {
             let mut line = CommandLine::command();
             let command = line.find_subcommand_mut(name).unwrap();
             for argument in command.get_arguments() {

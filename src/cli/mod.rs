@@ -14,6 +14,7 @@ mod command;
 mod completions;
 mod failure;
 mod keys;
+mod live;
 mod names;
 mod nodes;
 mod openapi;
@@ -31,6 +32,7 @@ mod serve;
 mod store;
 mod tail;
 mod tokens;
+mod top;
 mod usage;
 mod values;
 

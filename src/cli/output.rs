@@ -161,6 +161,11 @@ impl Output {
         self.form == Form::Terminal
     }
 
+    /// Whether what goes to the terminal is to have colours.
+    pub(crate) fn has_color(&self) -> bool {
+        anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+    }
+
     /// Writes over the line that stands on standard error, where [`Self::is_watched`].
     pub(crate) fn over(&mut self, text: &str) -> Result<(), Failure> {
         write!(self.err, "\r\x1b[K{text}")?;

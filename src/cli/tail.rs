@@ -1,84 +1,148 @@
-//! `tail`: requests as they finish, through the admin API.
+//! `tail`: requests as they finish, at all gates, through the admin API of one.
 
 use std::fmt::Write as _;
 
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
+use futures_util::StreamExt;
 
 use super::client::Client;
 use super::command::Conversation;
 use super::failure::Failure;
-use super::keys::KeyArgument;
-use super::names::resolved;
+use super::live::{Event, Feed, Turn, Which};
 use super::output::Output;
-use super::owners::OwnerArgument;
 use super::render::visible;
-use crate::api::live::{Dropped, EVENT_DROPPED, EVENT_REQUEST, Finished};
+use crate::api::live::{Dropped, EVENT_DROPPED, EVENT_GATES, EVENT_REQUEST, Finished, Gates};
 
 /// Which requests to watch.
 #[derive(Debug, Args)]
 pub(crate) struct Tail {
-    /// Only requests of this key
-    #[arg(long, value_name = "NAME|ID")]
-    key: Option<KeyArgument>,
-    /// Only requests of keys of this owner
-    #[arg(long, value_name = "NAME|ID")]
-    owner: Option<OwnerArgument>,
+    #[command(flatten)]
+    which: Which,
     /// Only requests answered so: 429, or 5xx
     #[arg(long)]
     status: Option<String>,
+    /// Only requests by this method
+    #[arg(long)]
+    method: Option<String>,
 }
 
 impl Conversation for Tail {
     async fn hold(self, client: &Client, json: bool, output: &mut Output) -> Result<(), Failure> {
-        let owner = resolved(self.owner.as_ref(), client).await?;
-        let key = resolved(self.key.as_ref(), client).await?;
-        let query: Vec<(&str, String)> =
-            [("key_id", key), ("owner", owner), ("status", self.status)]
-                .into_iter()
-                .filter_map(|(name, value)| value.map(|value| (name, value)))
-                .collect();
-        let mut response = client.stream(&["admin", "live"], &query).await?;
-        let mut events = Events::default();
-        while let Some(bytes) = response
-            .chunk()
-            .await
-            .map_err(|error| client.no_answer(error))?
-        {
-            for event in events.feed(&bytes)? {
-                show(&event, json, output)?;
+        let mut query = self.which.query(client).await?;
+        query.extend(self.status.map(|status| ("status", status)));
+        query.extend(self.method.map(|method| ("method", method)));
+        let mut turns = Feed::open(client, query).await?.turns();
+        let mut screen = Screen {
+            json,
+            output,
+            gates: Gates::default(),
+            is_away: false,
+        };
+        while let Some(turn) = turns.next().await {
+            match turn {
+                Turn::Event(event) => screen.show(&event)?,
+                Turn::Lost(failure) => screen.lost(&failure)?,
+                Turn::Back => screen.back()?,
+                Turn::Over(failure) => return Err(failure),
             }
         }
         Err(Failure::StreamEnded)
     }
 }
 
-/// Prints what an event says; events of names unknown here are of a newer gate, and passed over.
-fn show(event: &Event, json: bool, output: &mut Output) -> Result<(), Failure> {
-    match event.name.as_str() {
-        EVENT_REQUEST if json => {
-            let line: serde_json::Value =
-                serde_json::from_str(&event.data).map_err(Failure::Unreadable)?;
-            output.line(&line.to_string())
+/// What is printed, and what was said last of the gates.
+struct Screen<'o> {
+    json: bool,
+    output: &'o mut Output,
+    gates: Gates,
+    is_away: bool,
+}
+
+impl Screen<'_> {
+    /// Prints what an event says; events of names unknown here are of a newer gate, and passed over.
+    fn show(&mut self, event: &Event) -> Result<(), Failure> {
+        let data = &event.data;
+        match event.name.as_str() {
+            EVENT_REQUEST if self.json => {
+                let line: serde_json::Value =
+                    serde_json::from_str(data).map_err(Failure::Unreadable)?;
+                self.output.line(&line.to_string())
+            }
+            EVENT_REQUEST => {
+                let request = serde_json::from_str(data).map_err(Failure::Unreadable)?;
+                let is_one_of_many = self.gates.gates.len() + self.gates.missing.len() > 1;
+                self.output.line(&line(&request, is_one_of_many))
+            }
+            EVENT_DROPPED => {
+                let dropped: Dropped = serde_json::from_str(data).map_err(Failure::Unreadable)?;
+                let at = dropped.node.map(|node| format!(" at {}", visible(&node)));
+                self.output.note(&format!(
+                    "{} requests{} are not shown: they finished faster than they could be told",
+                    dropped.count,
+                    at.unwrap_or_default()
+                ))
+            }
+            EVENT_GATES => {
+                let gates = serde_json::from_str(data).map_err(Failure::Unreadable)?;
+                self.tell_of(gates)
+            }
+            _ => Ok(()),
         }
-        EVENT_REQUEST => {
-            let request = serde_json::from_str(&event.data).map_err(Failure::Unreadable)?;
-            output.line(&line(&request))
+    }
+
+    /// Says what is not to be seen, and when it is again.
+    fn tell_of(&mut self, gates: Gates) -> Result<(), Failure> {
+        let before = std::mem::replace(&mut self.gates, gates);
+        let gates = &self.gates;
+        if gates.store != before.store {
+            match gates.store.as_str() {
+                "away" => self.output.note(
+                    "the gate's store is away: requests at other gates are not shown until it is back",
+                )?,
+                "full" => self.output.note(
+                    "too many watch already: requests at other gates are not shown",
+                )?,
+                _ => {}
+            }
         }
-        EVENT_DROPPED => {
-            let dropped: Dropped =
-                serde_json::from_str(&event.data).map_err(Failure::Unreadable)?;
-            output.note(&format!(
-                "{} requests are not shown: they finished faster than they could be told",
-                dropped.count
-            ))
+        let new = |gate: &&String| !before.missing.contains(gate);
+        for gate in gates.missing.iter().filter(new) {
+            self.output.note(&format!(
+                "{} does not answer: its requests are not shown",
+                visible(gate)
+            ))?;
         }
-        _ => Ok(()),
+        let back = |gate: &&String| gates.gates.contains(gate);
+        for gate in before.missing.iter().filter(back) {
+            self.output
+                .note(&format!("{} answers again", visible(gate)))?;
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, failure: &Failure) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.is_away, true) {
+            return Ok(());
+        }
+        let text = failure.render();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let first = text.lines().next().unwrap_or_default();
+        self.output.note(&format!(
+            "{first}; connecting again, and what finishes meanwhile is not shown"
+        ))
+    }
+
+    fn back(&mut self) -> Result<(), Failure> {
+        self.is_away = false;
+        // What it says of the gates is new.
+        self.gates = Gates::default();
+        self.output.note("connected again")
     }
 }
 
 /// One request on one line: when, what it got, what it asked for, whose it was, how long it took.
-fn line(request: &Finished) -> String {
+fn line(request: &Finished, names_gate: bool) -> String {
     let color = match request.status {
         200..=299 => AnsiColor::Green,
         300..=399 => AnsiColor::Cyan,
@@ -93,7 +157,7 @@ fn line(request: &Finished) -> String {
         "{faint}{}{faint:#} {tone}{}{tone:#} {:<7} {}{}",
         request.time,
         request.status,
-        visible(&request.method),
+        visible(request.method.as_deref().unwrap_or("-")),
         visible(host),
         visible(&request.path),
     );
@@ -115,73 +179,12 @@ fn line(request: &Finished) -> String {
     if let Some(endpoint) = &request.endpoint {
         let _ = write!(text, ", by {}", visible(endpoint));
     }
+    if names_gate {
+        let _ = write!(text, ", at {}", visible(&request.node));
+    }
     let _ = write!(text, "{faint:#}");
     text
 }
-
-/// One server-sent event.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Event {
-    name: String,
-    data: String,
-}
-
-/// Makes events of the bytes of a stream, however these are cut (WHATWG HTML §9.2.6, as far as the
-/// admin API uses it: `event` and `data`; comments keep the connection warm).
-#[derive(Debug, Default)]
-struct Events {
-    /// Bytes of a line whose end has not come.
-    rest: Vec<u8>,
-    /// The event whose end has not come.
-    event: Event,
-}
-
-impl Events {
-    /// Takes the next bytes and gives the events they complete.
-    fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Event>, Failure> {
-        let mut complete = Vec::new();
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.rest.extend_from_slice(part);
-            if self.rest.len() + self.event.data.len() > EVENT_MAX {
-                return Err(std::io::Error::other("an event of the stream is too long").into());
-            }
-            if !part.ends_with(b"\n") {
-                break;
-            }
-            let line = String::from_utf8_lossy(&self.rest).into_owned();
-            self.rest.clear();
-            let line = line.trim_end_matches(['\n', '\r']);
-            if line.is_empty() {
-                let event = std::mem::take(&mut self.event);
-                complete.extend((!event.data.is_empty()).then_some(event));
-            } else {
-                self.event.add(line);
-            }
-        }
-        Ok(complete)
-    }
-}
-
-impl Event {
-    /// Adds one field of an event.
-    fn add(&mut self, line: &str) {
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "event" => value.clone_into(&mut self.name),
-            "data" => {
-                if !self.data.is_empty() {
-                    self.data.push('\n');
-                }
-                self.data.push_str(value);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Many times the longest line an access log has.
-const EVENT_MAX: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -189,40 +192,20 @@ mod tests {
     use crate::cli::output::Form;
     use crate::cli::output::capture::output;
 
-    const STREAM: &str = ": warm\n\nevent: request\ndata: {\"a\":1}\n\nretry: 5\nevent:dropped\r\ndata: {\"count\":\ndata: 3}\r\n\r\n\n";
-
-    fn all() -> Vec<Event> {
-        vec![
-            Event {
-                name: "request".to_owned(),
-                data: "{\"a\":1}".to_owned(),
-            },
-            Event {
-                name: "dropped".to_owned(),
-                data: "{\"count\":\n3}".to_owned(),
-            },
-        ]
-    }
-
-    #[test]
-    fn events_are_the_same_however_their_bytes_are_cut() {
-        for size in 1..=STREAM.len() {
-            let mut events = Events::default();
-            let seen: Vec<Event> = STREAM
-                .as_bytes()
-                .chunks(size)
-                .flat_map(|bytes| events.feed(bytes).unwrap())
-                .collect();
-            assert_eq!(seen, all(), "in pieces of {size}");
+    fn event(name: &str, data: &str) -> Event {
+        Event {
+            name: name.to_owned(),
+            data: data.to_owned(),
         }
     }
 
-    #[test]
-    fn an_endless_event_is_not_gathered_for_ever() {
-        let mut events = Events::default();
-        let fits = vec![b'x'; EVENT_MAX];
-        assert!(events.feed(&fits).is_ok());
-        assert!(events.feed(b"x").is_err());
+    fn screen(output: &mut Output, json: bool) -> Screen<'_> {
+        Screen {
+            json,
+            output,
+            gates: Gates::default(),
+            is_away: false,
+        }
     }
 
     #[test]
@@ -235,23 +218,28 @@ mod tests {
             "attempts":0,"duration_ms":0.04,"upstream_ms":null,"bytes_in":0,"bytes_out":310}"#,
         )
         .unwrap();
-        let text = anstream::adapter::strip_str(&line(&request)).to_string();
-        assert_eq!(
-            text,
-            "2026-01-31T12:00:00.120Z 429 GET     api.example.com/v1/\\u{1b}[31m rate_limited \
-             key_3fXk29QmZa v2 0.0 ms, from 203.0.113.7"
-        );
+        let bare = |text: String| anstream::adapter::strip_str(&text).to_string();
+        let expected = "2026-01-31T12:00:00.120Z 429 GET     api.example.com/v1/\\u{1b}[31m rate_limited \
+             key_3fXk29QmZa v2 0.0 ms, from 203.0.113.7";
+        assert_eq!(bare(line(&request, false)), expected);
+        assert_eq!(bare(line(&request, true)), format!("{expected}, at gate-1"));
+        let odd = Finished {
+            method: None,
+            ..request
+        };
+        assert!(bare(line(&odd, false)).contains(" 429 -       api."));
     }
 
     #[test]
     fn what_was_dropped_is_said_beside_the_stream_not_in_it() {
         let (mut output, out, err) = output(Form::Plain);
-        for event in all() {
-            show(&event, true, &mut output).unwrap();
-        }
+        let mut screen = screen(&mut output, true);
+        screen.show(&event("request", "{\"a\":1}")).unwrap();
+        let dropped = event("dropped", "{\"count\":3,\"node\":\"gate-2\"}");
+        screen.show(&dropped).unwrap();
         assert_eq!(out.text(), "{\"a\":1}\n");
         assert!(
-            err.text().starts_with("3 requests are not shown"),
+            err.text().starts_with("3 requests at gate-2 are not shown"),
             "{}",
             err.text()
         );
@@ -260,11 +248,35 @@ mod tests {
     #[test]
     fn an_event_of_a_newer_gate_is_passed_over() {
         let (mut output, out, err) = output(Form::Plain);
-        let event = Event {
-            name: "weather".to_owned(),
-            data: "not json".to_owned(),
-        };
-        show(&event, false, &mut output).unwrap();
+        let newer = event("weather", "not json");
+        screen(&mut output, false).show(&newer).unwrap();
         assert_eq!((out.text(), err.text()), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn what_is_not_to_be_seen_is_said_once_and_when_it_is_again() {
+        let (mut output, _, err) = output(Form::Plain);
+        let mut screen = screen(&mut output, false);
+        let gates = |gates: &str, missing: &str, store: &str| {
+            let data = format!(r#"{{"gates":[{gates}],"missing":[{missing}],"store":"{store}"}}"#);
+            event("gates", &data)
+        };
+        let (one, two) = (r#""gate-1""#, r#""gate-2""#);
+        screen.show(&gates(one, "", "up")).unwrap();
+        screen.show(&gates(one, two, "up")).unwrap();
+        screen.show(&gates(one, two, "away")).unwrap();
+        let both = format!("{one},{two}");
+        screen.show(&gates(&both, "", "up")).unwrap();
+        screen.lost(&Failure::StreamEnded).unwrap();
+        screen.lost(&Failure::StreamEnded).unwrap();
+        screen.back().unwrap();
+        assert_eq!(
+            err.text(),
+            "gate-2 does not answer: its requests are not shown\n\
+             the gate's store is away: requests at other gates are not shown until it is back\n\
+             gate-2 answers again\n\
+             the gate ended the stream; connecting again, and what finishes meanwhile is not shown\n\
+             connected again\n"
+        );
     }
 }

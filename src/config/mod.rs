@@ -31,6 +31,7 @@ mod section;
 mod sinks;
 mod store;
 mod table;
+mod traces;
 mod tree;
 mod units;
 mod upstreams;
@@ -80,6 +81,8 @@ pub struct Config {
     pub keys: Keys,
     /// Where a line per request goes.
     pub access_log: AccessLog,
+    /// Where spans of requests go, if anywhere.
+    pub traces: Option<Traces>,
     /// What the audit log asks for.
     pub audit: Audit,
     /// Behaviour among several gates.
@@ -250,6 +253,25 @@ pub enum AccessLog {
     Stdout,
     /// A file, appended to.
     File(PathBuf),
+}
+
+/// Where spans of requests go, and which have one.
+#[derive(Clone)]
+pub struct Traces {
+    /// Where they are posted to.
+    pub endpoint: reqwest::Url,
+    /// Which share of the requests that begin a trace has one, from 0 to 1.
+    pub sample: f64,
+    /// What the gate is called in them.
+    pub service: String,
+    /// What the collector is shown.
+    pub authorization: Option<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for Traces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Traces({}, {})", self.endpoint, self.sample)
+    }
 }
 
 /// Behaviour among several gates (CLUSTER.md §4).

@@ -14,7 +14,7 @@ use super::units::{HOUR, Unit};
 use super::walk::Walk;
 use super::{
     AccessLog, Config, admin, audit, bounds, fleet, keys, listeners, products, routes, sinks,
-    store, upstreams,
+    store, traces, upstreams,
 };
 
 /// The whole file.
@@ -33,6 +33,7 @@ pub(super) static CONFIGURATION: Table = Table {
         &keys::KEYS,
         &audit::AUDIT,
         &ACCESS_LOG,
+        &traces::TRACES,
         &RATE_LIMIT_HEADERS,
         &TRUSTED_PROXIES,
         &bounds::BOUNDS,
@@ -196,6 +197,7 @@ pub(super) fn resolve(root: &Section, walk: &mut Walk) -> Config {
         node: root.read(walk, &NODE).map(|read| read.value),
         data_dir,
         access_log: access_log(root, walk),
+        traces: traces::read(root, walk),
         audit: audit::read(root, walk),
         fleet,
         trusted_proxies: root

@@ -10,7 +10,8 @@
 //! **Tasks** keep what is in memory and what is stored in step: [`sync`] follows the store's feed into the
 //! cache; [`flush`] carries counts to the store, every second and once more at the end; [`quotas`] and [`leases`] fetch
 //! what requests spend of quotas and of limits that gates share, and [`thresholds`] tells how far quotas are used up;
-//! [`jobs`] does what is due as time goes by: rotates, warns, ends and forgets.
+//! [`jobs`] does what is due as time goes by: rotates, warns, ends and forgets; [`live`] shows whoever watches what
+//! finishes, here and at the other gates.
 //!
 //! Every call names its [`caller`]: who goes into the audit entry, and the one owner a caller may be
 //! bound to. What belongs to another owner is *not found* here, so no surface has to remember it.
@@ -24,6 +25,7 @@ pub mod jobs;
 pub mod keys;
 pub(crate) mod leases;
 mod leaving;
+pub mod live;
 pub mod owners;
 pub mod policies;
 pub mod products;
@@ -36,6 +38,7 @@ pub(crate) mod sync;
 pub(crate) mod thresholds;
 pub mod tokens;
 pub mod told;
+pub(crate) mod traces;
 pub mod usage;
 pub mod writer;
 

@@ -21,6 +21,7 @@ use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Halt};
 use crate::proxy::target::Target;
 use crate::proxy::tls::may_serve;
+use crate::proxy::trace::Trace;
 use crate::proxy::unread;
 use crate::proxy::waiting;
 use crate::proxy::warrant::Warrant;
@@ -95,6 +96,7 @@ async fn pass(
     record: &mut Record,
 ) -> Result<(Response<()>, Download), Stop> {
     let worker = Rc::clone(record.worker());
+    record.trace = Trace::of(request.headers(), &worker);
     let mut target = Target::of(
         request,
         worker.plane.bounds.target_max,

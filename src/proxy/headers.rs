@@ -10,6 +10,7 @@ use crate::proxy::digits;
 use crate::proxy::forward::Outbound;
 use crate::proxy::forwarded;
 use crate::proxy::record::Record;
+use crate::proxy::trace;
 use crate::proxy::worker::Worker;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -160,6 +161,9 @@ impl<'a> ForUpstream<'a> {
                     continue;
                 }
                 "cookie" => passed.has_cookie = true,
+                "traceparent" | "tracestate" if !self.record.trace.passes(name.as_str()) => {
+                    continue;
+                }
                 "traceparent" => passed.has_trace = true,
                 "x-forwarded-proto" => passed.has_scheme = true,
                 "x-forwarded-host" => passed.has_host = true,
@@ -208,7 +212,9 @@ impl Fields for ForUpstream<'_> {
             lines.say("x-portcullis-env", &[grants.env.as_bytes()]);
         }
         lines.say("x-request-id", &[record.request_id.as_bytes()]);
-        if !passed.has_trace {
+        if let Some(context) = record.trace.context() {
+            lines.say("traceparent", &[&trace::text(context)]);
+        } else if !passed.has_trace {
             lines.say("traceparent", &[&traceparent(record.worker())]);
         }
         self.list(lines, "x-forwarded-for", &peer.address_field);

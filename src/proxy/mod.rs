@@ -17,7 +17,7 @@
 //!    Paths of the gate's own, [`own`], go another way from step 3 on, and never this far.
 //! 7. Any step may halt: [`respond`] then writes the reply, which is the only place with status codes.
 //! 8. [`record`] closes exactly once, when the last byte is gone or nobody wants it any more: usage,
-//!    counters, [`access_log`], tap.
+//!    counters, [`access_log`], tap, and the span of a request that is sampled ([`mod@trace`]).
 //!
 //! Nothing here can wait for the store, because nothing here can name it; [`allowance`] waits, within a
 //! bound, for what the control plane draws, and [`own`] for what it answers.
@@ -51,7 +51,9 @@ mod respond;
 mod stream;
 mod target;
 mod tls;
+mod trace;
 mod unread;
+mod validity;
 mod waiting;
 mod warrant;
 mod watch;
@@ -65,4 +67,5 @@ pub(crate) use own::OwnLimits;
 pub(crate) use plane::{Connections, Plane, Stage};
 pub(crate) use target::{LastHost, Target};
 pub(crate) use tls::{CertificateNames, TlsError, server_config, upstream_config};
+pub(crate) use validity::certificate_end;
 pub(crate) use worker::{Door, run};

@@ -32,6 +32,7 @@ use crate::proxy::headers;
 use crate::proxy::record::Record;
 use crate::proxy::respond;
 use crate::proxy::target::Target;
+use crate::proxy::trace::Trace;
 use crate::proxy::unread;
 use crate::state::holders::{Question, Wish};
 use crate::state::keys::{CachedVersion, KeyEntry};
@@ -70,6 +71,7 @@ async fn serve(
     record: &mut Record,
 ) -> Result<Response<Bytes>, Stop> {
     let worker = Rc::clone(record.worker());
+    record.trace = Trace::of(request.headers(), &worker);
     let bounds = &worker.plane.bounds;
     let target = Target::of(request, bounds.target_max, &record.peer().last_host)?;
     headers::inspect(request.headers(), record.peer().is_trusted)?;

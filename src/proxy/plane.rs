@@ -23,6 +23,7 @@ use crate::state::readiness::Readiness;
 use crate::state::requests::NoteWriter;
 use crate::state::routes::RouteTable;
 use crate::state::tap::Tap;
+use crate::state::traces::Traces;
 use crate::state::usage::UsageRecorder;
 
 /// What all workers share: read by each, written by none but through what is made for it.
@@ -47,6 +48,8 @@ pub(crate) struct Plane {
     /// How long a request may wait for units of a quota.
     pub(crate) lease_wait: Duration,
     pub(crate) log: LogWriter,
+    /// Where spans go, if anyone wants them.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// Where requests go for the audit log.
     pub(crate) notes: NoteWriter,
     pub(crate) bounds: Bounds,

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::domain::permission::Method;
 use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::summary::Passed;
 use crate::domain::time::{Reading, Timestamp};
 use crate::proxy::access_log;
 use crate::proxy::admit::{Permit, Spending};
@@ -18,6 +19,7 @@ use crate::proxy::connection::Peer;
 use crate::proxy::flow::Piece;
 use crate::proxy::headers;
 use crate::proxy::limit_fields::LimitFields;
+use crate::proxy::trace::Trace;
 use crate::proxy::warrant::Warrant;
 use crate::proxy::watch::Underway;
 use crate::proxy::worker::Worker;
@@ -26,6 +28,7 @@ use crate::state::quotas::Nearest;
 use crate::state::requests::Likeness;
 use crate::state::routes::RouteState;
 use crate::state::tap::Finished;
+use crate::state::traces::Span;
 use crate::state::upstreams::EndpointState;
 use crate::state::usage::{OWN_PATHS, Spent, UsageKey};
 
@@ -39,6 +42,8 @@ pub(crate) struct Record {
     ready_at_ns: u64,
     /// What the request is called in logs, and at the upstream.
     pub(crate) request_id: HeaderValue,
+    /// Which trace it belongs to.
+    pub(crate) trace: Trace,
     /// Who asks, trusted proxies looked through.
     pub(crate) client: IpAddr,
     pub(crate) method: Option<Method>,
@@ -82,6 +87,7 @@ impl Record {
             opened_at,
             ready_at_ns: opened_at.mono_ns,
             request_id: worker.next_request_id(),
+            trace: Trace::Passes,
             client: peer.address(),
             method: None,
             host: None,
@@ -354,11 +360,53 @@ impl Record {
                 key: self.key.as_ref().map(|(entry, _)| entry.id),
                 owner: self.key.as_ref().map(|(entry, _)| entry.owner),
                 status,
+                route: self.route.as_ref().map(|route| Arc::clone(&route.name)),
+                method: self.method,
             });
         }
         self.worker
             .log
             .write(&self.worker.counters, |buffer| line.write(buffer));
+    }
+
+    /// Leaves its span, if it has one.
+    fn trace(&self, status: u16, took: Duration) {
+        let context = self.trace.context().filter(|it| it.is_sampled);
+        let Some((context, traces)) = context.zip(self.worker.plane.traces.as_ref()) else {
+            return;
+        };
+        let key = self.key.as_ref();
+        let endpoint = self.endpoint.as_ref();
+        let upstream = endpoint.and(self.route.as_ref()).map(|it| &it.upstream);
+        traces.leave(Span {
+            context: *context,
+            started_at: self.opened_at.wall,
+            took,
+            method: self.method,
+            status,
+            code: self.code,
+            key: key.map(|(entry, version)| (entry.id, version.number, entry.owner)),
+            request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into_owned(),
+            route: self.route.as_ref().map(|route| Arc::clone(&route.name)),
+            upstream: upstream.map(|it| it.upstream.name.clone()),
+            endpoint: endpoint.map(|it| Arc::clone(&it.name)),
+            attempts: self.attempts,
+        });
+    }
+
+    /// Counts it for whoever watches counts.
+    fn tally(&self, status: u16, took: Duration) {
+        let passed = Passed {
+            status,
+            is_refused: self.code.is_some() && status < 500,
+            bytes_in: self.bytes_in(),
+            bytes_out: self.bytes_out,
+            took,
+        };
+        let key = self.key.as_ref().map(|(entry, _)| (entry.id, entry.owner));
+        let route = self.route.as_ref().map(|route| route.index);
+        let tap = &self.worker.plane.tap;
+        tap.count(self.worker.index, key, route, &passed);
     }
 
     /// Writes it down for the audit log.
@@ -401,7 +449,11 @@ impl Drop for Record {
         self.count(status, took);
 
         self.tell_of(status, took);
+        if self.worker.plane.tap.is_counting() {
+            self.tally(status, took);
+        }
         self.note(status);
+        self.trace(status, took);
     }
 }
 

@@ -27,8 +27,8 @@ impl Warrant {
         }
     }
 
-    /// Whether that secret was revoked since, by itself, with its key or with its owner. One whose grace is over
-    /// was not.
+    /// Whether that secret was revoked since, by itself, with its key or with its owner. One that was replaced was
+    /// not, whether its grace is over or it had none.
     pub(crate) fn is_void(&self, worker: &Worker) -> bool {
         let ends = worker.ends.get();
         if self.seen.replace(ends) == ends {

@@ -13,7 +13,8 @@
 //! | [`failures`] who shows wrong secrets | every request that does | the same |
 //! | [`readiness`] whether traffic may come | `control::sync`; the stop | every request; `/readyz` |
 //! | [`desk`] what requests want of the control plane: [`holders`]' calls, [`first_uses`], quotas | a request that does | `control`, `admin` |
-//! | [`tap`] requests as they finish | every request, while someone watches | `/admin/live` |
+//! | [`traces`] spans of requests that are sampled | a request that is | `control::traces` |
+//! | [`tap`] requests as they finish, and counts of them | every request, while someone watches | `control::live` |
 //!
 //! Nothing here outlives the process, and nothing that matters is lost with it: keys come back from the
 //! store, a limit starts whole, and usage is flushed every second and at the end.
@@ -32,5 +33,6 @@ pub(crate) mod readiness;
 pub(crate) mod requests;
 pub(crate) mod routes;
 pub mod tap;
+pub(crate) mod traces;
 pub(crate) mod upstreams;
 pub mod usage;

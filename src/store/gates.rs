@@ -1,4 +1,4 @@
-//! What gates have of each other through a store that they share: limits, a roster, jobs.
+//! What gates have of each other through a store that they share: limits, a roster, jobs, questions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::domain::change::Revision;
 use crate::domain::fleet::Roster;
 use crate::domain::job::Claim;
 use crate::domain::lease::{LeaseCall, LeaseReply};
+use crate::domain::watch::{Batch, Question, QuestionId};
 
 /// Limits that several gates hold together, by leased tokens.
 #[async_trait]
@@ -153,4 +154,39 @@ pub trait JobStore: Send + Sync {
         owner: &str,
         place: &str,
     ) -> Result<Result<(), String>, StoreError>;
+}
+
+/// Questions that a gate asks the others for someone who watches, and what they answer. None of it is kept.
+#[async_trait]
+pub trait WatchStore: Send + Sync {
+    /// Has a question asked for `span` from now, by the store's own clock; asked again, it is asked for longer.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if as many are asked as may be; or if it is not known to be asked.
+    async fn ask(&self, question: &Question, span: Duration) -> Result<(), StoreError>;
+
+    /// Asks no more, and forgets what was answered. What nobody withdraws lapses by itself.
+    ///
+    /// # Errors
+    /// If that is not known to have been done.
+    async fn withdraw(&self, id: QuestionId) -> Result<(), StoreError>;
+
+    /// What is asked now, in the order of the names; what is of a newer gate, and not understood, is left out.
+    ///
+    /// # Errors
+    /// If the store does not say.
+    async fn asked(&self) -> Result<Vec<Question>, StoreError>;
+
+    /// Leaves an answer. Where too many wait to be heard the oldest go, and all go after some seconds.
+    ///
+    /// # Errors
+    /// If it is not known to lie there.
+    async fn answer(&self, id: QuestionId, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Answers that were left, each once, in the order they were left in; waits up to `wait` if there are none.
+    /// Only one listens for a question, and no other call waits for this one.
+    ///
+    /// # Errors
+    /// If nobody can be heard.
+    async fn answers(&self, id: QuestionId, wait: Duration) -> Result<Vec<Batch>, StoreError>;
 }

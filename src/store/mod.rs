@@ -51,7 +51,7 @@ use crate::domain::usage::{Step, UsageBatch, UsageBucket};
 
 pub use contact::{Concern, Contact, ContactState};
 pub use error::StoreError;
-pub use gates::{Beat, Beaten, FleetStore, JobStore, LeaseStore, Struck};
+pub use gates::{Beat, Beaten, FleetStore, JobStore, LeaseStore, Struck, WatchStore};
 
 /// A store: everything the control plane needs kept.
 pub trait Store:
@@ -82,6 +82,11 @@ pub trait Store:
 
     /// The jobs that gates share through it, one at a time. `None` where one gate has the store for itself.
     fn jobs(&self) -> Option<&dyn JobStore> {
+        None
+    }
+
+    /// Questions between the gates that share it. `None` where one gate has the store for itself.
+    fn watches(&self) -> Option<&dyn WatchStore> {
         None
     }
 

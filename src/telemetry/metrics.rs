@@ -52,6 +52,7 @@ metrics! {
     CONNECTIONS = Gauge "portcullis_connections" "Client connections open, by core.";
     ACCEPTED = Counter "portcullis_connections_accepted_total" "Client connections accepted, by core.";
     TURNED_AWAY = Counter "portcullis_connections_turned_away_total" "Client connections closed because there were too many.";
+    CERTIFICATE_END = Gauge "portcullis_tls_certificate_end_seconds" "When a certificate of a listener ends, as Unix time, by its file.";
     HANDSHAKES = Counter "portcullis_tls_handshakes_failed_total" "TLS handshakes that failed or took too long.";
     CONNECTS = Counter "portcullis_upstream_connects_total" "Connections opened to upstreams.";
     RETRIES = Counter "portcullis_upstream_retries_total" "Requests sent a second time.";
@@ -62,6 +63,7 @@ metrics! {
     STORE_UP = Gauge "portcullis_store_up" "Whether the store answered when last asked (1) or not (0).";
     STORE_STATE = Gauge "portcullis_store_state" "How what this gate holds stands to its store: 1 for the state it is in, 0 for the others.";
     STALENESS = Gauge "portcullis_store_staleness_seconds" "How long ago the store last answered.";
+    STALENESS_MAX = Gauge "portcullis_store_staleness_max_seconds" "How long ago that may be before all keys are refused (`fleet.max_staleness`).";
     QUARANTINED = Gauge "portcullis_store_quarantined_records" "Records that could not be read and were set aside.";
     USAGE_WAITING = Gauge "portcullis_usage_rows_waiting" "Rows of usage the store has not taken yet.";
     USAGE_SPOOLED = Gauge "portcullis_usage_batches_spooled" "Batches of usage on this gate's disk that the store has not taken yet.";
@@ -75,8 +77,11 @@ metrics! {
     QUOTA_REACHED = Counter "portcullis_quota_reached_total" "Thresholds of quotas of keys, 50, 80, 90 or 100 per cent spent, that this gate told of, by per cent.";
     EVENTS = Counter "portcullis_events_total" "Events that landed in the outbox by this gate, by kind.";
     WALKS = Counter "portcullis_key_walks_total" "Walks over all keys for what is due of them: rotation, warnings, ends.";
-    JOBS = Gauge "portcullis_job_held" "Always 1: a job that gates share and this one does, by job.";
+    SINK_FAILURES = Counter "portcullis_sink_failures_total" "How often a sink did not take a secret, or could not be read back, by sink.";
+    JOBS = Gauge "portcullis_job_held" "Always 1: a job that gates share and this one does, by its name.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";
+    SPANS_SENT = Counter "portcullis_spans_sent_total" "Spans of requests that a collector took.";
+    SPANS_DROPPED = Counter "portcullis_spans_dropped_total" "Spans that no collector will see, since more were made than it took.";
     REQUESTS_LOST = Counter "portcullis_audit_requests_lost_total" "Requests that are missing in the audit log because the disk was behind or failed.";
     REFUSALS_LOST = Counter "portcullis_audit_refusals_lost_total" "Refused calls of the admin API that are missing in the audit log because there were too many.";
     RESTARTS = Counter "portcullis_task_restarts_total" "Tasks of the control plane begun again after a panic, by task; each is a bug to report.";
@@ -84,6 +89,8 @@ metrics! {
     NODES_LOST = Gauge "portcullis_nodes_lost" "Other gates that were not heard of for 2 s and did not sign off: their share of every limit is left to them.";
     BEATS_FAILED = Counter "portcullis_beats_failed_total" "How often the store did not take this gate's word that it is there, once a second.";
     PROPAGATION = Histogram "portcullis_change_propagation_seconds" "From the commit of another gate's change until this gate acts on it; both times by the store's clock, so no gate's clock counts.";
+    ALARMS = Gauge "portcullis_alarm" "Always 1: an alarm that is raised now, by its code in `/admin/status`.";
+    CLOCK = Gauge "portcullis_clock_seconds" "The clock this gate goes by, as Unix time.";
     READY = Gauge "portcullis_ready" "Whether the gate may take traffic (1) or not (0).";
     BUILD = Gauge "portcullis_build_info" "Always 1; the version is a label.";
 }

@@ -138,12 +138,13 @@ test("S1-01…06, S2-06, S2-07, S2-14, S2-16: a toggle switches list and cards; 
   await gate.send(made.secret);
   const rotated = await gate.call("POST", `/admin/keys/${made.key.id}/rotate`, { grace: "3h", reason: "regular" });
   await gate.send(rotated.secret);
+  await gate.hasCounted(made.key.id, 2);
   await signedIn(async (page, watched) => {
     await watched.goto("/keys", "API Keys");
     const row = page.getByRole("row", { name: /nightly/ });
     await row.getByText("active", { exact: true }).waitFor();
     await row.getByText(rotated.key.fingerprint).waitFor();
-    await row.getByText("just now").first().waitFor();
+    await row.getByText(/just now|seconds? ago/).first().waitFor();
     await page.getByRole("button", { name: "Detailed" }).click();
     const card = page.getByRole("article", { name: "nightly" });
     await card.getByText(rotated.key.fingerprint).waitFor();
@@ -501,12 +502,20 @@ test("what happens now is on the overview as it happens", () =>
     await page.getByRole("button", { name: "Go on" }).waitFor();
   }));
 
-test("stored scripts stay text: in names, purposes, labels and paths", async () => {
+test("stored scripts stay text: in names, purposes, labels, paths, reasons, user agents and all that has a name", async () => {
   const evil = '<img src=x onerror="window.hit=1">';
+  const agent = { "User-Agent": evil, Referer: `http://a/${evil}`, "X-Forwarded-For": evil };
+  const ended = await gate.key(`${evil} ended`, { name: `${evil} Ltd`, type: "team" });
+  await gate.send(ended.secret, "/v1/orders", agent);
+  await gate.call("POST", `/admin/keys/${ended.key.id}/suspend`, { reason: `<script>window.hit=1</script>${evil}` });
+  await gate.send(ended.secret, "/v1/orders", agent);
+  await gate.call("POST", "/admin/policies", { name: evil, max_age: "90d", selector: { label: { team: "nobody" } } }).catch(() => {});
+  await gate.call("POST", "/admin/tokens", { name: `">${evil}`, role: "viewer" });
+  await gate.call("POST", "/admin/products", { name: "evil", description: evil }).catch(() => {});
   const made = await gate.key(evil, { name: `${evil} Ltd`, type: "team" }, { description: `"><script>window.hit=1</script>`, labels: { team: evil } });
   await gate.send(made.secret, "/%3Cscript%3Ewindow.hit=1%3C/script%3E");
   await signedIn(async (page, watched) => {
-    for (const path of ["/keys?name=img", `/keys/${made.key.id}`, `/keys/${made.key.id}/usage`, "/audit", "/owners", "/"]) {
+    for (const path of ["/keys?name=img", `/keys/${made.key.id}`, `/keys/${made.key.id}/usage`, `/keys/${ended.key.id}`, `/keys/${ended.key.id}/usage`, "/audit", "/owners", "/products", "/policies", "/settings", "/"]) {
       await page.goto(path);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await watched.settled();
@@ -537,6 +546,82 @@ test("a page elsewhere can neither frame the dashboard nor call by its session",
     await other.evaluate(() => document.forms[0].submit());
     await other.waitForURL(/suspend/);
     assert.equal((await gate.call("GET", `/admin/keys/${key.id}`)).status, "active");
+    await other.close();
+    server.closeAllConnections();
+    server.close();
+  }));
+
+test("a name that is made to lead here gets no page and no answer", async () => {
+  // The browser takes the name for another site's, and the gate for the address it is at: DNS rebinding.
+  const rebound = await launch(["--host-resolver-rules=MAP rebound.example 127.0.0.1"]);
+  try {
+    const { port } = new URL(gate.admin);
+    const page = await rebound.newPage();
+    for (const path of ["/", "/keys", "/admin/session", "/metrics", "/healthz"]) {
+      const reply = await page.goto(`http://rebound.example:${port}${path}`);
+      assert.equal(reply.status(), 421, path);
+      assert.ok(!(await page.content()).includes("<script"), path);
+    }
+    // What its own server gave it before the name was turned. Of its own origin a page may ask what it likes, and
+    // read every answer.
+    await page.route("**/lure", (route) => route.fulfill({ contentType: "text/html", body: "<p>a prize</p>" }));
+    await page.goto(`http://rebound.example:${port}/lure`);
+    const answers = await page.evaluate(
+      (token) =>
+        Promise.all(
+          ["GET", "POST", "DELETE"].map(async (method) => {
+            const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+            const body = method === "POST" ? '{"name": "rebound", "owner": {"name": "R", "type": "team"}}' : undefined;
+            // A browser may ask again where it is told 421, and give up on what it cannot send again.
+            const reply = await fetch("/admin/keys", { method, headers, body }).catch(() => undefined);
+            return reply ? `${reply.status} ${(await reply.json()).code}` : "no answer";
+          }),
+        ),
+      gate.token,
+    );
+    for (const answer of answers) assert.ok(["421 misdirected", "no answer"].includes(answer), answer);
+    assert.equal((await gate.call("GET", "/admin/keys?name=rebound")).items.length, 0);
+  } finally {
+    await rebound.close();
+  }
+});
+
+test("a page elsewhere signs nobody in, and reads nothing of a session", () =>
+  signedIn(async (page, watched) => {
+    const { createServer } = await import("node:http");
+    const server = createServer((_, reply) => {
+      reply.setHeader("content-type", "text/html");
+      reply.end(`<form method="post" action="${gate.admin}/admin/session" enctype="text/plain">
+        <input name='{"token": "${gate.token}", "x": "' value='"}'></form>`);
+    });
+    await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+    const before = (await watched.context.cookies()).map((it) => it.value);
+    const other = await watched.context.newPage();
+    // Another port of this machine: the same site to a browser, so that the cookie is sent.
+    await other.goto(`http://127.0.0.1:${server.address().port}/`);
+    const read = await other.evaluate(
+      (url) => fetch(url, { credentials: "include" }).then((reply) => reply.text(), () => "refused"),
+      `${gate.admin}/admin/session`,
+    );
+    assert.equal(read, "refused");
+    const script = await other.evaluate(
+      (url) =>
+        new Promise((done) => {
+          const tag = document.createElement("script");
+          tag.onload = () => done("run");
+          tag.onerror = () => done("refused");
+          tag.src = url;
+          document.head.append(tag);
+        }),
+      `${gate.admin}/admin/keys`,
+    );
+    assert.equal(script, "refused");
+    const [reply] = await Promise.all([
+      other.waitForResponse(/session/),
+      other.evaluate(() => document.forms[0].submit()),
+    ]);
+    assert.ok(reply.status() === 403 || reply.status() === 415, `${reply.status()}`);
+    assert.deepEqual((await watched.context.cookies()).map((it) => it.value), before);
     await other.close();
     server.closeAllConnections();
     server.close();

@@ -1,7 +1,9 @@
-// A gate of its own for a test: the real binary over a store that lasts as long as the test.
+// A gate of its own for a test: the real binary over a store that lasts as long as the test. It is a file, unless
+// PORTCULLIS_STORE says `redis`: then a real redis-server is started for it.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer as createApi } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,17 +28,47 @@ export class Gate {
   static async start() {
     const folder = await mkdtemp(join(tmpdir(), "portcullis-browser-"));
     const [port, adminPort] = [await freePort(), await freePort()];
-    const options = ["--listen", `127.0.0.1:${port}`, "--admin-listen", `127.0.0.1:${adminPort}`];
-    const child = spawn(BINARY, ["quickstart", ...options, "--data-dir", join(folder, "data")], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const gate = new Gate(child, folder, port, adminPort);
+    const others = [];
+    let words = ["quickstart", "--listen", `127.0.0.1:${port}`, "--admin-listen", `127.0.0.1:${adminPort}`];
+    words.push("--data-dir", join(folder, "data"));
+    if (process.env.PORTCULLIS_STORE === "redis") {
+      words = ["serve", "--config", await Gate.#overRedis(folder, port, adminPort, others)];
+    }
+    const child = spawn(BINARY, words, { stdio: ["ignore", "pipe", "pipe"] });
+    const gate = new Gate(child, folder, port, adminPort, others);
     await gate.#ready();
     return gate;
   }
 
-  constructor(child, folder, port, adminPort) {
+  /** Starts a Redis and an API, and writes a configuration that is as `quickstart` but for its store. */
+  static async #overRedis(folder, port, adminPort, others) {
+    const redisPort = await freePort();
+    const settings = ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"];
+    const redis = spawn("redis-server", settings, { stdio: "ignore" });
+    const gone = new Promise((then) => redis.once("exit", then));
+    others.push(() => (redis.kill("SIGTERM"), gone));
+    const api = createApi((request, reply) => request.resume().on("end", () => reply.end("ok")));
+    await new Promise((listening) => api.listen(0, "127.0.0.1", listening));
+    others.push(() => (api.closeAllConnections(), new Promise((then) => api.close(then))));
+    const file = join(folder, "portcullis.yaml");
+    await writeFile(
+      file,
+      [
+        `listeners: [{ address: "127.0.0.1:${port}" }]`,
+        `admin: { address: "127.0.0.1:${adminPort}" }`,
+        `data_dir: "${join(folder, "data")}"`,
+        `store: { redis: { urls: ["redis://127.0.0.1:${redisPort}"] } }`,
+        `upstreams: { echo: { endpoints: ["http://127.0.0.1:${api.address().port}"] } }`,
+        "routes: [{ name: echo, match: { path_prefix: / }, upstream: echo }]",
+        "access_log: { to: none }",
+      ].join("\n"),
+    );
+    return file;
+  }
+
+  constructor(child, folder, port, adminPort, others) {
     this.child = child;
+    this.others = others;
     this.folder = folder;
     this.clients = `http://127.0.0.1:${port}`;
     this.admin = `http://127.0.0.1:${adminPort}`;
@@ -49,7 +81,7 @@ export class Gate {
   async #ready() {
     for (let tries = 0; tries < 600; tries += 1) {
       if (this.child.exitCode !== null) break;
-      const token = /admin token (\S+)/.exec(this.said)?.[1];
+      const token = /admin token(?:, shown this once:)? (\S+)/.exec(this.said)?.[1];
       const isReady = await fetch(`${this.admin}/readyz`).then((reply) => reply.ok, () => false);
       if (token && isReady) {
         this.token = token;
@@ -67,6 +99,7 @@ export class Gate {
       this.child.kill("SIGTERM");
       await gone;
     }
+    for (const end of this.others) await end();
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -84,10 +117,20 @@ export class Gate {
   }
 
   /** What a client with this secret gets. */
-  async send(secret, path = "/v1/orders") {
-    const reply = await fetch(this.clients + path, { headers: secret ? { "X-API-Key": secret } : {} });
+  async send(secret, path = "/v1/orders", fields = {}) {
+    const reply = await fetch(this.clients + path, { headers: secret ? { "X-API-Key": secret, ...fields } : fields });
     await reply.arrayBuffer();
     return reply.status;
+  }
+
+  /** Waits until the store has counted so many requests of a key: it is told of them once a second. */
+  async hasCounted(key, requests) {
+    for (let tries = 0; tries < 200; tries += 1) {
+      const counted = await this.call("GET", `/admin/keys/${key}/usage`);
+      if (counted.total.requests >= requests) return;
+      await new Promise((then) => setTimeout(then, 50));
+    }
+    throw new Error(`${requests} requests were never counted`);
   }
 
   /** Makes a key and gives it with its secret. */

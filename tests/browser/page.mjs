@@ -13,10 +13,10 @@ const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 mkdirSync(SHOTS, { recursive: true });
 
-export function launch() {
+export function launch(options = []) {
   if (!existsSync(CHROMIUM)) throw new Error(`no ${CHROMIUM}: install the Debian package chromium`);
   // Some machines have a small /dev/shm; the sandbox needs what containers often lack.
-  return chromium.launch({ executablePath: CHROMIUM, args: ["--disable-dev-shm-usage", "--no-sandbox"] });
+  return chromium.launch({ executablePath: CHROMIUM, args: ["--disable-dev-shm-usage", "--no-sandbox", ...options] });
 }
 
 /** A browser of its own, as wide and as bright as asked. */

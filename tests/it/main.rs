@@ -3,9 +3,11 @@
 
 mod admin;
 mod cli;
+mod commands;
 mod config;
 mod dashboard;
 mod keys;
+mod observability;
 mod process;
 mod proxy;
 mod store;

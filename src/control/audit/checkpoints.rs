@@ -18,6 +18,19 @@ use crate::store::node_key::NodeKey;
 use crate::store::signed_head::SignedHead;
 use crate::store::{AuditEnd, Store};
 
+/// Whether the audit log was found to be other than what was signed, and was said to be.
+#[derive(Debug, Default)]
+pub(crate) struct AuditFault {
+    is_seen: AtomicBool,
+}
+
+impl AuditFault {
+    /// Whether it is so now.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.is_seen.load(Ordering::Relaxed)
+    }
+}
+
 /// Signs the audit chain.
 pub(crate) struct Checkpoints {
     store: Arc<dyn Store>,
@@ -29,8 +42,7 @@ pub(crate) struct Checkpoints {
     /// Whether what may be signed was found whole: once a run all of it is walked over, and after that
     /// what was signed must still be there.
     is_whole: Mutex<Option<bool>>,
-    /// Whether it was said that something is wrong.
-    is_told: AtomicBool,
+    fault: Arc<AuditFault>,
     /// The first entry that was seen without a checkpoint behind it, and when.
     unsigned: Mutex<Option<(u64, Timestamp)>>,
 }
@@ -44,6 +56,7 @@ impl Checkpoints {
         key: Arc<NodeKey>,
         node: Arc<str>,
         signed: Arc<SignedHead>,
+        fault: Arc<AuditFault>,
     ) -> Self {
         Self {
             store,
@@ -53,7 +66,7 @@ impl Checkpoints {
             node,
             signed,
             is_whole: Mutex::new(None),
-            is_told: AtomicBool::new(false),
+            fault,
             unsigned: Mutex::new(None),
         }
     }
@@ -88,7 +101,7 @@ impl Checkpoints {
             }
         };
         if is_whole {
-            self.is_told.store(false, Ordering::Relaxed);
+            self.fault.is_seen.store(false, Ordering::Relaxed);
             self.see(end.checkpoint.as_ref());
         }
         Ok(is_whole)
@@ -96,7 +109,7 @@ impl Checkpoints {
 
     /// Says once what is wrong, until it is right again.
     fn tell(&self, fault: Fault) {
-        if !self.is_told.swap(true, Ordering::Relaxed) {
+        if !self.fault.is_seen.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 audit.seq = fault.seq,
                 fault = fault.kind.as_str(),

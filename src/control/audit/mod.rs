@@ -6,7 +6,7 @@ mod refusals;
 mod requests;
 mod service;
 
-pub(crate) use checkpoints::Checkpoints;
+pub(crate) use checkpoints::{AuditFault, Checkpoints};
 pub(crate) use erasures::Erasures;
 pub(in crate::control) use refusals::Refusals;
 pub(crate) use requests::{RequestsLost, keep_requests};

@@ -134,7 +134,9 @@ impl Leases {
                 }
             }
             Some(error) => {
-                let is_news = if self.store.contact().is_up {
+                let contact = self.store.contact();
+                // Who is merely cut off does not know whether the others have a share left for it.
+                let is_news = if contact.is_up || contact.is_silent {
                     self.link.missed(now_ns)
                 } else {
                     self.link.lost()

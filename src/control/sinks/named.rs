@@ -1,6 +1,7 @@
 //! Which sink is for which keys.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Note, SecretSink, SinkError, file};
 use crate::config::{Sink, SinkKind};
@@ -17,6 +18,8 @@ pub struct NamedSink {
     pub selector: Selector,
     /// The sink.
     pub sink: Arc<dyn SecretSink>,
+    /// How often it did not take a secret, or could not be read back.
+    pub failures: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for NamedSink {
@@ -48,8 +51,9 @@ impl NamedSink {
         Ok(())
     }
 
-    /// Says that it failed: at first, and then at each power of two.
+    /// Counts that it failed, and says so: at first, and then at each power of two.
     pub(in crate::control) fn tell_failure(&self, key: &Key, error: &SinkError, failures: u32) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
         if failures == 0 || failures.is_power_of_two() {
             let error = error as &dyn std::error::Error;
             tracing::warn!(
@@ -71,11 +75,18 @@ impl Sinks {
         let named = sinks.iter().map(|sink| NamedSink {
             name: sink.name.as_str().into(),
             selector: sink.selector.clone(),
+            failures: Arc::default(),
             sink: match &sink.kind {
                 SinkKind::File(file) => Arc::new(file::FileSink::new(file.clone())),
             },
         });
         Self(named.collect())
+    }
+
+    /// How often each failed.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&Arc<str>, u64)> {
+        let each = self.0.iter();
+        each.map(|sink| (&sink.name, sink.failures.load(Ordering::Relaxed)))
     }
 
     /// All of them.

@@ -307,7 +307,7 @@ impl KeyEntry {
     /// The reason it may not.
     pub fn admits(&self, version: &CachedVersion, now: Timestamp) -> Result<(), RefusalCode> {
         let facts = Facts {
-            is_revoked: self.is_cut_off(version),
+            is_revoked: self.is_revoked(version),
             is_suspended: self.standing == EntryStanding::Suspended,
             has_retired: version.ended_at_once,
             retires_at: version.retires_at,
@@ -316,17 +316,13 @@ impl KeyEntry {
         facts.verdict(now)
     }
 
-    fn is_cut_off(&self, version: &CachedVersion) -> bool {
+    /// Whether `version` was revoked: by itself, with its key or with its owner. One that was replaced was not,
+    /// however short its grace.
+    #[must_use]
+    pub fn is_revoked(&self, version: &CachedVersion) -> bool {
         version.is_revoked
             || self.standing == EntryStanding::Revoked
             || self.is_owner_off.load(Ordering::Acquire)
-    }
-
-    /// Whether `version` has ended by what someone did and not by time: revoked by itself, with its key or with
-    /// its owner, or replaced with no grace at all.
-    #[must_use]
-    pub fn is_revoked(&self, version: &CachedVersion) -> bool {
-        self.is_cut_off(version) || version.ended_at_once
     }
 
     /// Whether another version has taken the place of this one, which may still be in its grace.

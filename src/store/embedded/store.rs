@@ -164,6 +164,7 @@ impl Store for EmbeddedStore {
                 self.shared.answered_at.load(Ordering::Relaxed),
             )),
             last_ns: None,
+            is_silent: false,
             is_own: true,
             is_mirror_refused: false,
             quarantined: self.shared.quarantine.len(),

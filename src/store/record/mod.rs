@@ -19,6 +19,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod watch;
 
 pub use audit::{decode_audit, decode_checkpoint, encode_audit, encode_checkpoint};
 pub use chain::{decode_sealed, decode_veil, encode_sealed, encode_veil};
@@ -34,3 +35,4 @@ pub use rules::{
     encode_product, encode_rotation_rule,
 };
 pub use usage::{decode_usage, encode_usage};
+pub use watch::{decode_batch, decode_question, encode_batch, encode_question};

@@ -150,7 +150,11 @@ impl Shared {
             } else {
                 Stage::Away(fault)
             });
-            pause.wait().await;
+            tokio::select! {
+                () = pause.wait() => {}
+                // The commands got through: so may this.
+                () = self.link.connected() => {}
+            }
         }
     }
 

@@ -9,6 +9,13 @@ use super::names::hex;
 use super::scripts::Call;
 
 impl Shared {
+    /// Whether what keeps this gate from its store is that nothing is heard of it.
+    pub(super) fn is_silent(&self) -> bool {
+        let stage = self.stage.borrow();
+        let is_fault = stage.fault().is_some_and(Fault::is_silence);
+        self.link.is_silent() || is_fault && !self.link.is_down()
+    }
+
     /// Where the store stands, if it is one of ours, and the one whose mirror this is.
     ///
     /// # Errors

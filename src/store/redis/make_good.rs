@@ -19,6 +19,7 @@ use super::follow::Shared;
 use super::frame::{self, Kind};
 use super::names::{Bucket, Table};
 use super::tell::is_echo;
+use crate::domain::audit::{Action, AuditEntry};
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::repair::{Deed, plan};
 use crate::domain::tombstone::{Ended, ended_in};
@@ -106,12 +107,17 @@ impl Shared {
                 return Ok(());
             }
             let branch = self.branch(&owed).await?;
-            for held in owed.iter().filter(|it| it.kind == OwedKind::Held) {
+            // What only ends something meets nothing that could stand against it.
+            let of_this = self.mirror.stand().map(|stand| stand.incarnation);
+            let is_end = |it: &&Owed| match it.kind {
+                OwedKind::Held => true,
+                OwedKind::Lost => Some(it.incarnation) == of_this && only_ends(&it.change),
+            };
+            let (ends, lost): (Vec<&Owed>, Vec<&Owed>) = owed.iter().partition(is_end);
+            for held in ends {
                 self.pay_held(held, branch.as_deref()).await?;
             }
-            let lost = owed.iter().filter(|it| it.kind == OwedKind::Lost);
-            self.pay_lost(&lost.collect::<Vec<_>>(), branch.as_deref())
-                .await
+            self.pay_lost(&lost, branch.as_deref()).await
         })
         .await
     }
@@ -376,6 +382,23 @@ pub(super) fn ends_of(change: &Change) -> Vec<Ended> {
     writes
         .flat_map(|write| ended_in(write).into_iter().map(|(what, _)| what))
         .collect()
+}
+
+/// Whether a change did nothing but end things, and tell of it.
+fn only_ends(change: &Change) -> bool {
+    let mut writes = change.writes.iter();
+    let mut told = change.audit.iter();
+    let is_end = |it: &AuditEntry| {
+        let ends = [
+            Action::KeyRevocation,
+            Action::OwnerDisable,
+            Action::TokenRevocation,
+        ];
+        ends.contains(&it.action)
+    };
+    !change.audit.is_empty()
+        && told.all(is_end)
+        && writes.all(|it| matches!(it, Write::Event(_)) || !ended_in(it).is_empty())
 }
 
 /// How often it is decided anew before others are let go first for longer.

@@ -26,6 +26,7 @@
 //! | `counts`, `period` | usage |
 //! | `quotas` | what was given out of them |
 //! | `nodes` | the gates that share it, and words between them |
+//! | `watches` | questions between gates, for people who watch |
 //! | `outbox` | events |
 //! | `carry` | a whole store, out of Redis and into it |
 //! | `store` | the contract, by all of these |
@@ -57,6 +58,7 @@ mod scripts;
 mod store;
 mod tell;
 mod union;
+mod watches;
 
 pub(super) use carry::{draw, hold_mirror, seed, standing};
 pub use store::{Local, RedisStore};

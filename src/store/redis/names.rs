@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::change::Revision;
 use crate::domain::id::KeyId;
 use crate::domain::lease::LimitHolder;
+use crate::domain::watch::QuestionId;
 
 /// The names below one prefix.
 #[derive(Debug, Clone)]
@@ -157,6 +158,16 @@ impl Names {
     /// Who has applied a change that someone waits for.
     pub(super) fn acks(&self, revision: Revision) -> String {
         self.control(&format!("ack:{revision}"))
+    }
+
+    /// What gates ask each other.
+    pub(super) fn questions(&self) -> String {
+        self.control("asked")
+    }
+
+    /// What was answered to a question.
+    pub(super) fn answers(&self, question: QuestionId) -> String {
+        self.control(&format!("told:{question}"))
     }
 
     /// Who does a job.

@@ -25,6 +25,10 @@ pub(super) struct Call {
 /// All there are.
 #[derive(Debug)]
 pub(super) struct Scripts {
+    /// Leaves an answer to a question.
+    pub(super) answer: Script,
+    /// Has a question asked.
+    pub(super) ask: Script,
     /// Writes down that a gate is there, and tells which there are.
     pub(super) beat: Script,
     /// Makes an empty store, or says where the one there stands.
@@ -49,6 +53,8 @@ impl Scripts {
     /// Hashes their texts.
     pub(super) fn new() -> Self {
         Self {
+            answer: Script::new(include_str!("scripts/answer.lua")),
+            ask: Script::new(include_str!("scripts/ask.lua")),
             beat: Script::new(include_str!("scripts/beat.lua")),
             begin: Script::new(include_str!("scripts/begin.lua")),
             commit: Script::new(include_str!("scripts/commit.lua")),

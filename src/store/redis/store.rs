@@ -33,7 +33,7 @@ use crate::store::tombstones::Tombstones;
 use crate::store::{
     Added, AuditEnd, AuditStore, Concern, Contact, ContactState, EventStore, Feed, FleetStore,
     JobStore, Kept, KeyRow, KeyStore, LeaseStore, News, OwnerStore, QuotaStore, RuleStore, Store,
-    StoreError, TokenStore, UsageStore,
+    StoreError, TokenStore, UsageStore, WatchStore,
 };
 
 use super::background::Background;
@@ -47,12 +47,14 @@ use super::mirror::Mirror;
 use super::names::Names;
 use super::outbox;
 use super::quotas;
+use super::watches::Listeners;
 
 /// A store in Redis, shared by many gates.
 pub struct RedisStore {
     pub(super) shared: Arc<Shared>,
     background: Background,
     marks: counts::Marks,
+    pub(super) listeners: Listeners,
 }
 
 /// What a gate brings to a store that it shares.
@@ -101,6 +103,7 @@ impl RedisStore {
             background: Background::start(Arc::clone(&shared))?,
             shared,
             marks: counts::Marks::default(),
+            listeners: Listeners::default(),
         };
         match store.first_stage().await {
             Stage::Away(fault) if store.shared.mirror.stand().is_none() => {
@@ -150,6 +153,7 @@ impl Store for RedisStore {
         let contact = self.shared.last_contact();
         Contact {
             is_up: state == ContactState::Following,
+            is_silent: self.shared.is_silent(),
             state,
             revision: self.shared.revision(),
             last_at: contact.map(|contact| contact.wall),
@@ -170,6 +174,10 @@ impl Store for RedisStore {
     }
 
     fn jobs(&self) -> Option<&dyn JobStore> {
+        Some(self)
+    }
+
+    fn watches(&self) -> Option<&dyn WatchStore> {
         Some(self)
     }
 

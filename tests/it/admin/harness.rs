@@ -16,6 +16,7 @@ use portcullis::admin::{Services, Settings, router};
 use portcullis::control::audit::AuditService;
 use portcullis::control::fleet::FleetService;
 use portcullis::control::keys::{KeyService, QuotaStanding, Rules};
+use portcullis::control::live::LiveService;
 use portcullis::control::owners::OwnerService;
 use portcullis::control::policies::PolicyService;
 use portcullis::control::products::ProductService;
@@ -107,14 +108,22 @@ impl Admin {
         let owners = OwnerService::new(store.clone(), clock.clone(), writer.clone(), false);
         let leavers = owners.leavers();
         crate::support::beside(async move { leavers.run().await });
+        let fleet = Arc::new(FleetService::new(
+            store.clone(),
+            clock.clone(),
+            writer.clone(),
+            "gate-1".into(),
+            Duration::from_secs(600),
+        ));
         let services = Services {
-            fleet: Arc::new(FleetService::new(
+            live: Arc::new(LiveService::new(
+                tap.clone(),
                 store.clone(),
-                clock.clone(),
-                writer.clone(),
-                "gate-1".into(),
-                Duration::from_secs(600),
+                fleet.clone(),
+                ("gate-1".into(), 1),
+                vec!["orders".into()],
             )),
+            fleet,
             keys: KeyService::new(store.clone(), clock.clone(), writer.clone(), rules()).into(),
             owners,
             products: ProductService::new(
@@ -143,7 +152,6 @@ impl Admin {
             gate: Arc::new(Calm {
                 panics: setup.panics,
             }),
-            tap: tap.clone(),
             closing: closed,
             clock: clock.clone(),
             settings: Settings {

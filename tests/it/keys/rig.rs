@@ -177,6 +177,7 @@ pub(super) async fn walk(jobs: &Jobs) {
 /// Every key's secret goes to this one.
 fn to_vault(sink: &Arc<Vault>) -> Sinks {
     Sinks::of(vec![NamedSink {
+        failures: Arc::default(),
         name: "vault".into(),
         selector: Selector::All,
         sink: sink.clone(),

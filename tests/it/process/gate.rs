@@ -115,7 +115,7 @@ fn serve(config: &Path) -> Command {
 }
 
 impl Gate {
-    fn start(config: &Path) -> Self {
+    pub(crate) fn start(config: &Path) -> Self {
         let mut child = serve(config).spawn().unwrap();
         let mut words = BufReader::new(child.stderr.take().unwrap());
         let (mut address, mut admin) = (None, None);
@@ -181,7 +181,7 @@ impl Gate {
 
     /// Whether it does a job that gates share.
     pub(crate) fn does(&self, job: &str) -> bool {
-        let line = format!("portcullis_job_held{{job=\"{job}\"}} 1");
+        let line = format!("portcullis_job_held{{name=\"{job}\"}} 1");
         metrics(self.admin).lines().any(|it| it == line)
     }
 
@@ -252,8 +252,8 @@ pub(crate) fn call(
     Some((status, serde_json::from_str(body).ok()?))
 }
 
-/// What a gate tells Prometheus.
-fn metrics(admin: SocketAddr) -> String {
+/// What a gate tells Prometheus, after the head of the answer.
+pub(crate) fn metrics(admin: SocketAddr) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!(
@@ -262,7 +262,7 @@ fn metrics(admin: SocketAddr) -> String {
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    answer
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
 /// Looks again and again until it is so.

@@ -1,6 +1,6 @@
 //! What a gate says when its store is not what it signed.
 
-use super::gate::{Setup, Upstream};
+use super::gate::{Setup, Upstream, metrics, wait_for};
 
 /// S4-07: whoever can write to the store, and has no gate's key, cannot have a gate sign another history.
 #[test]
@@ -35,6 +35,10 @@ fn a_history_made_anew_is_named_and_not_signed() {
     assert_eq!(verdict["valid"], false, "{verdict}");
     assert_eq!(verdict["fault"]["kind"], "rewritten", "{verdict}");
     gate.create_key("second");
+    let raised = "portcullis_alarm{alarm=\"audit_broken\"} 1";
+    wait_for("the alarm is raised", || {
+        metrics(gate.admin).lines().any(|line| line == raised)
+    });
     let said = gate.terminate();
     assert!(
         said.contains("the audit log is not what was signed"),

@@ -295,7 +295,7 @@ async fn a_strict_key_is_refused_from_its_own_bound_on() {
 #[tokio::test]
 async fn with_a_store_of_its_own_a_gate_is_never_out_of_touch() {
     let upstream = Upstream::echo().await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let key = gateway
         .create_key_with(json!({"max_staleness": "5s"}))
         .await;

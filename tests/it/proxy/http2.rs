@@ -73,7 +73,8 @@ async fn the_crumbs_of_a_cookie_are_put_together() {
 #[tokio::test]
 async fn many_streams_share_a_connection() {
     let upstream = Upstream::echo().await;
-    let gateway = gate(&upstream).await;
+    let gateway = Gateway::routing("/", &upstream).embedded().h2c();
+    let gateway = gateway.start().await;
     let limits = json!({"rate_limits": [{"rate": "60/hour"}]});
     let key = gateway.create_key_with(limits).await;
     let mut connection = gateway.http2().await;

@@ -21,7 +21,7 @@ fn told(reply: &Reply) -> (u16, &str, Option<u64>) {
 #[tokio::test]
 async fn a_burst_passes_and_then_one_for_each_token_that_comes_back() {
     let upstream = Upstream::echo().await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let key = limited(&gateway, "100/minute", 20).await;
     let mut connection = gateway.connect().await;
     let mut get = async || connection.send(gateway.get("/").with(&key)).await;
@@ -55,7 +55,7 @@ async fn a_burst_passes_and_then_one_for_each_token_that_comes_back() {
 #[tokio::test]
 async fn trying_again_after_retry_after_is_never_too_early() {
     let upstream = Upstream::echo().await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let key = limited(&gateway, "7/minute", 1).await;
     for turned_ms in [0, 1, 400, 999] {
         assert_eq!(gateway.get("/").with(&key).await.status, 200);
@@ -71,7 +71,7 @@ async fn trying_again_after_retry_after_is_never_too_early() {
 #[tokio::test]
 async fn several_limits_hold_together_and_a_refused_request_spends_nothing() {
     let upstream = Upstream::echo().await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let limits = json!({"rate_limits": [{"rate": "60/minute", "burst": 2}, {"rate": "4/hour"}]});
     let key = gateway.create_key_with(limits).await;
     let mut connection = gateway.connect().await;
@@ -97,6 +97,7 @@ async fn several_limits_hold_together_and_a_refused_request_spends_nothing() {
 async fn limits_of_key_product_and_route_are_told_and_held_narrow_before_wide() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
+        .embedded()
         .asking("rate_limits: [{ rate: 9/hour }]")
         .setting("products: { starter: { rate_limits: [{ rate: 3/hour }] } }")
         .start()
@@ -131,6 +132,7 @@ async fn limits_of_key_product_and_route_are_told_and_held_narrow_before_wide() 
 async fn a_request_costs_what_its_route_says() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
+        .embedded()
         .route("{ match: { path_prefix: /dear }, upstream: api, cost: 5 }")
         .start()
         .await;
@@ -152,7 +154,7 @@ async fn a_request_costs_what_its_route_says() {
 #[tokio::test]
 async fn a_shadow_limit_counts_what_it_would_refuse_and_refuses_nobody() {
     let upstream = Upstream::echo().await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let limits = json!({"rate_limits": [{"rate": "1/hour", "enforce": "shadow"}]});
     let key = gateway.create_key_with(limits).await;
     for _ in 0..4 {
@@ -193,7 +195,7 @@ async fn keys_have_their_own_limits_and_callers_without_a_key_share_the_routes()
 #[tokio::test]
 async fn a_changed_key_keeps_what_it_has_spent() {
     let upstream = Upstream::echo().await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let key = limited(&gateway, "3/hour", 3).await;
     for _ in 0..3 {
         assert_eq!(gateway.get("/").with(&key).await.status, 200);
@@ -215,6 +217,7 @@ async fn a_changed_key_keeps_what_it_has_spent() {
 async fn the_older_fields_are_sent_where_they_are_switched_on() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
+        .embedded()
         .setting("rate_limit_headers: { legacy: true }")
         .start()
         .await;
@@ -235,7 +238,7 @@ async fn an_upstreams_own_limit_fields_give_way_to_the_gates() {
     let upstream =
         Upstream::answering("HTTP/1.1 200 OK\r\nRateLimit: \"x\";r=1\r\ncontent-length: 0\r\n\r\n")
             .await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let key = limited(&gateway, "60/minute", 5).await;
     let reply = gateway.get("/").with(&key).await;
     assert_eq!(reply.headers.get_all("ratelimit").iter().count(), 1);
@@ -246,7 +249,7 @@ async fn an_upstreams_own_limit_fields_give_way_to_the_gates() {
 async fn so_many_of_a_keys_requests_may_be_in_flight_and_no_more() {
     // It answers when a body has ended, so a request lasts as long as the test likes.
     let upstream = Upstream::echo().await;
-    let gateway = Gateway::routing("/", &upstream).start().await;
+    let gateway = Gateway::routing("/", &upstream).embedded().start().await;
     let limits = json!({"concurrency": 2, "rate_limits": [{"rate": "5/hour"}]});
     let key = gateway.create_key_with(limits).await;
     let begin = async || {

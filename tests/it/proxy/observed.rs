@@ -184,11 +184,12 @@ async fn whoever_watches_sees_requests_as_they_finish() {
 
     let mut text = String::new();
     let seen = async {
-        while text.matches("\n\n").count() < 2 {
+        // Whose requests are seen, and two of them.
+        while text.matches("\n\n").count() < 3 {
             text.push_str(std::str::from_utf8(&live.some().await.unwrap()).unwrap());
         }
     };
-    within("two events", seen).await;
+    within("three events", seen).await;
     let events: Vec<Value> = text
         .split("\n\n")
         .filter_map(|event| event.strip_prefix("event: request\ndata: "))

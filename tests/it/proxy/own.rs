@@ -77,6 +77,7 @@ async fn a_load_balancer_needs_no_key_to_ask_whether_the_gate_is_ready() {
 async fn a_holder_is_told_of_its_key_and_no_more_than_it_may_know() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
+        .embedded()
         .setting(
             "products: { starter: { scopes: [orders:read], rate_limits: [{ rate: 100/hour }] }, \
               writer: { scopes: [orders:write] } }",

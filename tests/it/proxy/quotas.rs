@@ -3,8 +3,7 @@
 
 use http::Method;
 use portcullis::domain::event::{Event, EventKind, EventPlace};
-use portcullis::store::EventStore as _;
-use portcullis::store::embedded::EmbeddedStore;
+use portcullis::store::Store;
 use serde_json::{Value, json};
 
 use crate::support::admin::Key;
@@ -193,6 +192,7 @@ async fn a_soft_quota_counts_and_refuses_nobody() {
 async fn a_request_spends_what_its_route_costs_and_gives_back_what_its_rate_limit_took() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
+        .embedded()
         .asking("cost: 4")
         .start()
         .await;
@@ -239,7 +239,7 @@ async fn thresholds_are_told_of_once() {
 }
 
 /// What the outbox has told of quotas: percentages, in its order; each event names what it is of.
-async fn told_of(store: &EmbeddedStore, key: &Key) -> Vec<u64> {
+async fn told_of(store: &dyn Store, key: &Key) -> Vec<u64> {
     let events = store.events(EventPlace::default(), 100).await.unwrap();
     let events = events.into_iter().map(|(_, event)| event);
     let reached = events.filter(|event| event.kind == EventKind::QuotaReached);
@@ -379,6 +379,7 @@ async fn a_period_begins_on_the_day_that_was_chosen() {
 async fn the_older_fields_tell_of_quotas_too() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
+        .embedded()
         .setting("rate_limit_headers: { legacy: true }")
         .start()
         .await;

@@ -8,7 +8,6 @@ use portcullis::domain::change::Write;
 use portcullis::domain::lifecycle::{self, NewVersion};
 use portcullis::domain::secret::{Hasher, Secret};
 use portcullis::domain::time::Timestamp;
-use portcullis::store::KeyStore;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 

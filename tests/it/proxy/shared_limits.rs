@@ -10,13 +10,23 @@ use crate::support::{Gateway, Upstream, eventually};
 
 /// Three gates that know there are three, and a key with this limit of its own that all of them know.
 async fn three(redis: &RedisServer, upstream: &Upstream, limit: Value) -> (Vec<Gateway>, Key) {
+    three_with(redis, upstream, limit, "").await
+}
+
+/// The same, with more settings of the fleet.
+async fn three_with(
+    redis: &RedisServer,
+    upstream: &Upstream,
+    limit: Value,
+    more: &str,
+) -> (Vec<Gateway>, Key) {
     let mut gates = Vec::new();
     for node in ["gate-1", "gate-2", "gate-3"] {
         let gate = Gateway::routing("/", upstream)
             .node(node)
             .admin_token("a-token-that-all-gates-know-0123456789")
             // Machines that run many tests at once answer late now and then.
-            .setting("fleet: { max_nodes: 3, lease_wait: 1s }")
+            .setting(&format!("fleet: {{ max_nodes: 3, lease_wait: 1s{more} }}"))
             .redis(&redis.url())
             .on_system_clock();
         gates.push(gate.start().await);
@@ -120,6 +130,39 @@ async fn without_the_store_each_gate_has_its_share_and_with_it_they_go_on_togeth
         before + away + after <= 31 + before,
         "{before}, {away}, {after}"
     );
+}
+
+/// A gate that hears nothing does not know whether others do, and spend what it would: it waits as long as it is
+/// told to. One whose connections are refused knows that the store is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_that_is_merely_cut_off_spends_no_share_before_its_time() {
+    let (mut redis, upstream) = (RedisServer::start(), Upstream::echo().await);
+    let limit = json!({"rate": "1/hour", "burst": 30});
+    let late = ", fallback_after: 1h";
+    let (gates, key) = three_with(&redis, &upstream, limit, late).await;
+    assert_eq!(ask(&gates, &key, 1).await.0, 3);
+
+    redis.pause();
+    eventually("the gate cannot connect any more", async || {
+        (gates[0].metric("portcullis_store_up").await == 0.0).then_some(())
+    })
+    .await;
+    eventually("what it holds has lapsed", async || {
+        let reply = gates[0].get("/").with(&key).await;
+        (reply.status == 429).then_some(())
+    })
+    .await;
+    let shares = async || gates[0].metric("portcullis_limit_fallbacks_total").await;
+    assert_eq!(ask(&gates[..1], &key, 20).await.0, 0);
+    assert_eq!(shares().await, 0.0);
+
+    redis.kill();
+    eventually("the gate spends its share", async || {
+        let reply = gates[0].get("/").with(&key).await;
+        (reply.status == 200).then_some(())
+    })
+    .await;
+    assert!(shares().await > 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -219,6 +219,7 @@ async fn trailers_of_an_answer_reach_the_client() {
 async fn a_body_may_be_as_large_as_its_route_says_and_not_a_byte_more() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::routing("/", &upstream)
+        .embedded()
         .asking("body_max: 8B")
         .h2c()
         .start()

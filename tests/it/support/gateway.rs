@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Method;
 use portcullis::app::{self, Running, SystemClock};
-use portcullis::config;
+use portcullis::config::{self, StoreChoice};
 use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::domain::usage::Step;
+use portcullis::store::Store;
 use portcullis::store::embedded::EmbeddedStore;
-use portcullis::store::{Feed, UsageStore};
+use portcullis::store::node_key::NodeKey;
+use portcullis::store::redis::{Local, RedisStore};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -22,6 +25,7 @@ use tokio::time::timeout;
 use super::client::{Ask, Connection};
 use super::clock::{ManualClock, START_MS, eventually, within};
 use super::raw::Raw;
+use super::redis::RedisServer;
 use super::tls::Certificates;
 use super::upstream::Upstream;
 
@@ -33,6 +37,7 @@ pub(crate) struct Builder {
     settings: Vec<String>,
     drain: String,
     redis: Option<String>,
+    needs_embedded: bool,
     is_on_system_clock: bool,
     workers: usize,
     node: String,
@@ -92,6 +97,13 @@ impl Builder {
         self
     }
 
+    /// Keeps its keys in the embedded store, whatever the suite is run on: for what is about that, and for limits to
+    /// the token by a clock that is turned, since those that gates share go by the clock of Redis.
+    pub(crate) fn embedded(mut self) -> Self {
+        self.needs_embedded = true;
+        self
+    }
+
     /// Keeps its keys in Redis; what it counted is then not looked at when it is dropped.
     pub(crate) fn redis(self, url: &str) -> Self {
         self.over(&format!("redis: {{ urls: [\"{url}\"] }}"))
@@ -135,6 +147,7 @@ impl Builder {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let store = match &self.redis {
             Some(store) => store.clone(),
+            None if suite_is_on_redis() && !self.needs_embedded => on_shared_redis(),
             None => format!("embedded: {{ path: {} }}", path("store")),
         };
         let text = format!(
@@ -180,10 +193,27 @@ impl Builder {
             runtime: Some(runtime),
             running: Some(running),
             stopping: None,
-            is_embedded: self.redis.is_none(),
+            is_alone: self.redis.is_none(),
             folder,
         }
     }
+}
+
+/// Whether gates keep their keys in Redis unless their test says otherwise: the suite is run once on each store.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which store is not what a test is about"
+)]
+pub(crate) fn suite_is_on_redis() -> bool {
+    std::env::var("PORTCULLIS_SUITE_STORE").is_ok_and(|store| store == "redis")
+}
+
+/// A store that nobody has yet, in the Redis that all tests share.
+fn on_shared_redis() -> String {
+    static STORES: AtomicU64 = AtomicU64::new(0);
+    let number = STORES.fetch_add(1, Ordering::Relaxed);
+    let url = RedisServer::shared().url();
+    format!("redis: {{ urls: [\"{url}\"], prefix: t{number} }}")
 }
 
 async fn launch(runtime: &Runtime, text: &str, clock: &Arc<dyn Clock>) -> Running {
@@ -211,7 +241,8 @@ pub(crate) struct Gateway {
     runtime: Option<Runtime>,
     running: Option<Running>,
     stopping: Option<JoinHandle<()>>,
-    is_embedded: bool,
+    /// Whether no other gate has its store.
+    is_alone: bool,
     folder: TempDir,
 }
 
@@ -236,6 +267,7 @@ impl Gateway {
             settings: Vec::new(),
             drain: "5s".into(),
             redis: None,
+            needs_embedded: false,
             is_on_system_clock: false,
             workers: 1,
             node: "gate-1".into(),
@@ -363,13 +395,12 @@ impl Gateway {
     }
 
     /// The same, with something done to its store in between.
-    pub(crate) async fn restart_after(&mut self, work: impl AsyncFnOnce(&EmbeddedStore)) {
+    pub(crate) async fn restart_after(&mut self, work: impl AsyncFnOnce(&dyn Store)) {
         self.begin_stop();
         self.stopped().await;
-        if self.is_embedded {
-            let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-            let store = EmbeddedStore::open(&self.folder.path().join("store"), clock).unwrap();
-            work(&store).await;
+        if self.is_alone {
+            let (store, _folder) = self.store().await;
+            work(&*store).await;
             store.close().await;
         }
         let runtime = self.runtime.as_ref().unwrap();
@@ -383,16 +414,18 @@ impl Gateway {
     ///
     /// Only when the gate has stopped: one at a time may have the store.
     async fn stored(&self) -> HashMap<String, u64> {
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let store = EmbeddedStore::open(&self.folder.path().join("store"), clock).unwrap();
+        let (store, _folder) = self.store().await;
         let (from, to) = (
             Timestamp::from_millis(0),
             Timestamp::from_millis(2 * START_MS),
         );
         let mut counts = HashMap::new();
         for id in self.logged().into_keys() {
-            let buckets = store.usage(id.parse().unwrap(), Step::Day, from, to);
-            let counted = buckets.await.unwrap().into_iter().map(|bucket| {
+            let buckets = eventually("the counts are read", async || {
+                let buckets = store.usage(id.parse().unwrap(), Step::Day, from, to);
+                buckets.await.ok()
+            });
+            let counted = buckets.await.into_iter().map(|bucket| {
                 let refused: u64 = bucket.tally.refused.iter().map(|(_, count)| count).sum();
                 bucket.tally.requests + refused
             });
@@ -400,6 +433,26 @@ impl Gateway {
         }
         store.close().await;
         counts
+    }
+
+    /// Its store, and what must live as long.
+    async fn store(&self) -> (Box<dyn Store>, TempDir) {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let folder = tempfile::tempdir().unwrap();
+        let loaded = config::load_text(&self.text, "test.yaml", &|_| None).unwrap();
+        let store: Box<dyn Store> = match loaded.store {
+            StoreChoice::Embedded { path } => Box::new(EmbeddedStore::open(&path, clock).unwrap()),
+            StoreChoice::Redis(choice) => {
+                let local = Local {
+                    dir: folder.path(),
+                    node_key: &NodeKey::given(&[7; 32]).unwrap(),
+                    signed_head: None,
+                    accepts_store: false,
+                };
+                Box::new(RedisStore::open(&choice, local, clock).await.unwrap())
+            }
+        };
+        (store, folder)
     }
 
     /// How many requests of each key the access log has.
@@ -435,7 +488,7 @@ impl Drop for Gateway {
         let (in_time, stored) = std::thread::scope(|scope| {
             let stopped = scope.spawn(|| {
                 let in_time = runtime.block_on(async { timeout(STOP_MAX, stop).await.is_ok() });
-                let is_asked = in_time && !is_panicking && self.is_embedded;
+                let is_asked = in_time && !is_panicking && self.is_alone;
                 let stored = is_asked.then(|| runtime.block_on(self.stored()));
                 runtime.shutdown_background();
                 (in_time, stored)
@@ -446,7 +499,7 @@ impl Drop for Gateway {
             return;
         }
         assert!(in_time, "the gate did not stop");
-        if !self.is_embedded {
+        if !self.is_alone {
             return;
         }
         let logged = self.logged();

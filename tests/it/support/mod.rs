@@ -16,6 +16,7 @@ pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod document;
 pub(crate) mod frames;
 pub(crate) mod gateway;

@@ -24,6 +24,13 @@ pub(crate) struct RedisServer {
     process: Option<Child>,
 }
 
+/// One that ends with this process.
+fn guarded(program: &Path) -> (RedisServer, Guard) {
+    let server = RedisServer::start_program(program, &[]);
+    let guard = Guard::over([server.remains()].into_iter());
+    (server, guard)
+}
+
 impl RedisServer {
     /// Starts one.
     pub(crate) fn start() -> Self {
@@ -38,11 +45,14 @@ impl RedisServer {
     /// A Valkey that all tests of this process share, each under a prefix of its own.
     pub(crate) fn shared_valkey() -> &'static Self {
         static SHARED: OnceLock<(RedisServer, Guard)> = OnceLock::new();
-        let (server, _) = SHARED.get_or_init(|| {
-            let server = Self::start_program(&venv::valkey_server(), &[]);
-            let guard = Guard::over([server.remains()].into_iter());
-            (server, guard)
-        });
+        let (server, _) = SHARED.get_or_init(|| guarded(&venv::valkey_server()));
+        server
+    }
+
+    /// The same, a Redis.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<(RedisServer, Guard)> = OnceLock::new();
+        let (server, _) = SHARED.get_or_init(|| guarded(Path::new("redis-server")));
         server
     }
 

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,7 +17,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::fault::{Cause, Fault, Redirect};
-use super::line::{Backoff, DEADLINE, Line, jitter};
+use super::line::{Backoff, DEADLINE, Line, Made, jitter};
 use super::server::{Access, Address, Connection, Part, Server};
 use super::slots::{self, SlotMap};
 
@@ -38,7 +37,7 @@ pub(super) struct Cluster {
     lines: Mutex<Lines>,
     /// There are lines that nobody keeps yet.
     fresh: Notify,
-    made: Arc<AtomicU64>,
+    made: Arc<Made>,
 }
 
 /// What is known of the slots.
@@ -65,12 +64,7 @@ struct Way {
 
 impl Cluster {
     /// The cluster that these nodes are of; `home` is a key of the control state.
-    pub(super) fn new(
-        access: Access,
-        seeds: Vec<Address>,
-        home: &str,
-        made: &Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(access: Access, seeds: Vec<Address>, home: &str, made: &Arc<Made>) -> Self {
         let addresses: Vec<_> = seeds.iter().map(ToString::to_string).collect();
         Self {
             access,
@@ -148,6 +142,16 @@ impl Cluster {
             Map::Known(map) => map.owner(self.home).cloned(),
         };
         home.is_none_or(|home| self.line(&home).is_down())
+    }
+
+    /// Whether that was since nothing was heard. Never waits.
+    pub(super) fn is_silent(&self) -> bool {
+        let home = match &*self.map.borrow() {
+            Map::Reading => return false,
+            Map::Unknown(fault) => return fault.is_silence(),
+            Map::Known(map) => map.owner(self.home).cloned(),
+        };
+        home.is_some_and(|home| self.line(&home).is_silent())
     }
 
     /// Sends a command where its keys lie, while the master of the control state is had over one of the first

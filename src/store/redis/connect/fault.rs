@@ -119,6 +119,15 @@ impl Fault {
         }
     }
 
+    /// Whether nothing was heard, so that nobody said no: a network that drops what is sent, a host that hangs.
+    pub(in crate::store::redis) fn is_silence(&self) -> bool {
+        match &self.cause {
+            Cause::Silent | Cause::NotConnected => true,
+            Cause::Connect { source } | Cause::Failed { source } => source.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// Whether another connection is needed: this one is broken, or leads to a server that is no master any more.
     pub(super) fn ends_connection(&self) -> bool {
         let Cause::Failed { source } = &self.cause else {

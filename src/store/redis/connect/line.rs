@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use super::fault::{Cause, Fault};
@@ -16,8 +16,33 @@ pub(super) struct Line {
     /// Where it is to lead, as a fault calls it while there is no connection.
     place: Arc<str>,
     state: watch::Sender<State>,
-    /// Connections that were made, by this line and those beside it.
-    made: Arc<AtomicU64>,
+    made: Arc<Made>,
+}
+
+/// Connections that were made, by a line and those beside it.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    count: AtomicU64,
+    another: Notify,
+}
+
+impl Made {
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Waits for another one.
+    pub(super) async fn another(&self) {
+        self.another.notified().await;
+    }
+
+    /// One more; which it is.
+    fn add(&self) -> u64 {
+        let number = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+        self.another.notify_one();
+        number
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -34,7 +59,7 @@ enum State {
 
 impl Line {
     /// A line that leads nowhere until it is kept.
-    pub(super) fn new(place: Arc<str>, made: &Arc<AtomicU64>) -> Self {
+    pub(super) fn new(place: Arc<str>, made: &Arc<Made>) -> Self {
         Self {
             place,
             state: watch::Sender::new(State::Connecting),
@@ -49,7 +74,7 @@ impl Line {
             match connect().await {
                 Ok(mut connection) => {
                     // Before anyone has it: whoever is answered on it knows of it.
-                    connection.number = self.made.fetch_add(1, Ordering::AcqRel) + 1;
+                    connection.number = self.made.add();
                     tell(&connection);
                     self.step(State::Up(connection));
                     let mut state = self.state.subscribe();
@@ -108,6 +133,11 @@ impl Line {
     /// Whether the last attempt to connect failed. Never waits.
     pub(super) fn is_down(&self) -> bool {
         matches!(*self.state.borrow(), State::Down(_) | State::Ended)
+    }
+
+    /// Whether it failed since nothing was heard. Never waits.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Down(fault) if fault.is_silence())
     }
 
     /// Lets go of a connection that a command showed to be of no more use.
@@ -183,4 +213,4 @@ pub(super) fn jitter(bound: Duration) -> Duration {
 /// How long any command may take.
 pub(super) const DEADLINE: Duration = Duration::from_millis(500);
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_MOST: Duration = Duration::from_secs(2);
+const BACKOFF_MOST: Duration = Duration::from_secs(1);

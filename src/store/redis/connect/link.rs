@@ -1,7 +1,6 @@
 //! The seam: commands go in, and find the master they are for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
@@ -11,7 +10,7 @@ use crate::store::StoreError;
 
 use super::cluster::Cluster;
 use super::fault::{Cause, Fault};
-use super::line::{DEADLINE, Line};
+use super::line::{DEADLINE, Line, Made};
 use super::sentinel::Sentinels;
 use super::server::{Access, Connection, Part, Server};
 
@@ -19,8 +18,7 @@ use super::server::{Access, Connection, Part, Server};
 #[derive(Debug)]
 pub(in crate::store::redis) struct Link {
     site: Site,
-    /// Connections that were made.
-    made: Arc<AtomicU64>,
+    made: Arc<Made>,
 }
 
 #[derive(Debug)]
@@ -83,7 +81,7 @@ impl Link {
         home: &str,
     ) -> Result<Self, StoreError> {
         let (username, password) = (choice.username.as_deref(), choice.password.as_ref());
-        let made = Arc::<AtomicU64>::default();
+        let made = Arc::<Made>::default();
         let site = match &choice.site {
             RedisSite::Standalone { url } => {
                 let (access, address) = Access::of(url, username, password, &choice.tls)?;
@@ -136,7 +134,12 @@ impl Link {
     /// How many connections were made so far: a new one may lead to another server, which lacks what the one
     /// before took last. Never waits.
     pub(in crate::store::redis) fn made(&self) -> u64 {
-        self.made.load(Ordering::Acquire)
+        self.made.count()
+    }
+
+    /// Waits until one more is made: the server is there, then.
+    pub(in crate::store::redis) async fn connected(&self) {
+        self.made.another().await;
     }
 
     /// A connection of its own to the master of the control state, on which each answer may take `deadline`.
@@ -232,6 +235,14 @@ impl Link {
         match &self.site {
             Site::One { line, .. } => line.is_down(),
             Site::Cluster(cluster) => cluster.is_down(),
+        }
+    }
+
+    /// Whether the last attempt to connect failed since nothing was heard, and nobody said no. Never waits.
+    pub(in crate::store::redis) fn is_silent(&self) -> bool {
+        match &self.site {
+            Site::One { line, .. } => line.is_silent(),
+            Site::Cluster(cluster) => cluster.is_silent(),
         }
     }
 

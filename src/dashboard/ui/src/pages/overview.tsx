@@ -58,6 +58,9 @@ export function Overview() {
       >
         {live.error !== null && <Failure error={live.error} />}
         {live.dropped > 0 && <p className="hint pad">{plural(live.dropped, "request")} went by too fast to be shown.</p>}
+        {live.missing.length > 0 && (
+          <p className="hint pad">Not answering, so not shown: {live.missing.join(", ")}.</p>
+        )}
         <Finishing requests={live.requests} />
       </Panel>
     </>

@@ -8,6 +8,8 @@ interface Seen {
   requests: Finished[];
   byKey: Map<string, { requests: number; refused: number }>;
   dropped: number;
+  /** Gates that do not answer: what they serve is not seen. */
+  missing: string[];
 }
 
 export interface Live extends Seen {
@@ -22,7 +24,7 @@ const KEYS_MAX = 10_000;
 const DRAWN_EVERY_MS = 500;
 const AGAIN_AFTER_MS = 3_000;
 
-const NOTHING: Seen = { requests: [], byKey: new Map(), dropped: 0 };
+const NOTHING: Seen = { requests: [], byKey: new Map(), dropped: 0, missing: [] };
 
 /** Listens for as long as the page shows it; what is lost is asked for anew. */
 export function useLive(): Live {
@@ -34,7 +36,7 @@ export function useLive(): Live {
 
   useEffect(() => {
     const stop = new AbortController();
-    const seen: Seen = { requests: [], byKey: new Map(), dropped: 0 };
+    const seen: Seen = { requests: [], byKey: new Map(), dropped: 0, missing: [] };
     let isNew = false;
     const take = (kind: string, data: string) => {
       isNew = true;
@@ -42,6 +44,12 @@ export function useLive(): Live {
         seen.dropped += (JSON.parse(data) as { count: number }).count;
         return;
       }
+      if (kind === "gates") {
+        seen.missing = (JSON.parse(data) as { missing: string[] }).missing;
+        return;
+      }
+      // What a newer gate tells besides is its own business.
+      if (kind !== "request") return;
       const request = JSON.parse(data) as Finished;
       seen.requests = [request, ...seen.requests].slice(0, SHOWN);
       const id = request.key_id;
