@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::admin::ask::objects::Objects;
+use crate::admin::objects::Objects;
 use crate::domain::lifecycle::FieldFault;
 
 /// Everything that keeps `value` from being a `T`: what `first` says, and what is wrong with the other

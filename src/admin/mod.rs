@@ -22,6 +22,7 @@ mod lists;
 mod live;
 mod misread;
 mod nodes;
+mod objects;
 mod openapi;
 mod policies;
 mod problem;

@@ -7,7 +7,7 @@ use schemars::generate::{Contract, SchemaSettings};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{About, Answer, Body, Param};
+use super::reference::{About, Answer, Body, MakeSchema, Param};
 use crate::admin::auth::{Needs, Reach};
 use crate::admin::problem::Code;
 use crate::admin::router::{Call, calls};
@@ -293,7 +293,7 @@ fn problem(status: u16, codes: &BTreeSet<Code>, schemas: &mut Schemas) -> Value 
         if matches!(status, 400 | 422) {
             let fault =
                 json!({"pointer": "/name", "code": "type", "detail": "this field is mandatory"});
-            example["errors"] = json!([fault]);
+            merge(&mut example, json!({"errors": [fault]}));
         }
         example
     });
@@ -418,7 +418,7 @@ impl Schemas {
         }
     }
 
-    fn made(&mut self, make: super::MakeSchema, contract: Contract) -> Value {
+    fn made(&mut self, make: MakeSchema, contract: Contract) -> Value {
         let generator = match contract {
             Contract::Serialize => &mut self.told,
             _ => &mut self.sent,

@@ -3,8 +3,6 @@
 //! Nothing is ignored. A field or parameter that is not known, or given twice, is refused by its name: a
 //! misspelt filter that lists everything, or a misspelt `expires_at`, is worse than an error.
 
-pub(crate) mod objects;
-
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,9 +14,9 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::admin::ask::objects::Objects;
 use crate::admin::cursor::{self, QueryTag};
 use crate::admin::misread;
+use crate::admin::objects::Objects;
 use crate::admin::problem::{Code, Problem};
 use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 use crate::domain;

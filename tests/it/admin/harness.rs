@@ -23,16 +23,14 @@ use portcullis::control::products::ProductService;
 use portcullis::control::rotation::RotationService;
 use portcullis::control::sessions::SessionService;
 use portcullis::control::tokens::TokenService;
-use portcullis::control::usage::{Counted, Minutes, UsageService};
+use portcullis::control::usage::UsageService;
 use portcullis::control::writer::{Applied, Writer};
 use portcullis::domain::change::Revision;
-use portcullis::domain::id::KeyId;
 use portcullis::domain::key::Key;
 use portcullis::domain::limit::RateLimit;
 use portcullis::domain::product::Product;
 use portcullis::domain::secret::Hasher;
 use portcullis::domain::time::{Clock, Reading, Timestamp};
-use portcullis::domain::usage::UsageBucket;
 use portcullis::state::tap::Tap;
 use portcullis::store::Store;
 use portcullis::store::embedded::EmbeddedStore;
@@ -40,7 +38,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::support::document::Exchange;
+use crate::admin::minutes::FewMinutes;
+use crate::support::document::{Exchange, looked_at};
 
 /// The token that stands in the configuration of every gate here.
 pub(super) const CONFIGURED: &str = "configured-token-of-the-tests";
@@ -257,19 +256,6 @@ impl Admin {
     }
 }
 
-/// A request, and the JSON that is sent with it; a body that is not there yet is left as it is.
-async fn looked_at(request: Request<Body>) -> (Request<Body>, Option<Value>) {
-    let (parts, body) = request.into_parts();
-    if http_body::Body::size_hint(&body).exact().is_none() {
-        return (Request::from_parts(parts, body), None);
-    }
-    let bytes = to_bytes(body, usize::MAX).await.unwrap();
-    let content_type = parts.headers.get("content-type");
-    let is_json = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/json"));
-    let sent = serde_json::from_slice(&bytes).ok().filter(|_| is_json);
-    (Request::from_parts(parts, Body::from(bytes)), sent)
-}
-
 /// A request to the admin API on this machine.
 pub(super) fn request(
     method: Method,
@@ -411,39 +397,6 @@ impl Applied for Reached {
             std::future::pending().await
         }
         self.last.store(revision.0, Ordering::SeqCst);
-    }
-}
-
-/// The minutes that a test put there.
-#[derive(Default)]
-pub(super) struct FewMinutes(std::sync::Mutex<Vec<(KeyId, UsageBucket)>>);
-
-impl FewMinutes {
-    pub(super) fn put(&self, key: KeyId, bucket: UsageBucket) {
-        self.0.lock().unwrap().push((key, bucket));
-    }
-}
-
-impl Minutes for FewMinutes {
-    fn usage(&self, key: KeyId, from: Timestamp, to: Timestamp) -> Vec<UsageBucket> {
-        let all = self.0.lock().unwrap();
-        let wanted = all
-            .iter()
-            .filter(|(of, bucket)| *of == key && (from..to).contains(&bucket.start));
-        wanted.map(|(_, bucket)| bucket.clone()).collect()
-    }
-
-    fn each(&self, from: Timestamp, to: Timestamp, take: &mut dyn FnMut(Counted<'_>)) {
-        for (key, bucket) in self.0.lock().unwrap().iter() {
-            if (from..to).contains(&bucket.start) {
-                take(Counted {
-                    key: *key,
-                    start: bucket.start,
-                    route: &bucket.route,
-                    tally: &bucket.tally,
-                });
-            }
-        }
     }
 }
 

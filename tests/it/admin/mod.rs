@@ -11,6 +11,7 @@ mod keys;
 mod leaving;
 mod listener;
 mod live;
+mod minutes;
 mod owners;
 mod page;
 mod policies;

@@ -4,10 +4,7 @@
 //!
 //! By hand with more of it: `PORTCULLIS_FUZZ_EXAMPLES=500 PORTCULLIS_FUZZ_SEED=3 cargo test --test it --
 //! process::document --nocapture` makes more than 20,000 calls.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "what is waited for in another process is waited for by the real clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "more of it is the same test")]
 
 use std::net::SocketAddr;
 use std::path::Path;

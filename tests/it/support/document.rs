@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
-use http::{Method, StatusCode, Uri};
+use axum::body::{Body, to_bytes};
+use http::{Method, Request, StatusCode, Uri};
 use jsonschema::Validator;
 use portcullis::admin::document;
 use serde_json::{Value, json};
@@ -164,4 +165,17 @@ fn unescaped(text: &str) -> String {
         });
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A request, and the JSON that is sent with it; a body that is not there yet is left as it is.
+pub(crate) async fn looked_at(request: Request<Body>) -> (Request<Body>, Option<Value>) {
+    let (parts, body) = request.into_parts();
+    if http_body::Body::size_hint(&body).exact().is_none() {
+        return (Request::from_parts(parts, body), None);
+    }
+    let bytes = to_bytes(body, usize::MAX).await.unwrap();
+    let content_type = parts.headers.get("content-type");
+    let is_json = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/json"));
+    let sent = serde_json::from_slice(&bytes).ok().filter(|_| is_json);
+    (Request::from_parts(parts, Body::from(bytes)), sent)
 }
