@@ -18,10 +18,10 @@ use crate::admin::ask::Params;
 use crate::admin::auth::{self, By};
 use crate::admin::problem::{Code, Problem};
 use crate::admin::router::Shared;
-use crate::api::{Text, form};
 use crate::api::live::{
     Counts, Dropped, EVENT_DROPPED, EVENT_GATES, EVENT_REQUEST, EVENT_SUMMARY, Gates, Row, Summary,
 };
+use crate::api::{Text, form};
 use crate::control::live::{News, StoreStanding};
 use crate::domain::id::OwnerId;
 use crate::domain::permission::Method;
