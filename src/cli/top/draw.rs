@@ -92,20 +92,20 @@ impl Picture<'_> {
         let all = self.board.total();
         Text::from(vec![
             Span::styled(figures::rate(all.rate), bold()),
-            Span::raw(" requests/s   refused "),
+            Span::raw(" requests/s  refused "),
             self.warned(
                 figures::share(all.refused, all.requests),
                 all.refused,
                 Color::Yellow,
             ),
-            Span::raw("   5xx "),
+            Span::raw("  5xx "),
             self.warned(
                 figures::share(all.errors, all.requests),
                 all.errors,
                 Color::Red,
             ),
             Span::raw(format!(
-                "   p50 {}   p99 {}   {}B/s",
+                "  p50 {}  p99 {}  {} B/s",
                 figures::took(all.p50_us),
                 figures::took(all.p99_us),
                 figures::bytes(all.bytes)
@@ -120,7 +120,7 @@ impl Picture<'_> {
         let wrong =
             |text: String| Span::styled(text, self.tone(Color::Red).add_modifier(Modifier::BOLD));
         if let Some(lost) = self.lost {
-            return Text::from(wrong(format!("{}; connecting again…", visible(lost))));
+            return Text::from(wrong(format!("connecting again… ({})", visible(lost))));
         }
         match standing.store.as_str() {
             "away" => spans.push(wrong(
@@ -333,7 +333,7 @@ mod tests {
             &screen,
             &[
                 "portcullis top: keys, last 5 seconds",
-                "10,009 requests/s   refused 1.5 %   5xx <0.1 %   p50 430 µs   p99 430 µs   1.0MB/s",
+                "10,009 requests/s  refused 1.5 %  5xx <0.1 %  p50 430 µs  p99 430 µs  1.0M B/s",
                 "2 gates: gate-1, gate-2",
                 "Key                  ▼Req/s  Refused     5xx     p50     p99    B/s  Seen  Gates",
                 "billing (key_3fXk2   10,000    1.5 %     0 %  430 µs  430 µs   1.0M    3s      2",
@@ -364,7 +364,7 @@ mod tests {
         );
         has(
             &screen,
-            &["no answer from the admin API; connecting again…"],
+            &["connecting again… (no answer from the admin API)"],
         );
     }
 

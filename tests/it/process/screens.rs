@@ -333,9 +333,11 @@ fn colours_are_for_those_who_want_them() {
     for (more, wanted) in [(&[][..], true), (&[("NO_COLOR", "1")][..], false)] {
         let terminal = Terminal::start(&gate, (100, 24), more);
         terminal.enter("clear; $PORTCULLIS tail");
-        let tailing = terminal.command_pid_when(&gate);
-        assert_eq!(gate.status(&shop), 200);
-        terminal.shows(" 200 GET ");
+        terminal.until("a request", |screen| {
+            assert_eq!(gate.status(&shop), 200);
+            screen.contains(" 200 GET ")
+        });
+        let tailing = terminal.command_pid();
         assert_eq!(is_colored(&terminal.colored()), wanted, "tail {more:?}");
         rustix::process::kill_process(tailing, rustix::process::Signal::INT).unwrap();
         terminal.shows("ready$");
@@ -347,33 +349,6 @@ fn colours_are_for_those_who_want_them() {
         terminal.press(&["q"]);
         load.end();
     }
-}
-
-impl Terminal {
-    /// The process that runs in front, as soon as `gate` has someone who watches.
-    fn command_pid_when(&self, gate: &Gate) -> rustix::process::Pid {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_watched(gate) {
-            assert!(
-                Instant::now() < deadline,
-                "nobody watches:\n{}",
-                self.screen()
-            );
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-        self.command_pid()
-    }
-}
-
-/// Whether a connection to the admin API is open: what is asked for once is closed at once.
-fn is_watched(gate: &Gate) -> bool {
-    let port = format!(":{:04X}", gate.admin.port());
-    let connections = gate.proc("net/tcp");
-    let mut rows = connections.lines().skip(1);
-    rows.any(|row| {
-        let words: Vec<&str> = row.split_whitespace().collect();
-        words.get(1).is_some_and(|local| local.ends_with(&port)) && words.get(3) == Some(&"01")
-    })
 }
 
 /// S4-04, S4-10: two gates under load, watched at one: nothing is left out of the counts, and what the table that is printed
