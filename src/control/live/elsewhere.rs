@@ -126,6 +126,22 @@ impl Elsewhere {
         self.heard.insert(node, (now, heard));
     }
 
+    /// The other gates that may be serving.
+    fn others(&self) -> BTreeSet<Arc<str>> {
+        let nodes = self.service.fleet.nodes();
+        // One that is silent may be serving, and what it serves is not seen.
+        let others = nodes
+            .iter()
+            .filter(|node| !node.is_this && node.presence != Presence::Gone);
+        let mut others: BTreeSet<_> = others.map(|node| Arc::clone(&node.name)).collect();
+        if self.standing == StoreStanding::Away {
+            // It came after the last beat that told who is there.
+            let is_new = |node: &&Arc<str>| nodes.iter().all(|known| known.name != **node);
+            others.extend(self.heard.keys().filter(is_new).cloned());
+        }
+        others
+    }
+
     /// Says who tells and who does not, if that is another than what was said last.
     fn judge(&mut self, now: Instant) {
         let is_heard = |node: &Arc<str>| {
@@ -134,12 +150,7 @@ impl Elsewhere {
         };
         let expected: BTreeSet<Arc<str>> = match &self.question.to {
             Some(one) => BTreeSet::from([Arc::clone(one)]),
-            None => {
-                let nodes = self.service.fleet.nodes().into_iter();
-                // One that is silent may be serving, and what it serves is not seen.
-                let others = nodes.filter(|node| !node.is_this && node.presence != Presence::Gone);
-                others.map(|node| node.name).collect()
-            }
+            None => self.others(),
         };
         let is_late = now.duration_since(self.begun) >= ANSWER_WITHIN;
         let missing = expected

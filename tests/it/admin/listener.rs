@@ -68,8 +68,10 @@ async fn what_is_watched_ends_in_good_order_when_the_gate_stops() {
         .await;
     assert_eq!(live.status, 200);
     assert_eq!(gateway.get("/.portcullis/ready").await.status, 200);
-    let some = live.some().await.unwrap();
-    assert!(some.starts_with(b"event: request"), "{some:?}");
+    for name in ["event: gates", "event: request"] {
+        let some = within("an event", live.some()).await.unwrap();
+        assert!(some.starts_with(name.as_bytes()), "{some:?}");
+    }
     gateway.begin_stop();
     gateway.stopped().await;
     let reply = within("the end of it", live.reply()).await;
