@@ -94,6 +94,7 @@ pub(crate) fn about() -> About {
     .query::<form::MethodName>("method", "GET", "Those with this method; not with `summary`.")
     .query::<form::ShortName>("node", "gate-1", "Those at this gate.")
     .query::<form::Second>("summary", "1s", "Counts by key, owner and route instead.")
+    .code(Code::NotFound)
     .text_answer("text/event-stream", "Events, for as long as the token is good.", "event: request\ndata: {\"time\":\"2026-01-31T12:00:00.000Z\",…}\n\n")
 }
 
