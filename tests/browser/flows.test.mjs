@@ -356,7 +356,7 @@ test("S3-10, S4-17, S2-01: an owner signs in by a link, sees only their own keys
     assert.ok(!hers.page.url().includes("#"), "the code stands in no history");
     assert.equal(await hers.page.getByText("not-anns").count(), 0);
     const places = await hers.page.getByRole("navigation", { name: "Main" }).getByRole("link").allInnerTexts();
-    assert.deepEqual(places, ["API Keys", "Audit log"]);
+    assert.deepEqual(places, ["API Keys", "Audit log", "API reference"]);
     await hers.isSound("an owner's keys");
     await hers.shot("owner-keys");
     await hers.page.getByRole("button", { name: "Rotate" }).click();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -25,7 +24,7 @@ use tokio::time::timeout;
 use super::client::{Ask, Connection};
 use super::clock::{ManualClock, START_MS, eventually, within};
 use super::raw::Raw;
-use super::redis::RedisServer;
+use super::suite::{on_shared_redis, suite_is_on_redis};
 use super::tls::Certificates;
 use super::upstream::Upstream;
 
@@ -197,23 +196,6 @@ impl Builder {
             folder,
         }
     }
-}
-
-/// Whether gates keep their keys in Redis unless their test says otherwise: the suite is run once on each store.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "which store is not what a test is about"
-)]
-pub(crate) fn suite_is_on_redis() -> bool {
-    std::env::var("PORTCULLIS_SUITE_STORE").is_ok_and(|store| store == "redis")
-}
-
-/// A store that nobody has yet, in the Redis that all tests share.
-fn on_shared_redis() -> String {
-    static STORES: AtomicU64 = AtomicU64::new(0);
-    let number = STORES.fetch_add(1, Ordering::Relaxed);
-    let url = RedisServer::shared().url();
-    format!("redis: {{ urls: [\"{url}\"], prefix: t{number} }}")
 }
 
 async fn launch(runtime: &Runtime, text: &str, clock: &Arc<dyn Clock>) -> Running {

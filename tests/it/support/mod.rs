@@ -26,6 +26,7 @@ pub(crate) mod patience;
 pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod sentinel;
+pub(crate) mod suite;
 pub(crate) mod tls;
 pub(crate) mod upstream;
 pub(crate) mod venv;
