@@ -262,7 +262,8 @@ impl Sync {
     async fn step(&self, applied: Revision) -> Result<bool, StoreError> {
         let _turn = self.hands.turn.lock().await;
         if self.store.renewals() != self.renewals.load(Ordering::Acquire) {
-            // Of another history, perhaps: its revisions say nothing here.
+            // Of another history, perhaps: its revisions say nothing here, and ours say nothing there.
+            self.applied.send_replace(Revision(0));
             self.load_in_turn().await?;
             return Ok(true);
         }

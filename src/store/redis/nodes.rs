@@ -258,19 +258,28 @@ async fn send(
     let Some(stand) = shared.mirror.stand() else {
         return Err(shared.link.blame(Cause::NotConnected));
     };
+    // What is acted upon beyond the mirror is of a history that the mirror has left.
+    let applied = if beat.applied > stand.revision {
+        Revision(0)
+    } else {
+        beat.applied
+    };
     let mut call = Call::default();
     call.key(shared.names.nodes());
     call.key(shared.names.meta());
+    call.key(shared.names.feed());
     call.bytes(hex(&stand.incarnation))
         .bytes(beat.node.as_bytes())
         .bytes(format!("{:x}", beat.boot))
-        .number(beat.applied.0)
+        .number(applied.0)
         .bytes(state)
         .number(beat.max_staleness.as_secs())
         .bytes(env!("CARGO_PKG_VERSION"))
         .number(millis(LIVE_WITHIN))
         .number(ROW_KEPT_S)
-        .number(ROWS_MAX);
+        .number(ROWS_MAX)
+        .number(stand.revision.0)
+        .bytes(feed::change_text(stand.change));
     shared.link.may_write().await?;
     let sent = shared.clock.read();
     let answer = shared.scripts.beat.run(shared.link.any(), &call).await?;

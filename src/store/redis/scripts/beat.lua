@@ -1,10 +1,11 @@
 #!lua
--- portcullis beat 1
+-- portcullis beat 2
 -- Writes down that one gate is there, and tells where the store stands and which gates there are.
 --
--- KEYS  nodes, meta
+-- KEYS  nodes, meta, feed
 -- ARGV  incarnation, node, boot, applied revision, up or off, seconds until it refuses by itself without the store,
---       version, ms that a gate is live after a beat, s that a row is kept, most rows
+--       version, ms that a gate is live after a beat, s that a row is kept, most rows, and where the gate's mirror stands:
+--       its revision and the change that made it
 -- A row is boot, index, applied revision, last beat (ms), up or off, seconds until it refuses, version, by spaces; what a
 -- newer gate adds to its own stands behind.
 -- reply {'OK', now (µs), revision, id of the last change, then of each gate its name and its row}
@@ -18,6 +19,21 @@ if stand[1] ~= ARGV[1] then
 end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+-- A gate that is on a history which was lost has applied nothing of this one, whatever its revision is.
+local applied = ARGV[4]
+local at_rev, at_change = tonumber(ARGV[11]), ARGV[12]
+if at_rev > 0 then
+  local here = stand[3]
+  if at_rev ~= tonumber(stand[2]) then
+    local entry = redis.call('XRANGE', KEYS[3], ARGV[11] .. '-0', ARGV[11] .. '-0')[1]
+    here = nil
+    for at = 1, entry and #entry[2] or 0, 2 do
+      if entry[2][at] == 'c' then here = entry[2][at + 1] end
+    end
+  end
+  if here ~= at_change then applied = '0' end
+end
 
 local rows, count, mine, eldest = {}, 0, nil, nil
 local taken, gone = {}, {}
@@ -72,7 +88,7 @@ if not index or taken[index] then
     index = index + 1
   end
 end
-local row = table.concat({boot, string.format('%.0f', index), ARGV[4], string.format('%.0f', now), ARGV[5], ARGV[6],
+local row = table.concat({boot, string.format('%.0f', index), applied, string.format('%.0f', now), ARGV[5], ARGV[6],
   ARGV[7]}, ' ')
 if #gone > 0 then
   redis.call('HDEL', nodes, unpack(gone))
