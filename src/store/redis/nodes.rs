@@ -18,7 +18,7 @@ use crate::domain::time::{Reading, Timestamp};
 use crate::store::{Beat, Beaten, StoreError, Struck};
 
 use super::connect::{Cause, Connection, Fault, Link};
-use super::feed::Stand;
+use super::feed::{self, Stand};
 use super::follow::Shared;
 use super::names::{hex, unhex};
 use super::scripts::Call;

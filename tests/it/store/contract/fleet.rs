@@ -9,6 +9,7 @@ use portcullis::domain::fleet::{LIVE_WITHIN, Presence, Roster};
 use portcullis::store::{Beat, Beaten, FleetStore, Store, Struck};
 
 use super::Backend;
+use crate::store::things::{change, keys};
 
 fn beat(node: &str, boot: u64, applied: u64) -> Beat {
     Beat {
@@ -16,6 +17,17 @@ fn beat(node: &str, boot: u64, applied: u64) -> Beat {
         boot,
         applied: Revision(applied),
         max_staleness: Duration::from_secs(86_400),
+    }
+}
+
+/// Brings a new store to revision 9: what is beyond the last one nobody has applied.
+async fn has_changes(store: &dyn Store) {
+    for number in 0..9_u32 {
+        let expect = Revision(number.into());
+        store
+            .commit(change(expect, keys([500 + number])))
+            .await
+            .unwrap();
     }
 }
 
@@ -47,11 +59,15 @@ pub(crate) async fn gates_know_each_other_by_their_beats(backend: &dyn Backend) 
         return store.close().await;
     }
     let fleet = store.fleet().unwrap();
+    has_changes(&*store).await;
     assert_eq!(rows(&beats(fleet, beat("b", 1, 3)).await), [("b", 0, 3)]);
     let roster = beats(fleet, beat("a", 2, 4)).await;
     assert_eq!(rows(&roster), [("a", 1, 4), ("b", 0, 3)]);
     let roster = beats(fleet, beat("b", 1, 5)).await;
     assert_eq!(rows(&roster), [("a", 1, 4), ("b", 0, 5)]);
+    // What the store has not is of another history.
+    let roster = beats(fleet, beat("a", 2, 10)).await;
+    assert_eq!(rows(&roster), [("a", 1, 0), ("b", 0, 5)]);
     let node = roster.find("b").unwrap();
     assert_eq!((node.boot, node.is_off), (1, false));
     assert_eq!(node.max_staleness, Duration::from_secs(86_400));
@@ -70,6 +86,7 @@ pub(crate) async fn a_name_is_one_gates_at_a_time(backend: &dyn Backend) {
         return store.close().await;
     }
     let fleet = store.fleet().unwrap();
+    has_changes(&*store).await;
     beats(fleet, beat("a", 1, 3)).await;
     beats(fleet, beat("b", 1, 3)).await;
     let Beaten::Taken { since } = fleet.beat(&beat("a", 2, 9)).await.unwrap() else {
@@ -101,6 +118,7 @@ pub(crate) async fn a_gate_that_beats_is_not_struck_off(backend: &dyn Backend) {
         return store.close().await;
     }
     let fleet = store.fleet().unwrap();
+    has_changes(&*store).await;
     beats(fleet, beat("a", 1, 0)).await;
     assert_eq!(fleet.strike_off("a").await.unwrap(), Struck::Live);
     assert_eq!(fleet.strike_off("b").await.unwrap(), Struck::Unknown);
@@ -120,6 +138,7 @@ pub(crate) async fn whoever_waits_for_a_change_hears_who_has_applied_it(backend:
         return store.close().await;
     }
     let fleet = store.fleet().unwrap();
+    has_changes(&*store).await;
     let soon = Duration::from_millis(20);
     assert_eq!(fleet.acknowledged(Revision(7), soon).await.unwrap(), None);
     let said = [Revision(7), Revision(8)];
