@@ -187,7 +187,7 @@ async fn begin(
     let recorder = UsageRecorder::new(cores);
     let traces = traces::start(config.traces.as_ref(), &node)?;
     let (notes, note_sink) = NoteWriter::new(cores);
-    let (desk, quota_link) = (Arc::<Desk>::default(), Arc::<QuotaLink>::default());
+    let desk = Arc::<Desk>::default();
     let plane = Arc::new(Plane {
         clock: Arc::clone(&clock),
         keys: Arc::clone(&cache),

@@ -10,14 +10,14 @@ use crate::support::{Gateway, Upstream, eventually};
 
 /// Three gates that know there are three, and a key with this limit of its own that all of them know.
 async fn three(redis: &RedisServer, upstream: &Upstream, limit: Value) -> (Vec<Gateway>, Key) {
-    three_with(redis, upstream, limit, "").await
+    three_with(redis, upstream, json!({"rate_limits": [limit]}), "").await
 }
 
-/// The same, with more settings of the fleet.
+/// The same with whatever is asked for of the key, and with more settings of the fleet.
 async fn three_with(
     redis: &RedisServer,
     upstream: &Upstream,
-    limit: Value,
+    key: Value,
     more: &str,
 ) -> (Vec<Gateway>, Key) {
     let mut gates = Vec::new();
@@ -31,9 +31,7 @@ async fn three_with(
             .on_system_clock();
         gates.push(gate.start().await);
     }
-    let key = gates[0]
-        .create_key_with(json!({"rate_limits": [limit]}))
-        .await;
+    let key = gates[0].create_key_with(key).await;
     for gate in &gates[1..] {
         known(gate, &key).await;
     }
@@ -132,6 +130,29 @@ async fn without_the_store_each_gate_has_its_share_and_with_it_they_go_on_togeth
     );
 }
 
+/// S2-09, S1-14: what is left of a quota is divided among as many gates as the roster knows of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_store_gates_divide_what_is_left_of_a_quota() {
+    const LIMIT: usize = 300;
+    let (mut redis, upstream) = (RedisServer::start(), Upstream::echo().await);
+    let quota = json!({"quotas": [{"limit": LIMIT, "per": "day"}]});
+    let (gates, key) = three_with(&redis, &upstream, quota, "").await;
+    let (before, _) = ask(&gates, &key, 1).await;
+    assert_eq!(before, 3);
+
+    redis.kill();
+    let (away, refusals) = ask(&gates, &key, LIMIT).await;
+
+    assert!(
+        refusals.iter().all(|code| code == "quota_exhausted"),
+        "{refusals:?}"
+    );
+    // A third at each, of what was left when it saw the quota last: the others had next to nothing then.
+    let passed = before + away;
+    assert!((LIMIT / 2..LIMIT * 4 / 3).contains(&passed), "{passed}");
+    assert_eq!(upstream.requests(), passed);
+}
+
 /// A gate that hears nothing does not know whether others do, and spend what it would: it waits as long as it is
 /// told to. One whose connections are refused knows that the store is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,7 +160,7 @@ async fn a_gate_that_is_merely_cut_off_spends_no_share_before_its_time() {
     let (mut redis, upstream) = (RedisServer::start(), Upstream::echo().await);
     let limit = json!({"rate": "1/hour", "burst": 30});
     let late = ", fallback_after: 1h";
-    let (gates, key) = three_with(&redis, &upstream, limit, late).await;
+    let (gates, key) = three_with(&redis, &upstream, json!({"rate_limits": [limit]}), late).await;
     assert_eq!(ask(&gates, &key, 1).await.0, 3);
 
     redis.pause();
