@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::book::Credential;
 use crate::checker::{self, Violation};
-use crate::history::{End, Entry, Fault, FaultKind, History, Probe, Stored, Terms};
+use crate::history::{Done, End, Entry, Fault, FaultKind, History, Probe, Stored, Terms, What};
 use crate::nemesis::Nemesis;
 use crate::schedule::{Plan, Random};
 use crate::support::gate::Site;
@@ -190,7 +190,15 @@ fn prepare(scene: &Scene, falls_back_late: bool) -> Terms {
         gate: 0,
         admin,
     };
-    let made = |owner: &str, more: Value| call.create_unused(owner, &more).expect("a key is made");
+    // Nothing is wrong yet but a machine that does much at once.
+    let made = |owner: &str, more: Value| {
+        let mut made = None;
+        scene.watch.wait_for(10 * SECOND, || {
+            made = call.create_unused(owner, &more);
+            made.is_some()
+        });
+        made.expect("a key is made")
+    };
     let limit = json!({"rate_limits": [{"rate": format!("{RATE}/second"), "burst": BURST, "mode": "shared"}]});
     let quota = json!({"quotas": [{"limit": QUOTA, "per": "total", "hard": true}]});
     let (limited, _) = made("team", limit);
@@ -203,7 +211,8 @@ fn prepare(scene: &Scene, falls_back_late: bool) -> Terms {
         book.add_leaver(id, vec![first, second]);
     }
     for _ in 0..8 {
-        call.create("team", &json!({})).expect("a key is made");
+        let (key, _) = made("team", json!({}));
+        scene.book.lock().unwrap().add(key);
     }
     let mut book = scene.book.lock().unwrap();
     book.note(&limited);
@@ -252,6 +261,15 @@ fn look_around(scene: &Scene, upstream: &Upstream, port: u16, mut unrest: Vec<St
         unrest.push(format!(
             "the gates do not come to rest within 20 s: {seen:?}"
         ));
+    }
+    let is_written_down = watch.wait_for(WRITTEN_DOWN_WITHIN, || {
+        let status = |key: &str| ask(scene, 0, &format!("/admin/keys/{key}"))["status"].clone();
+        left_behind(scene)
+            .iter()
+            .all(|key| status(key) == "revoked")
+    });
+    if !is_written_down {
+        unrest.push("what an owner held who was switched off is not all revoked".to_owned());
     }
     let alarms = seen.iter().flat_map(|status| {
         let alarms = status["alarms"].as_array().into_iter().flatten();
@@ -311,10 +329,23 @@ fn misses(watch: Watch, gate: usize, words: &str, faults: &[Fault]) -> Vec<Fault
     faults.collect()
 }
 
+/// The keys of owners who were switched off, as was acknowledged.
+fn left_behind(scene: &Scene) -> Vec<String> {
+    let changes = scene.changes.lock().unwrap();
+    let ended = changes.iter().filter(|it| {
+        matches!(it.what, What::Disable) && matches!(it.result, Done::Acknowledged(_))
+    });
+    ended.flat_map(|it| it.keys.clone()).collect()
+}
+
 fn status(scene: &Scene, gate: usize) -> Value {
+    ask(scene, gate, "/admin/status")
+}
+
+fn ask(scene: &Scene, gate: usize, path: &str) -> Value {
     let answer = scene
         .door(gate)
-        .and_then(|(_, admin)| wire::admin(admin, "GET", "/admin/status", "").ok());
+        .and_then(|(_, admin)| wire::admin(admin, "GET", path, "").ok());
     answer.map_or(Value::Null, |it| it.json())
 }
 
@@ -399,6 +430,9 @@ fn entry(told: &Value) -> Option<Entry> {
     })
 }
 
+/// How long what an owner held may take to be written down as revoked, being refused all the while: a gate that
+/// was at it may be gone, and is left its turn, and then its hold on the job.
+const WRITTEN_DOWN_WITHIN: At = 45 * SECOND;
 /// How many gates there are.
 const GATES: usize = 4;
 /// How many clients each has, each with some 40 requests a second.

@@ -40,10 +40,22 @@ fn fault(
         }
         Outcome::Answered(status, code) => Some((Kind::Failed, format!("{status} {code:?}"))),
         Outcome::Broken(why) => {
-            let is_gone = quiet::was_killed(history, used.gate, used.sent, used.done);
+            let is_gone = quiet::was_killed(history, used.gate, used.sent, used.done)
+                || may_be_cut(history, endings, used);
             (!is_gone).then(|| (Kind::Failed, format!("no answer: {why}")))
         }
     }
+}
+
+/// Whether what a request had passed with was revoked while it was answered: it is then cut where it is. One whose
+/// secret was merely replaced goes on.
+fn may_be_cut(history: &History, endings: &[Ending<'_>], used: &Use) -> bool {
+    let is_revoked = endings.iter().any(|ending| {
+        !matches!(ending.change.what, What::Rotate { .. })
+            && ending.is_of(&used.key, used.version)
+            && ending.begins <= used.done
+    });
+    is_revoked && history.admissions.iter().any(|it| it.tag == used.tag)
 }
 
 /// Whether something had begun by then that ends this version.

@@ -28,6 +28,26 @@ fn a_failure_and_a_request_without_an_answer_are_named_unless_the_gate_was_kille
 }
 
 #[test]
+fn a_request_that_is_cut_without_its_key_being_revoked_meanwhile_is_named() {
+    let cut = |what: What, at: At| {
+        let mut history = good();
+        admit(&mut history, 0, "key", 1, 2 * SECOND);
+        let used = history.uses.last_mut().unwrap();
+        used.outcome = Outcome::Broken("unexpected end of file".to_owned());
+        change(&mut history, what, 0, "key", at);
+        let found = kinds(&history);
+        found.contains(&Kind::Failed)
+    };
+    assert!(!cut(What::Revoke { all: false }, 2 * SECOND));
+    assert!(cut(What::Revoke { all: false }, 3 * SECOND));
+    let rotate = What::Rotate {
+        from: 1,
+        grace: SECOND,
+    };
+    assert!(cut(rotate, 2 * SECOND));
+}
+
+#[test]
 fn a_request_that_passes_as_another_is_named() {
     let mut history = good();
     admit(&mut history, 0, "key", 1, 2 * SECOND);
