@@ -15,25 +15,32 @@ use crate::domain::lifecycle::most;
 use crate::domain::limit::{QUOTA_MAX, RATE_MAX};
 use crate::domain::time::Timestamp;
 
-macro_rules! forms {
-    ($($(#[$doc:meta])* $name:ident = $form:tt;)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub enum $name {}
-
-        impl JsonSchema for $name {
+/// Says of a type what form it has, written where it is used.
+macro_rules! has_form {
+    ($type:ty = $form:tt) => {
+        impl JsonSchema for $type {
             fn inline_schema() -> bool {
                 true
             }
 
             fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
+                stringify!($type).into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
                 json_schema!($form)
             }
         }
+    };
+}
+
+macro_rules! forms {
+    ($($(#[$doc:meta])* $name:ident = $form:tt;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        has_form!($name = $form);
     )*};
 }
 
@@ -162,19 +169,7 @@ forms! {
 
 macro_rules! texts {
     ($($type:ty = $form:tt;)*) => {$(
-        impl JsonSchema for Text<$type> {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($form)
-            }
-        }
+        has_form!(Text<$type> = $form);
     )*};
 }
 

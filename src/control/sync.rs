@@ -4,6 +4,7 @@
 //! store was away; and never goes back: what was applied once stays until a later revision replaces it, or
 //! the store's own copy here was taken anew.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,8 @@ use crate::control::fleet::Words;
 use crate::control::jobs::LeaverBook;
 use crate::control::rules::RuleBook;
 use crate::control::writer::Applied;
-use crate::domain::change::{Revision, Write};
+use crate::domain::change::{Change, Revision, Write};
+use crate::domain::id::KeyId;
 use crate::domain::key::Key;
 use crate::domain::owner::Owner;
 use crate::domain::time::Clock;
@@ -76,6 +78,20 @@ impl Hands {
             _ => {}
         }
     }
+}
+
+/// Which change wrote each key last. No request meets what a key was in between: where lost changes were made again
+/// one by one, that has not all of its secrets.
+fn latest_of_keys(changes: &[(Revision, Arc<Change>)]) -> HashMap<KeyId, Revision> {
+    let mut latest = HashMap::new();
+    for (revision, change) in changes {
+        for write in &change.writes {
+            if let Write::Key(key) = write {
+                latest.insert(key.id, *revision);
+            }
+        }
+    }
+    latest
 }
 
 /// Tells when a revision has been applied.
@@ -273,6 +289,7 @@ impl Sync {
                 Ok(true)
             }
             News::Changes(changes) => {
+                let latest = latest_of_keys(&changes);
                 let (mut last, mut awaited) = (None, Vec::new());
                 for (revision, change) in changes {
                     if change.id.is_awaited() {
@@ -282,9 +299,11 @@ impl Sync {
                     if self.rules.apply(&change.writes) {
                         self.regrant();
                     }
-                    for write in &change.writes {
-                        self.hands.put(write);
-                    }
+                    let writes = change.writes.iter().filter(|it| match it {
+                        Write::Key(key) => latest.get(&key.id) == Some(&revision),
+                        _ => true,
+                    });
+                    writes.for_each(|write| self.hands.put(write));
                     last = Some(revision);
                 }
                 if let Some(last) = last {

@@ -98,18 +98,26 @@ impl Shared {
         Ok(revision)
     }
 
-    /// The changes after `after`, with everything ended in them that has ended, also since they were made.
+    /// The changes after `after`, with everything ended in them that has ended, also since they were made; and with
+    /// the secrets of their keys that the store has lost and is to be given again: a change that is made again
+    /// takes back none that was made upon it.
     ///
     /// # Errors
     /// If the mirror cannot be read.
     pub(super) async fn since(&self, after: Revision, most: usize) -> Result<News, StoreError> {
         let mut news = self.mirror.tables().since(after, most).await?;
         if let News::Changes(changes) = &mut news {
+            let owed: BTreeMap<KeyId, Key> = self
+                .keys_owed()
+                .into_iter()
+                .map(|key| (key.id, key))
+                .collect();
             for (_, change) in changes {
                 let mut laid = None::<Change>;
                 for (at, write) in change.writes.iter().enumerate() {
                     let mut write = write.clone();
-                    if self.tombstones.lay_over(&mut write) {
+                    let has_ended = self.tombstones.lay_over(&mut write);
+                    if has_ended | lay_over_lost(&owed, &mut write) {
                         let laid = laid.get_or_insert_with(|| Change::clone(change));
                         if let Some(place) = laid.writes.get_mut(at) {
                             *place = write;
@@ -141,6 +149,16 @@ impl Shared {
         }
         keys.into_values().collect()
     }
+}
+
+/// Adds to a key the secrets of it that only `owed` knows; whether there are any.
+fn lay_over_lost(owed: &BTreeMap<KeyId, Key>, write: &mut Write) -> bool {
+    let Write::Key(key) = write else {
+        return false;
+    };
+    let lost = owed.get(&key.id).cloned();
+    let with = lost.and_then(|lost| with_lost_secrets(Some(key.clone()), lost));
+    with.map(|with| *key = with).is_some()
 }
 
 /// A key as the store has it, if it does, with the secrets that only `lost` knows; `None` if there are none. Where

@@ -21,12 +21,7 @@ async fn a_gate_out_of_touch_for_too_long_refuses_keys_and_comes_back_by_itself(
     let key = gateway
         .create_key_with(json!({"self_rotation": true}))
         .await;
-    redis.kill();
-    eventually("the gate notices", async || {
-        let up = gateway.metric("portcullis_store_up").await;
-        (up == 0.0).then_some(())
-    })
-    .await;
+    away(&mut redis, &gateway).await;
     assert_eq!(gateway.get("/").with(&key).await.status, 200);
     // What needs no store is told; what would change something is not done.
     assert_eq!(gateway.get("/.portcullis/me").with(&key).await.status, 200);
@@ -251,12 +246,7 @@ async fn a_strict_key_is_refused_from_its_own_bound_on() {
     assert_eq!(reply.status, 422, "{}", reply.text());
     assert_eq!(reply.json()["errors"][0]["pointer"], "/max_staleness");
     // The clock stands, so all that was heard of the store was heard now.
-    redis.kill();
-    eventually("the gate notices", async || {
-        let up = gateway.metric("portcullis_store_up").await;
-        (up == 0.0).then_some(())
-    })
-    .await;
+    away(&mut redis, &gateway).await;
     let codes = async || {
         let mut codes = Vec::new();
         for key in [&plain, &strict, &by_product, &loosened] {

@@ -3,11 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::admin::Key;
 use crate::support::client::Answer;
-use crate::support::cluster::Cluster;
-use crate::support::redis::{RedisServer, own_prefix};
-use crate::support::sentinel::Watched;
+use crate::support::redis::RedisServer;
+use crate::support::suite::{on, on_cluster, on_sentinels, on_valkey};
 use crate::support::{Connection, Gateway, Upstream, eventually, within};
 
 const TOKEN: &str = "a-token-that-all-gates-know-0123456789";
@@ -20,18 +18,6 @@ async fn gate(upstream: &Upstream, store: &str, node: &str) -> Gateway {
         .on_system_clock()
         .start()
         .await
-}
-
-fn alone(redis: &RedisServer) -> String {
-    format!("redis: {{ urls: [\"{}\"] }}", redis.url())
-}
-
-async fn known(gate: &Gateway, key: &Key) {
-    eventually("the gate knows the key", async || {
-        let reply = gate.get("/.portcullis/me").with(key).await;
-        (reply.status == 200).then_some(())
-    })
-    .await;
 }
 
 /// A stream of events, and what of it was read.
@@ -108,8 +94,8 @@ async fn every_gate_is_seen_through_one(store: &str) {
     let here = gate(&upstream, store, "gate-1").await;
     let there = gate(&upstream, store, "gate-2").await;
     let (key, other) = (here.create_key().await, here.create_key().await);
-    known(&there, &key).await;
-    known(&there, &other).await;
+    there.hears_of(&key).await;
+    there.hears_of(&other).await;
     assert!(there.get("/unseen").with(&key).await.status == 200);
 
     let mut live = Live::of(&here, &format!("?key_id={}", key.id)).await;
@@ -142,30 +128,22 @@ async fn every_gate_is_seen_through_one(store: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_a_redis_is_seen_through_one() {
     let redis = RedisServer::start();
-    every_gate_is_seen_through_one(&alone(&redis)).await;
+    every_gate_is_seen_through_one(&on(&redis)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_sentinels_is_seen_through_one() {
-    let (urls, prefix) = (Watched::shared().urls(), own_prefix());
-    let master = Watched::MASTER;
-    let store =
-        format!("redis: {{ sentinel: {{ master: {master}, urls: {urls:?} }}, prefix: {prefix} }}");
-    every_gate_is_seen_through_one(&store).await;
+    every_gate_is_seen_through_one(&on_sentinels()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_a_cluster_is_seen_through_one() {
-    let (urls, prefix) = (Cluster::shared().urls(), own_prefix());
-    let store = format!("redis: {{ cluster: {{ urls: {urls:?} }}, prefix: {prefix} }}");
-    every_gate_is_seen_through_one(&store).await;
+    every_gate_is_seen_through_one(&on_cluster()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_a_valkey_is_seen_through_one() {
-    let (url, prefix) = (RedisServer::shared_valkey().url(), own_prefix());
-    let store = format!("redis: {{ urls: [\"{url}\"], prefix: {prefix} }}");
-    every_gate_is_seen_through_one(&store).await;
+    every_gate_is_seen_through_one(&on_valkey()).await;
 }
 
 /// What two gates count is told a second later, and is exactly what they served; nothing is published before
@@ -173,11 +151,11 @@ async fn every_gate_over_a_valkey_is_seen_through_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_of_every_gate_are_exact_and_nothing_is_left_behind() {
     let (redis, upstream) = (RedisServer::start(), Upstream::echo().await);
-    let store = alone(&redis);
+    let store = on(&redis);
     let here = gate(&upstream, &store, "gate-1").await;
     let there = gate(&upstream, &store, "gate-2").await;
     let key = here.create_key().await;
-    known(&there, &key).await;
+    there.hears_of(&key).await;
     let left = || -> Vec<String> {
         let asked: Vec<String> = redis.ask(&["KEYS", "{pc}:asked"]);
         let told: Vec<String> = redis.ask(&["KEYS", "{pc}:told:*"]);
@@ -233,11 +211,11 @@ async fn counts_of_every_gate_are_exact_and_nothing_is_left_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_store_the_stream_says_who_is_missing_and_goes_on() {
     let (mut redis, upstream) = (RedisServer::start(), Upstream::echo().await);
-    let store = alone(&redis);
+    let store = on(&redis);
     let here = gate(&upstream, &store, "gate-1").await;
     let there = gate(&upstream, &store, "gate-2").await;
     let key = here.create_key().await;
-    known(&there, &key).await;
+    there.hears_of(&key).await;
     let mut live = Live::of(&here, "").await;
     live.stands(&["gate-1", "gate-2"], &[], "up").await;
 
@@ -263,7 +241,7 @@ async fn without_the_store_the_stream_says_who_is_missing_and_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gate_that_goes_is_told_of_and_one_that_never_answers_is_missing() {
     let (redis, upstream) = (RedisServer::start(), Upstream::echo().await);
-    let store = alone(&redis);
+    let store = on(&redis);
     let here = gate(&upstream, &store, "gate-1").await;
     let there = gate(&upstream, &store, "gate-2").await;
     let mut live = Live::of(&here, "").await;
@@ -282,11 +260,11 @@ async fn a_gate_that_goes_is_told_of_and_one_that_never_answers_is_missing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_much_to_be_told_is_counted() {
     let (redis, upstream) = (RedisServer::start(), Upstream::echo().await);
-    let store = alone(&redis);
+    let store = on(&redis);
     let here = gate(&upstream, &store, "gate-1").await;
     let there = gate(&upstream, &store, "gate-2").await;
     let key = here.create_key().await;
-    known(&there, &key).await;
+    there.hears_of(&key).await;
     let mut live = Live::of(&here, "?node=gate-2").await;
     live.stands(&["gate-2"], &[], "up").await;
     let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: {}\r\n", key.secret);

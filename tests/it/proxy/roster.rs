@@ -4,9 +4,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::admin::Key;
-use crate::support::cluster::Cluster;
-use crate::support::redis::{RedisServer, own_prefix};
-use crate::support::sentinel::Watched;
+use crate::support::redis::RedisServer;
+use crate::support::suite::{on, on_cluster, on_sentinels, on_valkey};
 use crate::support::{Gateway, Upstream, eventually};
 
 const TOKEN: &str = "a-token-that-all-gates-know-0123456789";
@@ -22,21 +21,9 @@ async fn gate(upstream: &Upstream, store: &str, node: &str, fleet: &str) -> Gate
         .await
 }
 
-fn alone(redis: &RedisServer) -> String {
-    format!("redis: {{ urls: [\"{}\"] }}", redis.url())
-}
-
 async fn knows(gate: &Gateway, live: u32) {
     eventually("the gates know of each other", async || {
         (gate.metric("portcullis_nodes_live").await == f64::from(live)).then_some(())
-    })
-    .await;
-}
-
-async fn known(gate: &Gateway, key: &Key) {
-    eventually("the gate knows the key", async || {
-        let reply = gate.get("/.portcullis/me").with(key).await;
-        (reply.status == 200).then_some(())
     })
     .await;
 }
@@ -69,7 +56,7 @@ async fn every_gate_has_it(store: &str) {
     knows(&here, 2).await;
     let keys = [here.create_key().await, here.create_key().await];
     for key in &keys {
-        known(&there, key).await;
+        there.hears_of(key).await;
     }
     let path = format!("/admin/keys/{}?wait=all&timeout=20s", keys[0].id);
     let reply = here.admin(Method::DELETE, &path, None).await;
@@ -93,30 +80,22 @@ async fn every_gate_has_it(store: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_a_redis_has_it_when_the_answer_comes() {
     let redis = RedisServer::start();
-    every_gate_has_it(&alone(&redis)).await;
+    every_gate_has_it(&on(&redis)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_sentinels_has_it_when_the_answer_comes() {
-    let (urls, prefix) = (Watched::shared().urls(), own_prefix());
-    let master = Watched::MASTER;
-    let store =
-        format!("redis: {{ sentinel: {{ master: {master}, urls: {urls:?} }}, prefix: {prefix} }}");
-    every_gate_has_it(&store).await;
+    every_gate_has_it(&on_sentinels()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_a_cluster_has_it_when_the_answer_comes() {
-    let (urls, prefix) = (Cluster::shared().urls(), own_prefix());
-    let store = format!("redis: {{ cluster: {{ urls: {urls:?} }}, prefix: {prefix} }}");
-    every_gate_has_it(&store).await;
+    every_gate_has_it(&on_cluster()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_over_a_valkey_has_it_when_the_answer_comes() {
-    let (url, prefix) = (RedisServer::shared_valkey().url(), own_prefix());
-    let store = format!("redis: {{ urls: [\"{url}\"], prefix: {prefix} }}");
-    every_gate_has_it(&store).await;
+    every_gate_has_it(&on_valkey()).await;
 }
 
 /// The others leave a gate its share that may be serving on without the store, until someone strikes it off.
@@ -124,7 +103,7 @@ async fn every_gate_over_a_valkey_has_it_when_the_answer_comes() {
 async fn a_silent_gate_has_its_share_left_to_it_until_it_is_struck_off() {
     let (redis, upstream) = (RedisServer::start(), Upstream::echo().await);
     falls_silent(&redis, "gate-9", 1);
-    let gate = gate(&upstream, &alone(&redis), "gate-1", ", max_nodes: 2").await;
+    let gate = gate(&upstream, &on(&redis), "gate-1", ", max_nodes: 2").await;
     let status = gate.admin(Method::GET, "/admin/status", None).await.json();
     assert_eq!(status["nodes"][0]["node"], "gate-9", "{status}");
     assert_eq!(status["nodes"][0]["state"], "silent");
@@ -182,7 +161,7 @@ async fn a_silent_gate_has_its_share_left_to_it_until_it_is_struck_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_many_gates_there_were_is_known_after_a_restart_without_the_store() {
     let (mut redis, upstream) = (RedisServer::start(), Upstream::echo().await);
-    let store = alone(&redis);
+    let store = on(&redis);
     let mut here = gate(&upstream, &store, "gate-1", "").await;
     let others = [
         gate(&upstream, &store, "gate-2", "").await,
@@ -207,7 +186,7 @@ async fn how_many_gates_there_were_is_known_after_a_restart_without_the_store() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gate_whose_name_was_taken_says_so_and_serves_on() {
     let (redis, upstream) = (RedisServer::start(), Upstream::echo().await);
-    let gate = gate(&upstream, &alone(&redis), "gate-1", "").await;
+    let gate = gate(&upstream, &on(&redis), "gate-1", "").await;
     let key = gate.create_key().await;
     let alarms = async || {
         let status = gate.admin(Method::GET, "/admin/status", None).await.json();

@@ -33,18 +33,9 @@ async fn three_with(
     }
     let key = gates[0].create_key_with(key).await;
     for gate in &gates[1..] {
-        known(gate, &key).await;
+        gate.hears_of(&key).await;
     }
     (gates, key)
-}
-
-/// Waits until a gate knows a key; nothing is spent of its limits.
-async fn known(gate: &Gateway, key: &Key) {
-    eventually("the gate knows the key", async || {
-        let reply = gate.get("/.portcullis/me").with(key).await;
-        (reply.status == 200).then_some(())
-    })
-    .await;
 }
 
 /// Sends so many requests to each gate, one gate after the other; how many were answered with which code.
@@ -81,7 +72,7 @@ async fn three_gates_together_admit_the_limit_and_no_more() {
     // A rotation refills nothing, at no gate.
     let (key, _) = gates[0].rotate(&key, json!({"grace": "0s"})).await;
     for gate in &gates {
-        known(gate, &key).await;
+        gate.hears_of(&key).await;
     }
     let (more, _) = ask(&gates, &key, 3).await;
     assert!(passed + more <= 30, "{passed} and {more}");

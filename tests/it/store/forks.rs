@@ -19,8 +19,14 @@ use crate::support::redis::RedisServer;
 
 /// The change that gives a key a second secret.
 fn rotating(number: u32, expect: u64) -> Change {
+    rotating_to(2, number, expect)
+}
+
+/// The change that gives a key, after all before it, this version.
+fn rotating_to(last: u16, number: u32, expect: u64) -> Change {
     let mut key = key(number);
-    key.versions.push(version(number, 2));
+    let versions = (2..=last).map(|version_number| version(number, version_number));
+    key.versions.extend(versions);
     telling(change(Revision(expect), vec![Write::Key(key)]))
 }
 
@@ -96,6 +102,55 @@ async fn what_the_store_lost_is_shown_until_it_is_made_again_or_told_of() {
         [1, 2, 5].map(|it| secrets(&kept, it)),
         [Some(1), Some(2), Some(1)]
     );
+}
+
+/// A key that the store has lost two secrets of gets them back one by one, by whichever gate comes first: at a
+/// gate that knows both, both pass all the while.
+#[tokio::test]
+async fn a_change_that_is_made_again_takes_back_no_secret_that_was_made_upon_it() {
+    let mut server = RedisServer::start();
+    let mut gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    let backup = server.backup();
+    let second = rotating_to(2, 1, 1);
+    gate.commits(second.clone()).await;
+    gate.commits(rotating_to(3, 1, 2)).await;
+    gate.store.close().await;
+    server.restore(&backup);
+    let other = Gate::at(&server).await;
+    other.commits(change(Revision(1), vec![Write::Key(key(9))])).await;
+
+    // It is read, and nothing is written to it, but by a gate that does not know that.
+    let () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    gate.reopen(&server.url()).await;
+    eventually("the gate follows", || {
+        gate.store.contact().state == ContactState::Following
+    })
+    .await;
+    let again = Change {
+        expect: Revision(2),
+        ..second
+    };
+    other.commits(again).await;
+    gate.reaches(3).await;
+
+    let News::Changes(changes) = gate.store.since(Revision(2), 10).await.unwrap() else {
+        panic!("the journal is whole");
+    };
+    let [(Revision(3), made)] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    let [Write::Key(key), ..] = &made.writes[..] else {
+        panic!("{made:?}");
+    };
+    assert_eq!(key.versions.len(), 3);
+    assert_eq!(gate.keys().await.0[0].versions.len(), 3);
+    assert_eq!(other.keys().await.0[0].versions.len(), 2);
+
+    let () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    other.reaches(4).await;
+    assert_eq!(other.keys().await.0[0].versions.len(), 3);
 }
 
 /// Who waits for changes need not wait for a later revision where another history is read: it may have none.

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::{Ask, Reply};
+use super::clock::eventually;
 use super::gateway::Gateway;
 
 /// A key, and its secret.
@@ -23,6 +24,15 @@ impl Gateway {
     /// Makes a key that may do anything no scope is asked for.
     pub(crate) async fn create_key(&self) -> Key {
         self.create_key_with(json!({})).await
+    }
+
+    /// Waits until this gate knows a key that another one made; nothing is spent of its limits.
+    pub(crate) async fn hears_of(&self, key: &Key) {
+        eventually("the gate knows the key", async || {
+            let reply = self.get("/.portcullis/me").with(key).await;
+            (reply.status == 200).then_some(())
+        })
+        .await;
     }
 
     /// Makes a key with these fields.

@@ -431,7 +431,11 @@ impl Gateway {
                     signed_head: None,
                     accepts_store: false,
                 };
-                Box::new(RedisStore::open(&choice, local, clock).await.unwrap())
+                let open = async || {
+                    let clock = Arc::clone(&clock);
+                    RedisStore::open(&choice, local, clock).await.ok()
+                };
+                Box::new(eventually("the store opens", open).await)
             }
         };
         (store, folder)

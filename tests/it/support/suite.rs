@@ -1,8 +1,10 @@
-//! Which store the gate's suite is run on.
+//! Which store the gate's suite is run on, and what a gate's configuration says of each kind of store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::redis::RedisServer;
+use super::cluster::Cluster;
+use super::redis::{RedisServer, own_prefix};
+use super::sentinel::Watched;
 
 /// Whether gates keep their keys in Redis unless their test says otherwise: the suite is run once on each store.
 #[expect(
@@ -19,4 +21,27 @@ pub(crate) fn on_shared_redis() -> String {
     let number = STORES.fetch_add(1, Ordering::Relaxed);
     let url = RedisServer::shared().url();
     format!("redis: {{ urls: [\"{url}\"], prefix: t{number} }}")
+}
+
+/// A store in a Redis of the test's own.
+pub(crate) fn on(redis: &RedisServer) -> String {
+    format!("redis: {{ urls: [\"{}\"] }}", redis.url())
+}
+
+/// A store of the test's own in the Redis that Sentinels watch.
+pub(crate) fn on_sentinels() -> String {
+    let (urls, prefix, master) = (Watched::shared().urls(), own_prefix(), Watched::MASTER);
+    format!("redis: {{ sentinel: {{ master: {master}, urls: {urls:?} }}, prefix: {prefix} }}")
+}
+
+/// A store of the test's own in the Cluster.
+pub(crate) fn on_cluster() -> String {
+    let (urls, prefix) = (Cluster::shared().urls(), own_prefix());
+    format!("redis: {{ cluster: {{ urls: {urls:?} }}, prefix: {prefix} }}")
+}
+
+/// A store of the test's own in the Valkey.
+pub(crate) fn on_valkey() -> String {
+    let (url, prefix) = (RedisServer::shared_valkey().url(), own_prefix());
+    format!("redis: {{ urls: [\"{url}\"], prefix: {prefix} }}")
 }
