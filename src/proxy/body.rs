@@ -98,7 +98,9 @@ impl UploadMeter {
 
     fn is_void(&self, worker: &Worker) -> bool {
         let is_void = self.warrant.as_ref().is_some_and(|it| it.is_void(worker));
-        self.was_revoked.set(is_void);
+        if is_void {
+            self.was_revoked.set(true);
+        }
         is_void
     }
 

@@ -1,5 +1,7 @@
 //! Sends a request to an endpoint and brings its answer back, trying again only what is safe to.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -161,13 +163,18 @@ pub(crate) async fn send(
             None => began,
         };
         let deadlines = &worker.deadlines;
-        match deadlines.within_since(limit, since, &mut exchange).await {
+        let warranted = poll_fn(|cx| match Pin::new(&mut exchange).poll(cx) {
+            _ if record.is_void() => Poll::Ready(None),
+            polled => polled.map(Some),
+        });
+        match deadlines.within_since(limit, since, warranted).await {
             Err(Elapsed) => return Err(RefusalCode::UpstreamTimeout.into()),
-            Ok(Ok((head, body))) => {
+            Ok(None) => return Err(RefusalCode::KeyRevoked.into()),
+            Ok(Some(Ok((head, body)))) => {
                 record.answered();
                 return Ok((head, Download::new(body, in_flight, worker, upstream)));
             }
-            Ok(Err(broken)) => {
+            Ok(Some(Err(broken))) => {
                 let is_stale = is_kept && broken.fault.is_silent_end();
                 upload = match broken.unsent {
                     Some(Unsent { first, body }) if is_stale => body.preceded_by(first),

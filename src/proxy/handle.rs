@@ -126,6 +126,10 @@ async fn pass(
     if record.has_quotas() {
         allowance::spend(&route, record).await?;
     }
+    // It may have been waited for, and its key been revoked meanwhile.
+    if record.is_void() {
+        return Err(RefusalCode::KeyRevoked.into());
+    }
     record.admit();
 
     let upload = upload(body.take(), route.route.body_max, record);

@@ -179,6 +179,34 @@ async fn an_answer_that_never_pauses_ends_with_its_key() {
     assert!(reply.is_cut);
 }
 
+/// Nothing of an answer goes to who was revoked before it began, and the client is told why.
+#[tokio::test]
+async fn a_request_that_waits_for_its_answer_ends_with_its_key() {
+    let (close, mut closed) = mpsc::channel(16);
+    let upstream = Upstream::serving(move |mut socket| {
+        let close = close.clone();
+        async move {
+            socket.head().await;
+            socket.closed().await;
+            let _ = close.send(()).await;
+        }
+    })
+    .await;
+    let gateway = Gateway::routing("/", &upstream).h2c().start().await;
+    for mut connection in [gateway.connect().await, gateway.http2().await] {
+        let key = gateway.create_key().await;
+        let before = upstream.requests();
+        let answer = connection.begin(gateway.get("/").with(&key));
+        upstream.has_seen(before + 1).await;
+
+        gateway.revoke(&key).await;
+
+        let answer = within("an answer", answer).await.unwrap();
+        assert_eq!(answer.reply().await.refusal(), "key_revoked");
+        within("the API's connection closes", closed.recv()).await;
+    }
+}
+
 /// A client that streams to an API which answers at the end, as gRPC does.
 #[tokio::test]
 async fn a_body_on_its_way_up_ends_with_its_key() {
