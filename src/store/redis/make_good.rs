@@ -107,17 +107,19 @@ impl Shared {
                 return Ok(());
             }
             let branch = self.branch(&owed).await?;
-            // What only ends something meets nothing that could stand against it.
-            let of_this = self.mirror.stand().map(|stand| stand.incarnation);
-            let is_end = |it: &&Owed| match it.kind {
-                OwedKind::Held => true,
-                OwedKind::Lost => Some(it.incarnation) == of_this && only_ends(&it.change),
-            };
-            let (ends, lost): (Vec<&Owed>, Vec<&Owed>) = owed.iter().partition(is_end);
-            for held in ends {
-                self.pay_held(held, branch.as_deref()).await?;
+            let mut expect = self.catch_up_to(branch.as_deref()).await?;
+            let is_held = |it: &&Owed| it.kind == OwedKind::Held;
+            let (held, lost): (Vec<&Owed>, Vec<&Owed>) = owed.iter().partition(is_held);
+            for held in held {
+                let is_made = self
+                    .end_as(&held.change, branch.as_deref(), &mut expect)
+                    .await?;
+                self.tombstones.settle(vec![held.change.id]).await?;
+                if is_made {
+                    info!("the store has what was revoked while it was away");
+                }
             }
-            self.pay_lost(&lost, branch.as_deref()).await
+            self.pay_lost(&lost, branch.as_deref(), expect).await
         })
         .await
     }
@@ -169,34 +171,42 @@ impl Shared {
         }
     }
 
-    /// Lands a change that ended something here while the store was away: whatever has become of the records
-    /// since, that has ended in them.
-    async fn pay_held(&self, held: &Owed, branch: Option<&[Entry]>) -> Result<(), Setback> {
-        let id = held.change.id;
+    /// Lands a change that ended something, whatever has become of the records since: that has ended in them.
+    /// Whether it did not lie in the branch.
+    async fn end_as(
+        &self,
+        change: &Change,
+        branch: Option<&[Entry]>,
+        expect: &mut Revision,
+    ) -> Result<bool, Setback> {
         let mut entries = branch.unwrap_or_default().iter();
-        if !entries.any(|entry| entry.change.id == id) {
-            let what = ends_of(&held.change);
-            let stand = self.catch_up_to(branch).await?;
-            let mut writes = self.mirror.records(&what).await?;
-            self.mirror.end_again(&mut writes);
-            let others = held.change.writes.iter();
-            let others = others.filter(|it| ended_in(it).is_empty()).cloned();
-            writes.extend(self.not_told(others.collect()).await?);
-            let change = Change {
-                id,
-                expect: stand,
-                writes,
-                audit: held.change.audit.clone(),
-            };
-            commit::commit(self, change, None).await?;
-            info!("the store has what was revoked while it was away");
+        if entries.any(|entry| entry.change.id == change.id) {
+            return Ok(false);
         }
-        Ok(self.tombstones.settle(vec![id]).await?)
+        let mut writes = self.mirror.records(&ends_of(change)).await?;
+        self.mirror.end_again(&mut writes);
+        let others = change.writes.iter();
+        let others = others.filter(|it| ended_in(it).is_empty()).cloned();
+        writes.extend(self.not_told(others.collect()).await?);
+        let again = Change {
+            id: change.id,
+            expect: *expect,
+            writes,
+            audit: change.audit.clone(),
+        };
+        let landed = commit::commit(self, again, None).await?;
+        *expect = landed.max(*expect);
+        Ok(true)
     }
 
-    /// Makes the changes again that were lost, as far as nobody has touched what they wrote, and tells of the
-    /// others.
-    async fn pay_lost(&self, lost: &[&Owed], branch: Option<&[Entry]>) -> Result<(), Setback> {
+    /// Makes the changes again that were lost, as far as nobody has touched what they wrote or they only end what
+    /// is there, and tells of the others.
+    async fn pay_lost(
+        &self,
+        lost: &[&Owed],
+        branch: Option<&[Entry]>,
+        mut expect: Revision,
+    ) -> Result<(), Setback> {
         if lost.is_empty() {
             return Ok(());
         }
@@ -216,10 +226,17 @@ impl Shared {
             places.map(|it| &it.change).collect()
         };
         let mut done: Vec<_> = at(&plan.landed).iter().map(|it| it.id).collect();
-        let mut gone = at(&plan.lost);
-        gone.extend(others.iter().map(|it| &it.change));
+        let mut gone: Vec<_> = others.iter().map(|it| &it.change).collect();
+        for met in at(&plan.lost) {
+            if only_ends(met) && !self.mirror.records(&ends_of(met)).await?.is_empty() {
+                self.end_as(met, branch, &mut expect).await?;
+                self.tombstones.settle(vec![met.id]).await?;
+            } else {
+                gone.push(met);
+            }
+        }
         let again = at(&plan.again);
-        let made = self.make_again(&again, branch, &mut done, &mut gone).await;
+        let made = self.make_again(&again, expect, &mut done, &mut gone).await;
         // Also of what was made before others came first.
         self.tombstones.settle(done).await?;
         let are_gone = !gone.is_empty();
@@ -235,11 +252,10 @@ impl Shared {
     async fn make_again<'a>(
         &self,
         lost: &[&'a Change],
-        branch: Option<&[Entry]>,
+        mut expect: Revision,
         done: &mut Vec<ChangeId>,
         gone: &mut Vec<&'a Change>,
     ) -> Result<Revision, Setback> {
-        let mut expect = self.catch_up_to(branch).await?;
         for change in lost {
             // Who signed the end of a chain has signed another one.
             let writes = change.writes.iter();

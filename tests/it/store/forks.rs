@@ -118,7 +118,9 @@ async fn a_change_that_is_made_again_takes_back_no_secret_that_was_made_upon_it(
     gate.store.close().await;
     server.restore(&backup);
     let other = Gate::at(&server).await;
-    other.commits(change(Revision(1), vec![Write::Key(key(9))])).await;
+    other
+        .commits(change(Revision(1), vec![Write::Key(key(9))]))
+        .await;
 
     // It is read, and nothing is written to it, but by a gate that does not know that.
     let () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
