@@ -44,7 +44,7 @@ impl TimeKept {
         last.map_or(Duration::ZERO, |last| self.clock.now().since(last))
     }
 
-    /// Keeps both every few seconds until the gate stops.
+    /// Keeps both until the gate stops.
     pub(crate) fn spawn(self: Arc<Self>, tasks: &Tasks, store: &Arc<dyn Store>) {
         let store = Arc::clone(store);
         tasks.spawn("time", move || {
@@ -104,6 +104,7 @@ impl TimeKept {
     }
 }
 
-const EVERY: Duration = Duration::from_secs(5);
+/// What was refused because its time was over is refused after `kill -9` too, but for the last second.
+const EVERY: Duration = Duration::from_millis(500);
 /// Less than this is the machine's clock being made exact.
 const TOLERATED: Duration = Duration::from_secs(1);
