@@ -1,12 +1,13 @@
 //! What becomes of changes that a store has lost, where others went on without them.
 //!
 //! A lost change is made again if nobody has touched meanwhile what it wrote; else it would undo what was
-//! decided since. What is not made again is told of. However many gates do this at once, each change lands
-//! once, since a change keeps its id.
+//! decided since. Who merely ended something of that is no hindrance: it has ended in what is made again. What
+//! is not made again is told of. However many gates do this at once, each change lands once, since a change
+//! keeps its id.
 
 use std::collections::BTreeSet;
 
-use super::audit::AuditEntry;
+use super::audit::{Action, AuditEntry};
 use super::change::{Change, ChangeId, Gone, Write};
 use super::tombstone::ended_in;
 
@@ -19,6 +20,8 @@ pub struct Deed {
     pub touches: BTreeSet<String>,
     /// Whether it ends anything.
     pub ends: bool,
+    /// Whether it does nothing else.
+    pub only_ends: bool,
 }
 
 /// What becomes of each of the changes that were lost, by their places.
@@ -43,8 +46,27 @@ impl Deed {
             id: change.id,
             touches: writes.filter_map(place).collect(),
             ends: change.writes.iter().any(|it| !ended_in(it).is_empty()),
+            only_ends: only_ends(change),
         }
     }
+}
+
+/// Whether a change did nothing but end things, and tell of it.
+#[must_use]
+pub fn only_ends(change: &Change) -> bool {
+    let mut writes = change.writes.iter();
+    let mut told = change.audit.iter();
+    let is_end = |it: &AuditEntry| {
+        let ends = [
+            Action::KeyRevocation,
+            Action::OwnerDisable,
+            Action::TokenRevocation,
+        ];
+        ends.contains(&it.action)
+    };
+    !change.audit.is_empty()
+        && told.all(is_end)
+        && writes.all(|it| matches!(it, Write::Event(_)) || !ended_in(it).is_empty())
 }
 
 /// What becomes of `lost`, changes that were made one after the other, now that the store has `branch`
@@ -53,7 +75,8 @@ impl Deed {
 pub fn plan(lost: &[Deed], branch: &[Deed]) -> Plan {
     let landed: BTreeSet<_> = branch.iter().map(|deed| deed.id.0).collect();
     let ours: BTreeSet<_> = lost.iter().map(|deed| deed.id.0).collect();
-    let others = branch.iter().filter(|deed| !ours.contains(&deed.id.0));
+    let others = branch.iter();
+    let others = others.filter(|deed| !ours.contains(&deed.id.0) && !deed.only_ends);
     let mut taken: BTreeSet<&str> = others.flat_map(places).collect();
     let mut plan = Plan::default();
     let mut again = Vec::new();
@@ -125,14 +148,15 @@ mod tests {
     }
 
     fn deeds(first: u8) -> impl Strategy<Value = Vec<Deed>> {
-        let one = (btree_set("[a-f]", 0..3), any::<bool>());
+        let one = (btree_set("[a-f]", 0..3), any::<bool>(), any::<bool>());
         vec(one, 0..8).prop_map(move |all| {
             (first..)
                 .zip(all)
-                .map(|(id, (touches, ends))| Deed {
+                .map(|(id, (touches, ends, ends_alone))| Deed {
                     id: ChangeId([id; 16]),
                     touches,
                     ends,
+                    only_ends: ends && ends_alone,
                 })
                 .collect()
         })
@@ -146,8 +170,8 @@ mod tests {
             all.sort_unstable();
             prop_assert!(all.into_iter().eq(0..lost.len()));
 
-            // Nothing that others decided is undone.
-            let adopted = apply(Records::new(), &others);
+            // Nothing that others decided is undone; what they ended has ended whoever writes the record.
+            let adopted = apply(Records::new(), others.iter().filter(|it| !it.only_ends));
             let again: Vec<_> = plan.again.iter().map(|at| &lost[*at]).collect();
             let repaired = apply(adopted.clone(), again.iter().copied());
             for (place, who) in &adopted {

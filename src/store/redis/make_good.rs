@@ -19,10 +19,9 @@ use super::follow::Shared;
 use super::frame::{self, Kind};
 use super::names::{Bucket, Table};
 use super::tell::is_echo;
-use crate::domain::audit::{Action, AuditEntry};
 use crate::domain::change::{Change, ChangeId, Revision, Write};
-use crate::domain::repair::{Deed, plan};
-use crate::domain::tombstone::{Ended, ended_in};
+use crate::domain::repair::{Deed, only_ends, plan};
+use crate::domain::tombstone::{Ended, Graves, Tombstone, ended_in};
 use crate::store::tombstones::{Owed, OwedKind};
 use crate::store::{EventStore as _, StoreError};
 
@@ -263,6 +262,7 @@ impl Shared {
             let mut writes = self.not_told(writes.cloned().collect()).await?;
             // What has ended since, by an older change of its, it does not bring back.
             self.mirror.end_again(&mut writes);
+            self.end_as_there(&mut writes).await?;
             if !(writes.is_empty() && change.audit.is_empty()) {
                 let again = Change {
                     id: change.id,
@@ -286,6 +286,31 @@ impl Shared {
             done.push(change.id);
         }
         Ok(expect)
+    }
+
+    /// Ends in `writes` what has ended in the records that they replace.
+    async fn end_as_there(&self, writes: &mut [Write]) -> Result<(), StoreError> {
+        let replaced = writes.iter().filter_map(|write| match write {
+            Write::Key(key) => Some(Ended::Key(key.id)),
+            Write::Owner(owner) => Some(Ended::Owner(owner.id)),
+            Write::Token(token) => Some(Ended::Token(token.id)),
+            _ => None,
+        });
+        let replaced: Vec<_> = replaced.collect();
+        let mut graves = Graves::default();
+        for there in self.mirror.records(&replaced).await? {
+            for (what, at) in ended_in(&there) {
+                graves.add(Tombstone {
+                    what,
+                    at,
+                    revision: None,
+                });
+            }
+        }
+        for write in writes {
+            graves.lay_over(write);
+        }
+        Ok(())
     }
 
     /// Ends again in the store what it does not show as ended.
@@ -398,23 +423,6 @@ pub(super) fn ends_of(change: &Change) -> Vec<Ended> {
     writes
         .flat_map(|write| ended_in(write).into_iter().map(|(what, _)| what))
         .collect()
-}
-
-/// Whether a change did nothing but end things, and tell of it.
-fn only_ends(change: &Change) -> bool {
-    let mut writes = change.writes.iter();
-    let mut told = change.audit.iter();
-    let is_end = |it: &AuditEntry| {
-        let ends = [
-            Action::KeyRevocation,
-            Action::OwnerDisable,
-            Action::TokenRevocation,
-        ];
-        ends.contains(&it.action)
-    };
-    !change.audit.is_empty()
-        && told.all(is_end)
-        && writes.all(|it| matches!(it, Write::Event(_)) || !ended_in(it).is_empty())
 }
 
 /// How often it is decided anew before others are let go first for longer.

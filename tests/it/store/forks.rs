@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::domain::audit::Action;
 use portcullis::domain::change::{Change, Revision, Write};
 use portcullis::domain::draw::QuotaDraw;
 use portcullis::domain::key::Key;
@@ -12,7 +13,7 @@ use rusqlite::Connection;
 use super::contract::call;
 use super::gate::{Gate, is_revoked, making, revoking};
 use super::losses::{are_equal, renaming, said, telling};
-use super::things::{change, key, key_id, revoked, version};
+use super::things::{at, change, key, key_id, revoked, version};
 use crate::support::clock;
 use crate::support::patience::eventually;
 use crate::support::redis::RedisServer;
@@ -153,6 +154,31 @@ async fn a_change_that_is_made_again_takes_back_no_secret_that_was_made_upon_it(
     let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
     other.reaches(4).await;
     assert_eq!(other.keys().await.0[0].versions.len(), 3);
+}
+
+/// Whoever revokes the secret that a client has left, while the store lacks the one it has now, shuts out nobody.
+#[tokio::test]
+async fn a_lost_rotation_is_made_again_though_the_version_before_was_revoked_since() {
+    let mut server = RedisServer::start();
+    let mut gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    let backup = server.backup();
+    gate.commits(rotating(1, 1)).await;
+    gate.store.close().await;
+    server.restore(&backup);
+    let other = Gate::at(&server).await;
+    let mut ended = key(1);
+    ended.versions[0].revoked_at = Some(at(5_000));
+    let mut ending = telling(change(Revision(1), vec![Write::Key(ended)]));
+    ending.audit[0].action = Action::KeyRevocation;
+    other.commits(ending).await;
+    gate.reopen(&server.url()).await;
+
+    let kept = are_equal(&server, &[&gate, &other]).await;
+    let versions = of(&kept, 1).unwrap().versions.iter();
+    let revoked: Vec<_> = versions.map(|it| (it.number, it.revoked_at)).collect();
+    assert_eq!(revoked, [(1, Some(at(5_000))), (2, None)]);
+    assert_eq!(said(&gate, "changes_lost").await, 0);
 }
 
 /// Who waits for changes need not wait for a later revision where another history is read: it may have none.
