@@ -1,7 +1,7 @@
 //! An answer on its way out of an HTTP/2 stream: what hyper has of it and the client has not taken, and for
 //! how long that has been so.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::pin::pin;
@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use tokio::task::spawn_local;
 
 use crate::proxy::deadlines::{Place, Tick};
+use crate::proxy::warrant::Warrant;
 use crate::proxy::watch::Watch;
 use crate::proxy::worker::Worker;
 
@@ -25,6 +26,8 @@ pub(crate) struct Flow {
     afloat: Cell<u64>,
     /// Bytes that it threw away.
     lost: Cell<u64>,
+    /// What lets it go on, though its body is not asked for more while the client grants next to no window.
+    warrant: OnceCell<Warrant>,
     moved_at: Cell<Tick>,
     is_cut: Cell<bool>,
 }
@@ -36,6 +39,7 @@ impl Flow {
             watch: Rc::clone(watch),
             afloat: Cell::default(),
             lost: Cell::default(),
+            warrant: OnceCell::new(),
             moved_at: Cell::new(worker.deadlines.now()),
             is_cut: Cell::default(),
         }
@@ -49,6 +53,17 @@ impl Flow {
             0
         };
         self.lost.get() + cut
+    }
+
+    /// It goes on while this holds.
+    pub(crate) fn goes_on_by(&self, warrant: Warrant) {
+        // A stream is one request.
+        let _ = self.warrant.set(warrant);
+    }
+
+    fn is_void(&self) -> bool {
+        let warrant = self.warrant.get();
+        warrant.is_some_and(|it| it.is_void(&self.worker))
     }
 
     /// When the client will have taken too long; `None` while nothing waits for it.
@@ -166,7 +181,9 @@ where
                 }
                 match flow.due() {
                     None => place.leave(),
-                    Some(due) if worker.deadlines.now() < due => place.wait(due, cx),
+                    Some(due) if worker.deadlines.now() < due && !flow.is_void() => {
+                        place.wait(due, cx);
+                    }
                     Some(_) => {
                         // Dropped, the stream is reset, and what was held for it is given back.
                         flow.is_cut.set(true);

@@ -249,7 +249,7 @@ pub(crate) fn authenticate(credential: &Credential, record: &mut Record) -> Resu
                 .admits(&version, now.wall)
                 .and_then(|()| plane.readiness.ensure_fresh(&entry.grants, now.mono_ns));
             record.key = Some((entry, version));
-            record.warrant = Some(Warrant::of(known.hash, record.worker()));
+            record.goes_on_by(Warrant::of(known.hash, record.worker()));
             verdict.map_err(Refusal::from)
         }
         Err(code) => match plane.failures.count(record.client, now.mono_ns) {

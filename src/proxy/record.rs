@@ -246,6 +246,12 @@ impl Record {
         self.is_cut = true;
     }
 
+    /// It goes on while this holds.
+    pub(crate) fn goes_on_by(&mut self, warrant: Warrant) {
+        self.underway.goes_on_by(warrant.clone());
+        self.warrant = Some(warrant);
+    }
+
     /// Whether the secret it was admitted with has been revoked meanwhile.
     pub(crate) fn is_void(&self) -> bool {
         let warrant = self.warrant.as_ref();

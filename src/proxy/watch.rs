@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::config::Deadlines;
 use crate::proxy::deadlines::{TICK, Tick};
 use crate::proxy::flow::Flow;
 use crate::proxy::frames::Inflow;
 use crate::proxy::plane::Stage;
 use crate::proxy::stream::Outflow;
+use crate::proxy::warrant::Warrant;
 use crate::proxy::wire::{Exchange, Phase, WireState};
 use crate::proxy::worker::Worker;
 
@@ -34,6 +34,8 @@ pub(crate) struct Watch {
     afloat: Cell<u64>,
     /// The flow of the stream that is about to run (HTTP/2).
     next_flow: RefCell<Option<Rc<Flow>>>,
+    /// What lets the request under way go on (HTTP/1).
+    warrant: RefCell<Option<Warrant>>,
     blocked: Since<Option<u64>>,
     owing: Since<Option<u64>>,
     starved: Since<Option<u64>>,
@@ -82,8 +84,21 @@ pub(crate) struct Underway {
     pub(crate) flow: Option<Rc<Flow>>,
 }
 
+impl Underway {
+    /// It goes on while this holds, whether or not its client takes what it is sent.
+    pub(crate) fn goes_on_by(&self, warrant: Warrant) {
+        match &self.flow {
+            Some(flow) => flow.goes_on_by(warrant),
+            None => {
+                self.watch.warrant.replace(Some(warrant));
+            }
+        }
+    }
+}
+
 impl Drop for Underway {
     fn drop(&mut self) {
+        self.watch.warrant.take();
         self.watch.underway.set(self.watch.underway.get() - 1);
     }
 }
@@ -180,7 +195,8 @@ impl Watch {
         verdict
     }
 
-    fn judge(&self, limits: &Deadlines, now: Tick) -> Option<Verdict> {
+    fn judge(&self, worker: &Worker, now: Tick) -> Option<Verdict> {
+        let limits = &worker.plane.deadlines;
         let is_over = |since: Tick, limit: Duration| now >= since.after(limit);
         let blocked = self.outflow.is_blocked().then(|| self.outflow.written());
         let owing = Some(self.afloat.get()).filter(|afloat| *afloat > 0 && !self.is_busy());
@@ -197,7 +213,9 @@ impl Watch {
         };
         let is_closed = self.inflow.as_ref().is_some_and(|inflow| !inflow.is_open());
         let began = self.began.unwrap_or(now);
-        let is_stalled = blocked.is_some() && is_over(blocked_since, limits.write_stall)
+        let warrant = self.warrant.borrow();
+        let is_void = || warrant.as_ref().is_some_and(|it| it.is_void(worker));
+        let is_stalled = blocked.is_some() && (is_void() || is_over(blocked_since, limits.write_stall))
             // What finished streams left behind; the others have deadlines of their own.
             || owing.is_some() && is_over(owing_since, limits.write_stall)
             // By then the body's own deadline has passed, and whoever wanted more of it has answered for
@@ -222,11 +240,10 @@ impl Watch {
 /// the gate drains.
 pub(crate) fn sweep(worker: &Worker, stage: Stage) {
     let now = worker.deadlines.now();
-    let limits = &worker.plane.deadlines;
     let most = worker.plane.bounds.requests_per_connection_max;
     for (_, watch) in worker.connections.borrow().iter() {
         let is_last = stage != Stage::Running || watch.served.get() >= most;
-        let verdict = watch.judge(limits, now);
+        let verdict = watch.judge(worker, now);
         if let Some(verdict) = verdict.or(is_last.then_some(Verdict::Gracefully)) {
             if watch.parting.get().is_none() {
                 watch.parting.set(Some(now));

@@ -5,6 +5,8 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
 use crate::support::client::Answer;
+use crate::support::frames::{DATA, Frames, INITIAL_WINDOW_SIZE, WINDOW_UPDATE, frame, get};
+use crate::support::patience::a_moment;
 use crate::support::redis::RedisServer;
 use crate::support::{Gateway, Upstream, eventually, within};
 
@@ -204,6 +206,65 @@ async fn a_request_that_waits_for_its_answer_ends_with_its_key() {
         let answer = within("an answer", answer).await.unwrap();
         assert_eq!(answer.reply().await.refusal(), "key_revoked");
         within("the API's connection closes", closed.recv()).await;
+    }
+}
+
+/// A client that is given more than it takes, and takes a little now and then, so that nothing is asked of the API.
+#[tokio::test]
+async fn an_answer_that_its_client_hardly_takes_ends_with_its_key() {
+    for is_http2 in [false, true] {
+        let (close, mut closed) = mpsc::channel(16);
+        let upstream = Upstream::serving(move |mut socket| {
+            let close = close.clone();
+            async move {
+                socket.head().await;
+                socket
+                    .write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+                    .await;
+                let piece = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+                while socket.try_write(piece.as_bytes()).await {}
+                let _ = close.send(()).await;
+            }
+        })
+        .await;
+        let gateway = Gateway::routing("/", &upstream)
+            .setting("deadlines: { write_stall: 1h }")
+            .h2c()
+            .start()
+            .await;
+        let key = gateway.create_key().await;
+        let mut frames = Frames::connect(gateway.address(), &[(INITIAL_WINDOW_SIZE, 1)]).await;
+        let mut raw = gateway.raw().await;
+        if is_http2 {
+            frames.write(get(1, &[("x-api-key", &key.secret)])).await;
+            frames.until(DATA).await;
+        } else {
+            let secret = &key.secret;
+            raw.write(format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: {secret}\r\n\r\n"
+            ))
+            .await;
+        }
+        upstream.has_seen(1).await;
+
+        gateway.revoke(&key).await;
+
+        let closes = within("the API's connection closes", closed.recv());
+        let taking = async {
+            while is_http2 {
+                let update = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 3]);
+                if !frames.try_write(update).await {
+                    break;
+                }
+                a_moment().await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = taking => {}
+            closed = closes => assert!(closed.is_some()),
+        }
+        gateway.is_quiet().await;
     }
 }
 
