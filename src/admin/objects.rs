@@ -1,5 +1,8 @@
 //! JSON values, read so that what has fields is an object: serde would take a list of them in their order as
 //! well, and a caller who sends one has not said what is what.
+//!
+//! **Invariant:** no body of the API derives `Deserialize` for an enum. What is one of several words is a text there,
+//! read by whoever knows the words; here an enum would be asked for as whatever stands there, and refuse it.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};

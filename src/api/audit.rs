@@ -7,6 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::form;
 use crate::domain::audit::Action;
 use crate::domain::audit::form::hex;
 use crate::domain::audit::verify;
@@ -63,7 +64,7 @@ impl JsonSchema for Entry {
             "type": "object",
             "required": ["id", "timestamp", "type", "outcome", "code", "key_id", "key_version", "owner_id", "address", "request_id"],
             "properties": {
-                "id": {"type": "string", "pattern": "^aud_[0-9A-Za-z]{10}$"},
+                "id": {"type": "string", "pattern": form::AUDIT_ID},
                 "seq": {"type": "integer", "minimum": 0, "description": "Its number in the chain."},
                 "timestamp": {"type": "string", "format": "date-time"},
                 "type": {"type": "string", "enum": types},

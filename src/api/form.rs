@@ -54,9 +54,9 @@ forms! {
     /// Why something is done; one that says nothing is none.
     Reason = {"type": "string", "maxLength": 1024, "pattern": PRINTED};
     /// The name of a permission.
-    ScopeName = {"type": "string", "pattern": "^[a-zA-Z0-9._:/-]{1,64}$"};
+    ScopeName = {"type": "string", "pattern": SCOPE};
     /// The scopes of something.
-    ScopeNames = {"type": "array", "maxItems": most::SCOPES, "items": {"type": "string", "pattern": "^[a-zA-Z0-9._:/-]{1,64}$"}};
+    ScopeNames = {"type": "array", "maxItems": most::SCOPES, "items": {"type": "string", "pattern": SCOPE}};
     /// Products by their names.
     ProductNames = {"type": "array", "maxItems": most::PRODUCTS, "items": {"type": "string"}};
     /// What keys name a product by.
@@ -64,7 +64,7 @@ forms! {
     /// Routes by their ids.
     RouteNames = {"type": "array", "maxItems": most::ROUTES, "items": {"type": "string"}};
     /// Methods of HTTP.
-    MethodNames = {"type": "array", "maxItems": most::METHODS, "items": {"enum": ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]}};
+    MethodNames = {"type": "array", "maxItems": most::METHODS, "items": {"enum": METHODS}};
     /// Paths, each with all below it.
     Paths = {"type": "array", "maxItems": most::PATHS, "items": {"type": "string", "maxLength": 1024, "pattern": "^/[!-~]*$"}};
     /// Addresses or networks.
@@ -98,9 +98,9 @@ forms! {
     /// What a token may do.
     Role = {"type": "string", "enum": ["viewer", "operator", "admin"]};
     /// A type of owner.
-    OwnerType = {"type": "string", "enum": ["user", "team", "system"]};
+    OwnerType = {"type": "string", "enum": OWNER_TYPES};
     /// Types of owner.
-    OwnerTypes = {"type": "array", "maxItems": most::OWNER_KINDS, "items": {"enum": ["user", "team", "system"]}};
+    OwnerTypes = {"type": "array", "maxItems": most::OWNER_KINDS, "items": {"enum": OWNER_TYPES}};
     /// How a key stands.
     Status = {"type": "string", "enum": ["active", "suspended", "expired", "revoked"]};
     /// How a version of a key stands.
@@ -126,13 +126,13 @@ forms! {
     /// A path, perhaps with a query.
     Target = {"type": "string", "pattern": "^/"};
     /// A key's id.
-    KeyRef = {"type": "string", "pattern": "^key_[0-9A-Za-z]{10}$"};
+    KeyRef = {"type": "string", "pattern": KEY_ID};
     /// An owner's id.
-    OwnerRef = {"type": "string", "pattern": "^usr_[0-9A-Za-z]{10}$"};
+    OwnerRef = {"type": "string", "pattern": OWNER_ID};
     /// A token's id.
-    TokenRef = {"type": "string", "pattern": "^tok_[0-9A-Za-z]{10}$"};
+    TokenRef = {"type": "string", "pattern": TOKEN_ID};
     /// A policy's id.
-    PolicyRef = {"type": "string", "pattern": "^pol_[0-9A-Za-z]{10}$"};
+    PolicyRef = {"type": "string", "pattern": POLICY_ID};
     /// The number of a version.
     VersionNumber = {"type": "integer", "minimum": 1, "maximum": u16::MAX};
     /// A whole number, as a parameter of a list.
@@ -152,7 +152,7 @@ forms! {
     /// A status of HTTP, or a class of them.
     StatusOrClass = {"type": "string", "pattern": "^([1-5][0-9][0-9]|[1-5]xx)$"};
     /// A method that a route may have.
-    MethodName = {"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]};
+    MethodName = {"type": "string", "enum": METHODS};
     /// The name of a gate or a route.
     ShortName = {"type": "string", "minLength": 1, "maxLength": 255};
     /// One second.
@@ -175,16 +175,28 @@ macro_rules! texts {
 
 texts! {
     Timestamp = {"type": "string", "format": "date-time"};
-    KeyId = {"type": "string", "pattern": "^key_[0-9A-Za-z]{10}$"};
-    OwnerId = {"type": "string", "pattern": "^usr_[0-9A-Za-z]{10}$"};
-    TokenId = {"type": "string", "pattern": "^tok_[0-9A-Za-z]{10}$"};
-    ProductId = {"type": "string", "pattern": "^prd_[0-9A-Za-z]{10}$"};
-    PolicyId = {"type": "string", "pattern": "^pol_[0-9A-Za-z]{10}$"};
-    RotationRuleId = {"type": "string", "pattern": "^rot_[0-9A-Za-z]{10}$"};
-    AuditId = {"type": "string", "pattern": "^aud_[0-9A-Za-z]{10}$"};
+    KeyId = {"type": "string", "pattern": KEY_ID};
+    OwnerId = {"type": "string", "pattern": OWNER_ID};
+    TokenId = {"type": "string", "pattern": TOKEN_ID};
+    ProductId = {"type": "string", "pattern": PRODUCT_ID};
+    PolicyId = {"type": "string", "pattern": POLICY_ID};
+    RotationRuleId = {"type": "string", "pattern": ROTATION_RULE_ID};
+    AuditId = {"type": "string", "pattern": AUDIT_ID};
 }
 
 /// Nothing that hides or breaks lines.
 const PRINTED: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 /// The same, with no space around it.
 const TRIMMED: &str = r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$";
+/// Ids, by what they are of.
+const KEY_ID: &str = "^key_[0-9A-Za-z]{10}$";
+const OWNER_ID: &str = "^usr_[0-9A-Za-z]{10}$";
+const TOKEN_ID: &str = "^tok_[0-9A-Za-z]{10}$";
+const PRODUCT_ID: &str = "^prd_[0-9A-Za-z]{10}$";
+const POLICY_ID: &str = "^pol_[0-9A-Za-z]{10}$";
+const ROTATION_RULE_ID: &str = "^rot_[0-9A-Za-z]{10}$";
+pub(super) const AUDIT_ID: &str = "^aud_[0-9A-Za-z]{10}$";
+const SCOPE: &str = "^[a-zA-Z0-9._:/-]{1,64}$";
+/// The methods that a route may have.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+const OWNER_TYPES: [&str; 3] = ["user", "team", "system"];

@@ -117,7 +117,7 @@ impl Running {
         self.audit.last().await;
         self.beats.sign_off().await;
         self.store.close().await;
-        self.time_kept.keep(&*self.store);
+        self.time_kept.keep(&self.store.contact());
         if let Some(log) = self.log {
             let _ = tokio::task::spawn_blocking(move || log.join()).await;
         }

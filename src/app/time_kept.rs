@@ -62,16 +62,19 @@ impl TimeKept {
             is_behind = self.look(is_behind);
             let (kept, store) = (Arc::clone(&self), Arc::clone(&store));
             // A panic of the thread has been told of by the hook.
-            let _ = tokio::task::spawn_blocking(move || kept.keep(&*store)).await;
+            let _ = tokio::task::spawn_blocking(move || kept.keep(&store.contact())).await;
         }
     }
 
-    /// Keeps what time it is, and when `store` was last met.
-    pub(crate) fn keep(&self, store: &dyn Store) {
-        let kept = self.latest.write(self.clock.now());
-        if let Err(error) = kept.and_then(|()| self.keep_contact(&store.contact())) {
+    /// Keeps what time it is, and when the store was last met: each though the other could not be.
+    pub(crate) fn keep(&self, contact: &Contact) {
+        if let Err(error) = self.latest.write(self.clock.now()) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "what time it is cannot be kept");
+        }
+        if let Err(error) = self.keep_contact(contact) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "when the store was last met cannot be kept");
         }
     }
 
@@ -108,3 +111,86 @@ impl TimeKept {
 const EVERY: Duration = Duration::from_millis(500);
 /// Less than this is the machine's clock being made exact.
 const TOLERATED: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::app::clock::SystemClock;
+    use crate::domain::change::Revision;
+    use crate::store::ContactState;
+
+    /// Keeps both where `blocked` cannot be written; what stands in the other, and what the log says.
+    fn kept_beside(blocked: &str, other: &str) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(folder.path()).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let kept = TimeKept::open(&dir, &clock).unwrap();
+        // A folder where the file is made.
+        fs::create_dir(folder.path().join(format!("{blocked}.new"))).unwrap();
+
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let log = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer({
+                let said = Arc::clone(&said);
+                move || Said(Arc::clone(&said))
+            })
+            .finish();
+        tracing::subscriber::with_default(log, || {
+            kept.keep(&Contact {
+                is_up: true,
+                is_silent: false,
+                state: ContactState::Following,
+                revision: Revision(1),
+                last_at: Some(MET),
+                last_ns: Some(1),
+                is_own: false,
+                is_mirror_refused: false,
+                quarantined: 0,
+            });
+        });
+
+        assert!(!folder.path().join(blocked).exists());
+        let text = fs::read_to_string(folder.path().join(other)).unwrap();
+        let said = String::from_utf8(said.lock().clone()).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        (text, said)
+    }
+
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const MET: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    #[test]
+    fn when_the_store_was_met_is_kept_though_the_time_is_not() {
+        let (contact, said) = kept_beside("time", "contact");
+        assert_eq!(contact, format!("{MET}\n"));
+        assert!(said.contains("what time it is cannot be kept"), "{said}");
+    }
+
+    #[test]
+    fn the_time_is_kept_though_when_the_store_was_met_is_not() {
+        let (time, said) = kept_beside("contact", "time");
+        assert!(time.trim_end().parse::<Timestamp>().unwrap() > MET);
+        assert!(
+            said.contains("when the store was last met cannot be kept"),
+            "{said}"
+        );
+    }
+}

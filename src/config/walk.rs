@@ -93,7 +93,7 @@ impl Walk {
             self.wrong_kind(path, node, &kind.what());
             return None;
         };
-        let is_secret = kind.is_secret() || has_userinfo(&scalar.text);
+        let is_secret = kind.is_secret() || may_show_a_secret(&scalar.text);
         if is_secret {
             self.hide_below(node);
         }
@@ -180,8 +180,8 @@ const SECRET_WORDS: [&str; 7] = [
     "rediss://",
 ];
 
-/// Whether a text is an address with a user or a password in it.
-fn has_userinfo(text: &str) -> bool {
+/// Whether a text is an address with a user, a password or a query in it, any of which may be a secret.
+fn may_show_a_secret(text: &str) -> bool {
     text.split_once("://")
-        .is_some_and(|(_, rest)| rest.contains('@'))
+        .is_some_and(|(_, rest)| rest.contains(['@', '?']))
 }

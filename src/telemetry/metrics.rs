@@ -81,7 +81,7 @@ metrics! {
     JOBS = Gauge "portcullis_job_held" "Always 1: a job that gates share and this one does, by its name.";
     LOG_DROPPED = Counter "portcullis_access_log_dropped_total" "Access-log lines dropped because the writer was behind.";
     SPANS_SENT = Counter "portcullis_spans_sent_total" "Spans of requests that a collector took.";
-    SPANS_DROPPED = Counter "portcullis_spans_dropped_total" "Spans that no collector will see, since more were made than it took.";
+    SPANS_DROPPED = Counter "portcullis_spans_dropped_total" "Spans that no collector will keep: there was no room, it refused them, or they were left at the stop.";
     REQUESTS_LOST = Counter "portcullis_audit_requests_lost_total" "Requests that are missing in the audit log because the disk was behind or failed.";
     REFUSALS_LOST = Counter "portcullis_audit_refusals_lost_total" "Refused calls of the admin API that are missing in the audit log because there were too many.";
     RESTARTS = Counter "portcullis_task_restarts_total" "Tasks of the control plane begun again after a panic, by task; each is a bug to report.";

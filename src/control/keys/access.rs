@@ -10,7 +10,7 @@ use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 /// A key, and all that it may reach.
 #[derive(Debug, Clone)]
 pub struct AccessView {
-    /// The key, with who holds it and when it was used.
+    /// The key, with who holds it and when it was used; what is spent of its quotas is not looked up.
     pub view: KeyView,
     /// All it is permitted, sorted.
     pub scopes: Vec<Scope>,
@@ -33,7 +33,9 @@ impl KeyService {
     ) -> Result<Page<AccessView>, ControlError> {
         let rules = self.store.rules().await?;
         let known = rules.products_beside(&self.rules.products);
-        let page = self.list(caller, query, sort, limit, after).await?;
+        let page = self
+            .unspent(caller, query, sort, limit, after, &rules)
+            .await?;
         let items = page.items.into_iter().map(|view| reached(view, &known));
         Ok(Page {
             items: items.collect(),

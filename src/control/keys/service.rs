@@ -20,6 +20,7 @@ use crate::domain::policy::Demands;
 use crate::domain::product::Product;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position};
 use crate::domain::rotation::Schedule;
+use crate::domain::rules::RuleSet;
 use crate::domain::secret::{Fingerprint, Hasher};
 use crate::domain::time::{Clock, Timestamp};
 use crate::state::keys::KeyCache;
@@ -216,10 +217,28 @@ impl KeyService {
     pub async fn list(
         &self,
         caller: &Caller,
+        query: KeyQuery,
+        sort: KeySort,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Page<KeyView>, ControlError> {
+        let rules = self.store.rules().await?;
+        let mut page = self
+            .unspent(caller, query, sort, limit, after, &rules)
+            .await?;
+        self.add_spent(&mut page.items).await;
+        Ok(page)
+    }
+
+    /// The same by rules that are read already, and without what is spent of quotas, which costs a question more.
+    pub(super) async fn unspent(
+        &self,
+        caller: &Caller,
         mut query: KeyQuery,
         sort: KeySort,
         limit: usize,
         after: Option<Position>,
+        rules: &RuleSet,
     ) -> Result<Page<KeyView>, ControlError> {
         if let Some(bound) = caller.bound_to {
             if query.owner.is_some_and(|asked| asked != bound) {
@@ -232,7 +251,6 @@ impl KeyService {
         }
         query.now = self.clock.now();
         let page = self.store.keys(&query, sort, limit, after).await?;
-        let rules = self.store.rules().await?;
         let mut owners: HashMap<OwnerId, Owner> = HashMap::new();
         let mut items = Vec::with_capacity(page.items.len());
         for row in page.items {
@@ -252,7 +270,6 @@ impl KeyService {
                 spent: Vec::new(),
             });
         }
-        self.add_spent(&mut items).await;
         Ok(Page {
             items,
             next: page.next,

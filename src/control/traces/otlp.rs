@@ -1,7 +1,7 @@
 //! Spans as OTLP has them: opentelemetry/proto/trace/v1/trace.proto, version 1.
 //!
 //! Of protobuf only what these messages need is written: varints, eight bytes as they are, and what has a length.
-//! A test has the official library read it.
+//! A test has the official library read it. Of answers one number is read: how many spans are refused.
 
 use crate::domain::time::Timestamp;
 use crate::state::traces::Span;
@@ -88,6 +88,59 @@ fn write(message: &mut Message, span: &Span) {
     }
     // Trace flags: sampled.
     message.fixed_short(16, 1);
+}
+
+/// How many spans an `ExportTraceServiceResponse` says were refused; none, if it cannot be read.
+pub(super) fn rejected(response: &[u8]) -> u64 {
+    let partial_success = fields(response).filter_map(|field| match field {
+        (1, Content::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    });
+    let counts = partial_success.flat_map(fields).map(|field| match field {
+        // A signed number: one below nothing is nothing.
+        (1, Content::Number(count)) => u64::try_from(count.cast_signed()).unwrap_or(0),
+        _ => 0,
+    });
+    // Of fields that should stand once the last counts; there is one, or they are no answer of a collector.
+    counts.max().unwrap_or(0)
+}
+
+/// What a field holds, as far as anything is read here.
+enum Content<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Skipped,
+}
+
+/// The fields of a message with their numbers, as far as it can be read.
+fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, Content<'_>)> {
+    std::iter::from_fn(move || {
+        let tag = varint(&mut message)?;
+        let content = match (tag & 7) as u32 {
+            VARINT => Content::Number(varint(&mut message)?),
+            WITH_LENGTH => {
+                let length = usize::try_from(varint(&mut message)?).ok()?;
+                Content::Bytes(message.split_off(..length)?)
+            }
+            EIGHT_BYTES => message.split_off(..8).map(|_| Content::Skipped)?,
+            FOUR_BYTES => message.split_off(..4).map(|_| Content::Skipped)?,
+            _ => return None,
+        };
+        Some((tag >> 3, content))
+    })
+}
+
+/// Reads a number of at most ten bytes off the front.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.split_off_first()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 fn nanoseconds(at: Timestamp) -> u64 {
@@ -179,5 +232,31 @@ mod tests {
             message.0,
             b"\x08\x96\x01\x12\x07testing\x1a\x03\x08\x96\x01\x80\x01\x00"
         );
+    }
+
+    #[test]
+    fn an_answer_says_how_many_spans_are_refused() {
+        for (said, count) in [
+            (&b""[..], 0),
+            // Taken, with a warning: `error_message` alone.
+            (b"\x0a\x05\x12\x03odd", 0),
+            (b"\x0a\x02\x08\x03", 3),
+            (b"\x0a\x08\x08\x96\x01\x12\x03odd", 150),
+            (b"\x0a\x08\x12\x03odd\x08\x96\x01", 150),
+            // Fields of a later version, of every kind.
+            (b"\x10\x07\x19abcdefgh\x25abcd\x2a\x01x\x0a\x02\x08\x03", 3),
+            // Below nothing.
+            (b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 0),
+            // Cut, endless, not protobuf.
+            (b"\x0a\x03\x08\x03", 0),
+            (b"\x0a\x02\x08\x83", 0),
+            (
+                b"\x0a\x0c\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+                0,
+            ),
+            (br#"{"partialSuccess":{"rejectedSpans":"3"}}"#, 0),
+        ] {
+            assert_eq!(rejected(said), count, "{said:x?}");
+        }
     }
 }

@@ -28,6 +28,9 @@ fn no_value_from_the_environment_is_shown() {
         "trusted_proxies: [\"${CANARY}\"]",
         "access_log: { to: \"/nowhere/${CANARY}\" }",
         "keys: { envs: [\"${CANARY}!\"] }",
+        "traces: { endpoint: \"ftp://${CANARY}\" }",
+        "traces: { endpoint: \"http://${CANARY}@collector/v1/traces\" }",
+        "traces: { endpoint: \"http://a\", authorization: \"${CANARY}ü\" }",
     ] {
         let said = said(&minimal(rest));
         assert!(said.contains("gate.yaml:4:"), "{rest}: {said}");
@@ -52,6 +55,12 @@ fn no_secret_of_the_file_is_shown_beside_a_fault_in_its_line() {
         "store: { redis: { urls: \"redis://:c4n4ry@host\" } }",
         "store: { redis: { password: c4n4ry, urls: [\"redis://a\"], z: 1 } }",
         "stroe: { redis: { password: c4n4ry } }",
+        "traces: { endpoint: \"http://me:c4n4ry@collector/v1/traces\" }",
+        "traces: { endpoint: \"http://c4n4ry@collector/v1/traces\" }",
+        "traces: { endpoint: \"http://collector/v1/traces?token=c4n4ry\" }",
+        "traces: { endpoint: \"http://a\", authorization: \"Bearer c4n4ry ü\" }",
+        "traces: { endpoint: \"http://a\", authorization: \"Bearer c4n4ry\", x: 1 }",
+        "traces: { endpoint: \"http://a\", authorisation: \"Bearer c4n4ry\" }",
         "admin: { token: c4n4ry",
         "seal: { key: c4n4ry }}",
     ] {
@@ -67,10 +76,12 @@ fn no_secret_of_the_file_is_shown_beside_a_fault_in_its_line() {
 fn debug_of_a_configuration_shows_no_key() {
     let key = "Y2Fu".repeat(10) + "Y2E=";
     let text = minimal(&format!(
-        "keys: {{ pepper: {{ id: 1, key: {key} }} }}\nseal: {{ key: {key} }}\n"
+        "keys: {{ pepper: {{ id: 1, key: {key} }} }}\nseal: {{ key: {key} }}\n\
+         traces: {{ endpoint: \"http://collector/v1/traces\", authorization: \"Bearer {key}\" }}\n"
     ));
     let config = load(&text).unwrap_or_else(|faults| panic!("{faults}"));
-    let shown = format!("{:?} {:?}", config.keys, config.seal);
+    let shown = format!("{:?} {:?} {:?}", config.keys, config.seal, config.traces);
+    assert!(shown.contains("http://collector/v1/traces"), "{shown}");
     assert!(
         !shown.contains(&key) && !shown.contains("99, 97, 110"),
         "{shown}"

@@ -1,5 +1,8 @@
 //! The dashboard as the gate serves it. What it does in a browser is tried in tests/browser.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use http::Method;
 
 use crate::support::{Ask, Gateway, Reply, Upstream};
@@ -97,6 +100,51 @@ async fn a_page_that_is_known_is_not_sent_again() {
         .header("if-none-match", "\"of-another-version\"")
         .await;
     assert_eq!((other.status, other.body), (200, page.body));
+}
+
+/// RFC 9110 §8.8.3: what differs by its encoding has tags of its own for each.
+#[tokio::test]
+async fn who_takes_gzip_is_sent_the_same_shorter_under_a_tag_of_its_own() {
+    let (_upstream, gateway) = gateway().await;
+    let page = get(&gateway, "/").await;
+    let mut paths = named(&page);
+    paths.push("/keys".to_owned());
+    for path in &paths {
+        let plain = get(&gateway, path).await;
+        let packed = get(&gateway, path)
+            .header("accept-encoding", "br, gzip")
+            .await;
+        assert_eq!(plain.header("content-encoding"), None, "{path}");
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{path}");
+        assert!(packed.body.len() < plain.body.len(), "{path}");
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&*packed.body)
+            .read_to_end(&mut unpacked)
+            .unwrap();
+        assert_eq!(unpacked, plain.body, "{path}");
+        let (tag, other) = (
+            packed.header("etag").unwrap(),
+            plain.header("etag").unwrap(),
+        );
+        assert_ne!(tag, other, "{path}");
+        for name in ["content-type", "cache-control", "content-security-policy"] {
+            assert_eq!(packed.header(name), plain.header(name), "{path} {name}");
+        }
+
+        let known = async |encoding, tag| {
+            let ask = get(&gateway, path).header("accept-encoding", encoding);
+            ask.header("if-none-match", tag).await
+        };
+        let same = known("gzip", tag).await;
+        assert_eq!((same.status, same.header("etag")), (304, Some(tag)));
+        assert_eq!(same.header("content-encoding"), None);
+        assert_eq!(known("identity", other).await.status, 304);
+        assert_eq!(known("gzip", other).await.status, 200);
+        assert_eq!(known("gzip;q=0", tag).await.status, 200);
+        for reply in [&plain, &packed, &same] {
+            assert_eq!(reply.header("vary"), Some("Accept-Encoding"), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

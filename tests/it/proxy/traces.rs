@@ -257,26 +257,13 @@ async fn a_collector_that_is_away_costs_spans_and_no_request() {
         assert_eq!(reply.status, 200);
     }
 
-    let counts = async || {
-        let metrics = gateway.admin(Method::GET, "/metrics", None).await;
-        let of = |name: &str| {
-            let text = metrics.text();
-            let mut lines = text.lines();
-            let line = lines.find_map(|line| line.strip_prefix(&format!("{name} ")));
-            line.unwrap().parse::<usize>().unwrap()
-        };
-        (
-            of("portcullis_spans_sent_total"),
-            of("portcullis_spans_dropped_total"),
-        )
-    };
-    let (sent, dropped) = counts().await;
+    let (sent, dropped) = counts(&gateway).await;
     assert_eq!(sent, 0);
     assert!(dropped >= SENT - HELD_MOST, "{dropped}");
 
     collector.answer(200);
     let (sent, dropped) = eventually("it takes what there is", async || {
-        let (sent, dropped) = counts().await;
+        let (sent, dropped) = counts(&gateway).await;
         (sent + dropped == SENT).then_some((sent, dropped))
     })
     .await;
@@ -285,6 +272,55 @@ async fn a_collector_that_is_away_costs_spans_and_no_request() {
         sent <= HELD_MOST && dropped >= SENT - HELD_MOST,
         "{sent} {dropped}"
     );
+}
+
+/// How many spans were sent, and how many dropped.
+async fn counts(gateway: &Gateway) -> (usize, usize) {
+    let metrics = gateway.admin(Method::GET, "/metrics", None).await;
+    let of = |name: &str| {
+        let text = metrics.text();
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap().parse::<usize>().unwrap()
+    };
+    (
+        of("portcullis_spans_sent_total"),
+        of("portcullis_spans_dropped_total"),
+    )
+}
+
+/// What is refused is dropped, counted and never sent again, and the next spans find the collector called.
+#[tokio::test]
+async fn refused_spans_are_dropped_and_those_after_them_are_sent() {
+    let (upstream, collector) = (Upstream::echo().await, Collector::answering(400));
+    let gateway = Gateway::routing("/", &upstream)
+        .setting(&collector.setting("1"))
+        .start()
+        .await;
+    let key = gateway.create_key().await;
+    let settled = async |sent, dropped| {
+        eventually("the span is settled", async || {
+            (counts(&gateway).await == (sent, dropped)).then_some(())
+        })
+        .await;
+    };
+
+    assert_eq!(gateway.get("/refused").with(&key).await.status, 200);
+    settled(0, 1).await;
+    // All was read, and one span is not taken: 200 with a `partial_success`.
+    collector.answer(200);
+    collector.say(b"\x0a\x02\x08\x01");
+    assert_eq!(gateway.get("/partly").with(&key).await.status, 200);
+    settled(0, 2).await;
+    collector.say(b"");
+    let taken = gateway.get("/taken").with(&key).await;
+    settled(1, 2).await;
+
+    let calls = collector.calls();
+    assert_eq!(calls.len(), 3, "nothing was sent again");
+    let id = taken.header("x-request-id").unwrap();
+    let last = String::from_utf8_lossy(&calls[2].body).into_owned();
+    assert!(last.contains(id), "{last}");
 }
 
 /// More than find room, of which at most so many do: the queue, and a batch.

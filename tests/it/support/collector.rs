@@ -21,6 +21,8 @@ pub(crate) struct Collector {
 struct State {
     /// What it answers.
     status: AtomicU16,
+    /// What it says beside that.
+    body: Mutex<Vec<u8>>,
     calls: Mutex<Vec<Call>>,
 }
 
@@ -55,6 +57,11 @@ impl Collector {
     /// What it answers from now on.
     pub(crate) fn answer(&self, status: u16) {
         self.state.status.store(status, Ordering::Relaxed);
+    }
+
+    /// What its answers say from now on, as protobuf.
+    pub(crate) fn say(&self, body: &[u8]) {
+        *self.state.body.lock().unwrap() = body.to_vec();
     }
 
     /// The section of a gate's configuration that sends spans here.
@@ -103,8 +110,14 @@ fn serve(stream: TcpStream, state: &State) -> Option<()> {
         let mut calls = state.calls.lock().unwrap();
         calls.push(Call { head, body, status });
         drop(calls);
-        let reply = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
-        answers.write_all(reply.as_bytes()).ok()?;
+        let said = state.body.lock().unwrap().clone();
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
+            said.len()
+        );
+        answers
+            .write_all(&[head.into_bytes(), said].concat())
+            .ok()?;
     }
 }
 
