@@ -17,8 +17,6 @@ import {
 import { type ReactNode, useEffect, useRef } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 
-import { Empty, Failure, IconButton, Loading } from "./parts/ui";
-import { useTheme } from "./parts/theme";
 import { Audit } from "./pages/audit";
 import { KeyPage } from "./pages/key";
 import { Keys } from "./pages/keys";
@@ -29,6 +27,8 @@ import { Policies } from "./pages/policies";
 import { Products } from "./pages/products";
 import { Reference } from "./pages/reference";
 import { Settings } from "./pages/settings";
+import { useTheme } from "./parts/theme";
+import { Empty, Failure, IconButton, Loading } from "./parts/ui";
 import { useIsBound, useSession, useSigned } from "./session";
 
 export function App() {

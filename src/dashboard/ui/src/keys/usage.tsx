@@ -5,9 +5,11 @@ import { useMemo, useState } from "react";
 
 import { type AuditEntry, call, type Page, seg, type Usage, url } from "../api";
 import { Chart, CLASS_COLORS, type Series, versionColor } from "../parts/chart";
+import { Segmented } from "../parts/fields";
+import { Loaded } from "../parts/list";
 import { bytes, count, words } from "../parts/numbers";
 import { Ago } from "../parts/time";
-import { Badge, Empty, Failure, Loading, Panel, Segmented, Table } from "../parts/ui";
+import { Badge, Empty, Failure, Loading, Panel, Table } from "../parts/ui";
 
 const SPANS = {
   "1h": { name: "Hour", ms: 3_600_000, step: "1m", stepMs: 60_000 },
@@ -206,55 +208,10 @@ function Traces({ id }: { id: string }) {
   return (
     <div className="two">
       <Panel title="Last addresses">
-        {requests.error ? (
-          <Failure error={requests.error} retry={() => void requests.refetch()} />
-        ) : !requests.data ? (
-          <Loading />
-        ) : (
-          <Addresses entries={requests.data.items} />
-        )}
+        <Loaded of={requests}>{({ items }) => <Addresses entries={items} />}</Loaded>
       </Panel>
       <Panel title="Failed attempts">
-        {refused.error ? (
-          <Failure error={refused.error} retry={() => void refused.refetch()} />
-        ) : !refused.data ? (
-          <Loading />
-        ) : refused.data.items.length === 0 ? (
-          <Empty title="None." />
-        ) : (
-          <Table
-            label="Failed attempts"
-            head={
-              <>
-                <th scope="col">When</th>
-                <th scope="col">Why</th>
-                <th scope="col">Request</th>
-                <th scope="col">From</th>
-              </>
-            }
-          >
-            {refused.data.items.slice(0, 20).map((entry) => (
-              <tr key={entry.id}>
-                <td>
-                  <Ago at={entry.timestamp} />
-                </td>
-                <td>
-                  <Badge tone="bad">{entry.code ? words(entry.code) : entry.status}</Badge>
-                  {(entry.count ?? 1) > 1 && <span className="muted"> × {count(entry.count ?? 1)}</span>}
-                </td>
-                <td>
-                  <code className="request">
-                    {entry.method} {entry.path}
-                  </code>
-                  <span className="under">version {entry.key_version ?? "–"}</span>
-                </td>
-                <td>
-                  <code>{entry.address ?? "–"}</code>
-                </td>
-              </tr>
-            ))}
-          </Table>
-        )}
+        <Loaded of={refused}>{({ items }) => <Refused entries={items} />}</Loaded>
       </Panel>
     </div>
   );
@@ -275,18 +232,7 @@ function Addresses({ entries }: { entries: AuditEntry[] }) {
     return <Empty title="None that is kept in the audit log." />;
   }
   return (
-    <Table
-      label="Last addresses"
-      head={
-        <>
-          <th scope="col">Address</th>
-          <th scope="col">Last seen</th>
-          <th scope="col" className="number">
-            Entries
-          </th>
-        </>
-      }
-    >
+    <Table label="Last addresses" columns={["Address", "Last seen", { name: "Entries", className: "number" }]}>
       {[...seen].slice(0, 20).map(([address, { requests, last }]) => (
         <tr key={address}>
           <th scope="row">
@@ -296,6 +242,36 @@ function Addresses({ entries }: { entries: AuditEntry[] }) {
             <Ago at={last} />
           </td>
           <td className="number">{count(requests)}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+}
+
+function Refused({ entries }: { entries: AuditEntry[] }) {
+  if (entries.length === 0) {
+    return <Empty title="None." />;
+  }
+  return (
+    <Table label="Failed attempts" columns={["When", "Why", "Request", "From"]}>
+      {entries.slice(0, 20).map((entry) => (
+        <tr key={entry.id}>
+          <td>
+            <Ago at={entry.timestamp} />
+          </td>
+          <td>
+            <Badge tone="bad">{entry.code ? words(entry.code) : entry.status}</Badge>
+            {(entry.count ?? 1) > 1 && <span className="muted"> × {count(entry.count ?? 1)}</span>}
+          </td>
+          <td>
+            <code className="request">
+              {entry.method} {entry.path}
+            </code>
+            <span className="under">version {entry.key_version ?? "–"}</span>
+          </td>
+          <td>
+            <code>{entry.address ?? "–"}</code>
+          </td>
         </tr>
       ))}
     </Table>

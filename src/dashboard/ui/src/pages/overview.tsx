@@ -6,13 +6,14 @@ import { useMemo } from "react";
 import { Link } from "wouter";
 
 import { call, type Finished, type Key, seg, type Status } from "../api";
+import { Figure } from "../keys/usage";
 import { Chart, CLASS_COLORS } from "../parts/chart";
-import { type Moment, useMoments } from "../parts/metrics";
+import { Loaded } from "../parts/list";
 import { useLive } from "../parts/live";
+import { type Moment, useMoments } from "../parts/metrics";
 import { count, duration, plural, rate, words } from "../parts/numbers";
 import { Ago } from "../parts/time";
 import { Badge, Button, Empty, Failure, Loading, Notice, PageHead, Panel, Table } from "../parts/ui";
-import { Figure } from "../keys/usage";
 
 export function Overview() {
   const status = useQuery({
@@ -37,13 +38,8 @@ export function Overview() {
           <Busiest seen={live.byKey} />
         </Panel>
         <Panel title="Gates and store">
-          {status.error ? (
-            <Failure error={status.error} retry={() => void status.refetch()} />
-          ) : status.data ? (
-            <Health of={status.data} />
-          ) : (
-            <Loading />
-          )}
+          <Loaded of={status}>
+{(data) => (<Health of={data} />)}</Loaded>
         </Panel>
       </div>
       <Panel
@@ -152,17 +148,7 @@ function Busiest({ seen }: { seen: Map<string, { requests: number; refused: numb
   return (
     <Table
       label="Busiest keys"
-      head={
-        <>
-          <th scope="col">Key</th>
-          <th scope="col" className="number">
-            Requests
-          </th>
-          <th scope="col" className="number">
-            Refused
-          </th>
-        </>
-      }
+      columns={["Key", { name: "Requests", className: "number" }, { name: "Refused", className: "number" }]}
     >
       {top.map(([id, { requests, refused }]) => (
         <tr key={id}>
@@ -254,18 +240,7 @@ function Finishing({ requests }: { requests: Finished[] }) {
     <>
       <Table
         label="Requests as they finish"
-        head={
-          <>
-            <th scope="col">When</th>
-            <th scope="col">Status</th>
-            <th scope="col">Request</th>
-            <th scope="col">Key</th>
-            <th scope="col">From</th>
-            <th scope="col" className="number">
-              Took
-            </th>
-          </>
-        }
+        columns={["When", "Status", "Request", "Key", "From", { name: "Took", className: "number" }]}
       >
         {requests.map((request) => (
           <tr key={request.request_id}>
