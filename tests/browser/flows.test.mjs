@@ -492,10 +492,12 @@ test("what happens now is on the overview as it happens", () =>
     await watched.goto("/", "Overview");
     await page.getByText("Requests a second").first().waitFor();
     const made = await gate.key("busy", billing);
-    await gate.send(made.secret);
+    for (let sent = 0; sent < 20; sent += 1) await gate.send(made.secret);
     await gate.send(undefined, "/v1/nobody");
     await page.getByRole("region", { name: "Requests as they finish" }).getByText("/v1/nobody").waitFor();
-    await page.getByRole("region", { name: "Busiest keys" }).getByText("busy").waitFor();
+    const busy = page.getByRole("region", { name: "Busiest keys" }).getByRole("row", { name: /^busy 20 0$/ });
+    await busy.first().waitFor();
+    await page.getByRole("img", { name: /^Requests of the last hour/ }).waitFor();
     await page.locator(".bars").getByText("missing key").waitFor();
     await watched.isSound("the overview");
     await page.getByRole("button", { name: "Pause" }).click();

@@ -4,7 +4,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 
 import { type AuditEntry, call, type Page, seg, type Usage, url } from "../api";
-import { Chart, CLASS_COLORS, type Series, versionColor } from "../parts/chart";
+import { type By, grouped, sum, sums } from "../parts/buckets";
+import { Chart } from "../parts/chart";
 import { Segmented } from "../parts/fields";
 import { Loaded } from "../parts/list";
 import { bytes, count, words } from "../parts/numbers";
@@ -18,7 +19,6 @@ const SPANS = {
 } as const;
 
 type Span = keyof typeof SPANS;
-type By = "version" | "status" | "route";
 
 export function UsagePanels({ id }: { id: string }) {
   const [span, setSpan] = useState<Span>("24h");
@@ -134,61 +134,6 @@ function Sums({ name, rows }: { name: string; rows: [string, number][] }) {
       </tbody>
     </table>
   );
-}
-
-function sum(counts: Record<string, number>): number {
-  return Object.values(counts).reduce((all, each) => all + each, 0);
-}
-
-type Bucket = Usage["buckets"][number];
-
-/** What a bucket counts towards each name of a group. */
-function counted(bucket: Bucket, by: By): [string, number][] {
-  if (by === "status") return Object.entries(bucket.status);
-  if (by === "route") return [[bucket.route ?? "no route", bucket.requests]];
-  return [[bucket.version === null ? "no version" : `v${bucket.version}`, bucket.requests]];
-}
-
-function sums(usage: Usage, by: By): [string, number][] {
-  const all = new Map<string, number>();
-  for (const bucket of usage.buckets) {
-    for (const [name, requests] of counted(bucket, by)) {
-      all.set(name, (all.get(name) ?? 0) + requests);
-    }
-  }
-  return [...all];
-}
-
-const PALETTE = ["--c1", "--c2", "--c3", "--c4", "--c5"];
-
-/** The buckets as series on a whole grid of times: what the gate leaves out is zero. */
-function grouped(usage: Usage, by: By, ms: number, stepMs: number): { times: number[]; series: Series[] } {
-  const end = Date.parse(usage.to);
-  const last = Math.floor(end / stepMs) * stepMs;
-  const steps = Math.ceil(ms / stepMs) + 1;
-  const starts = Array.from({ length: steps }, (_, at) => last - (steps - 1 - at) * stepMs);
-  const place = new Map(starts.map((start, at) => [start, at]));
-  const named = new Map<string, number[]>();
-  for (const bucket of usage.buckets) {
-    const at = place.get(Math.floor(Date.parse(bucket.start) / stepMs) * stepMs);
-    if (at === undefined) continue;
-    for (const [name, requests] of counted(bucket, by)) {
-      if (requests === 0) continue;
-      const values = named.get(name) ?? new Array<number>(steps).fill(0);
-      values[at] = (values[at] ?? 0) + requests;
-      named.set(name, values);
-    }
-  }
-  const names = [...named.keys()].sort();
-  const color = (name: string, at: number) => {
-    if (by === "status") return CLASS_COLORS[name] ?? "--c5";
-    if (by === "version") return versionColor(Number(name.slice(1)) || null);
-    return PALETTE[at % PALETTE.length] ?? "--c1";
-  };
-  return {
-    times: starts.map((start) => start / 1_000),
-    series: names.map((name, at) => ({ name, color: color(name, at), values: named.get(name) ?? [] })),
-  };
 }
 
 /** Its last addresses, and the attempts that failed. */
