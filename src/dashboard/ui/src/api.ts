@@ -89,8 +89,10 @@ export interface KeyCreated {
   sink?: { name: string; delivered: boolean } | null;
 }
 
+/** How far a revocation has come. */
 export interface Revocation {
-  revision: number;
+  /** `null` while the store is away. */
+  revision: number | null;
   durable_on: string[];
   applied_on: string[];
   pending: { node: string; last_contact_at: string | null; stops_by: string | null }[];

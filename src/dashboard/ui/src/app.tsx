@@ -28,6 +28,7 @@ import { Products } from "./pages/products";
 import { Reference } from "./pages/reference";
 import { Settings } from "./pages/settings";
 import { useTheme } from "./parts/theme";
+import { ToastProvider } from "./parts/toast";
 import { Empty, Failure, IconButton, Loading } from "./parts/ui";
 import { useIsBound, useSession, useSigned } from "./session";
 
@@ -51,7 +52,12 @@ export function App() {
       </main>
     );
   }
-  return session === null ? <Login /> : <Shell />;
+  if (session === null) return <Login />;
+  return (
+    <ToastProvider>
+      <Shell />
+    </ToastProvider>
+  );
 }
 
 interface Place {

@@ -5,6 +5,7 @@ import { Ban, FlaskConical, Pause, Pencil, Play, RefreshCw } from "lucide-react"
 import { useState } from "react";
 
 import { call, type Key, type KeyTested, seg, type Usage, url } from "../api";
+import { sum } from "../parts/buckets";
 import { useChange, withReason } from "../parts/change";
 import { Dialog, FormDialog } from "../parts/dialog";
 import { Form, InputField, ReasonField, SelectField } from "../parts/fields";
@@ -14,6 +15,7 @@ import { Ago } from "../parts/time";
 import { Badge, Button, Facts, Failure, Fingerprint, IconButton, Notice } from "../parts/ui";
 import { useMay } from "../session";
 import { EditDialog } from "./form";
+import { useRevocation, WAITING } from "./revocation";
 import { RotateDialog } from "./rotate";
 
 type Doing = "rotate" | "revoke" | "suspend" | "resume" | "test" | "edit";
@@ -85,10 +87,11 @@ function RevokeDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
     },
     refetchInterval: 5_000,
   });
-  const revocation = useChange(() => call(url(`/admin/keys/${seg(key.id)}`, withReason(reason)), { method: "DELETE" }), {
-    said: () => `${key.name} is revoked.`,
-    then: onClose,
-  });
+  const revocation = useRevocation(
+    () => call(url(`/admin/keys/${seg(key.id)}`, { ...withReason(reason), ...WAITING }), { method: "DELETE" }),
+    `${key.name} is revoked`,
+    onClose,
+  );
   return (
     <FormDialog
       title={`Revoke ${key.name}`}
@@ -118,7 +121,7 @@ function RevokeDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
 
 function FiveMinutes({ usage }: { usage: Usage }) {
   const admitted = usage.total.requests;
-  const refused = Object.values(usage.total.refused).reduce((sum, each) => sum + each, 0);
+  const refused = sum(usage.total.refused);
   if (admitted === 0 && refused === 0) {
     return <p className="five none">No requests.</p>;
   }
@@ -272,10 +275,11 @@ export function RevokeVersionDialog({
   onClose: () => void;
 }) {
   const [reason, setReason] = useState("");
-  const end = useChange(() => call(url(`/admin/keys/${seg(key.id)}/versions/${number}`, withReason(reason)), { method: "DELETE" }), {
-    said: () => `Version ${number} of ${key.name} has ended.`,
-    then: onClose,
-  });
+  const end = useRevocation(
+    () => call(url(`/admin/keys/${seg(key.id)}/versions/${number}`, { ...withReason(reason), ...WAITING }), { method: "DELETE" }),
+    `Version ${number} of ${key.name} has ended`,
+    onClose,
+  );
   return (
     <FormDialog title={`End version ${number} of ${key.name}`} change={end} submit="End it now" kind="danger" onClose={onClose}>
       <p>

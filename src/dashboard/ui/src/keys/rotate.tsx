@@ -6,7 +6,7 @@ import { call, idempotencyKey, type Key, type KeyCreated, seg } from "../api";
 import { useChange } from "../parts/change";
 import { Dialog } from "../parts/dialog";
 import { Checkbox, Form, InputField, SelectField } from "../parts/fields";
-import { Countdown, exactly, useNow } from "../parts/time";
+import { Countdown, dated, useNow } from "../parts/time";
 import { Button, Facts, Fingerprint, Notice } from "../parts/ui";
 import { SecretOnce, variableOf } from "./secret";
 
@@ -224,7 +224,7 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
 
 function EndsAt({ in: ms }: { in: number }) {
   const at = new Date(useNow() + ms).toISOString();
-  return <>works until {exactly(at).replace(/ \(.*/, "")}</>;
+  return <>works until {dated(at)}</>;
 }
 
 function OldVersion({ of: done }: { of: KeyCreated }) {

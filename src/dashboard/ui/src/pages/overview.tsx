@@ -328,8 +328,7 @@ function series(moments: Moment[]) {
     const found = quantiles(before, after);
     p50.push(found?.p50 ?? p50.at(-1) ?? 0);
     p99.push(found?.p99 ?? p99.at(-1) ?? 0);
-    const total = (moment: Moment) => Object.values(moment.refused).reduce((sum, each) => sum + each, 0);
-    refusedNow = Math.max(0, total(after) - total(before)) / seconds;
+    refusedNow = Math.max(0, sum(after.refused) - sum(before.refused)) / seconds;
   }
   const [first, last] = [moments[0], moments.at(-1)];
   const whole: Moment = { at: 0, classes: {}, refused: {}, histogram: new Map() };

@@ -6,6 +6,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 
 import { call, type Owner, type OwnerDisabled, type OwnerType, seg, type SignIn, url } from "../api";
+import { isEverywhere, Standing, WAITING } from "../keys/revocation";
 import { useChange, withReason } from "../parts/change";
 import { Dialog, FormDialog } from "../parts/dialog";
 import { Form, InputField, ReasonField, SearchBox } from "../parts/fields";
@@ -13,6 +14,7 @@ import { Listing, useList } from "../parts/list";
 import { plural } from "../parts/numbers";
 import { OwnerTypeField, useSettled } from "../parts/pickers";
 import { Ago, Countdown } from "../parts/time";
+import { useTell } from "../parts/toast";
 import { ACTIONS, Badge, Button, CopyButton, Empty, Failure, Notice, PageHead, Table } from "../parts/ui";
 import { useMay } from "../session";
 
@@ -146,32 +148,16 @@ function OwnerDialog({ of: owner, onClose }: { of?: Owner; onClose: () => void }
 function DisableDialog({ of: owner, onClose }: { of: Owner; onClose: () => void }) {
   const [reason, setReason] = useState("");
   const [typed, setTyped] = useState("");
-  const disable = useChange(() =>
-    call<OwnerDisabled>(`/admin/users/${seg(owner.id)}/keys/disable`, {
-      method: "POST",
-      body: withReason(reason),
-    }),
+  const tell = useTell();
+  const disable = useChange(
+    () => call<OwnerDisabled>(url(`/admin/users/${seg(owner.id)}/keys/disable`, WAITING), { method: "POST", body: withReason(reason) }),
+    {
+      then: (done) => {
+        onClose();
+        tell({ title: `${owner.name} is switched off`, body: <SwitchedOff of={done} /> });
+      },
+    },
   );
-  const done = disable.data;
-  if (done) {
-    return (
-      <Dialog title={`${owner.name} is switched off`} onClose={onClose}>
-        <div className="form">
-          <div className="form-body">
-            <p>
-              {plural(done.revoked, "key")} revoked, {plural(done.tokens_ended, "token")} ended; sessions are over.
-              {done.under_way && " All of them are refused already; the gate is still writing them down one by one."}
-            </p>
-          </div>
-          <footer className="form-foot">
-            <Button kind="primary" onClick={onClose}>
-              Close
-            </Button>
-          </footer>
-        </div>
-      </Dialog>
-    );
-  }
   return (
     <FormDialog
       title={`Disable all keys of ${owner.name}`}
@@ -188,6 +174,18 @@ function DisableDialog({ of: owner, onClose }: { of: Owner; onClose: () => void 
       <ReasonField value={reason} onChange={setReason} />
       <InputField label={`Type “${owner.name}” to confirm`} autoComplete="off" value={typed} onChange={setTyped} />
     </FormDialog>
+  );
+}
+
+function SwitchedOff({ of: done }: { of: OwnerDisabled }) {
+  return (
+    <>
+      <p>
+        {plural(done.revoked, "key")} revoked, {plural(done.tokens_ended, "token")} ended; sessions are over.
+        {done.under_way && " All of them are refused already; the gate is still writing them down one by one."}
+      </p>
+      {!isEverywhere(done.revocation) && <Standing of={done.revocation} />}
+    </>
   );
 }
 

@@ -5,8 +5,8 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useSay } from "./toast";
 
 /**
- * A call that changes something. Once it has, all that is shown is asked for anew, what was done is `said`, and
- * `then` it goes on.
+ * A call that changes something. Once it has, what was done is `said`, `then` it goes on, and all that is shown is
+ * asked for anew, which may take its time where the store is away.
  */
 export function useChange<T, V = void>(
   ask: (of: V) => Promise<T>,
@@ -17,9 +17,9 @@ export function useChange<T, V = void>(
   return useMutation({
     mutationFn: ask,
     onSuccess: async (done, of) => {
-      await client.invalidateQueries();
       if (said) say(said(done, of));
       then?.(done);
+      await client.invalidateQueries();
     },
   });
 }
