@@ -2,6 +2,7 @@
 // PORTCULLIS_STORE says `redis`: then a real redis-server is started for it.
 
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer as createApi } from "node:http";
 import { createServer } from "node:net";
@@ -23,53 +24,89 @@ async function freePort() {
   return port;
 }
 
-export class Gate {
-  /** Starts a gate in front of an echo, and waits until it takes traffic. */
+/** What gates over one Redis share: a real redis-server, and an API behind them. */
+export class Site {
   static async start() {
-    const folder = await mkdtemp(join(tmpdir(), "portcullis-browser-"));
-    const [port, adminPort] = [await freePort(), await freePort()];
-    const others = [];
-    let words = ["quickstart", "--listen", `127.0.0.1:${port}`, "--admin-listen", `127.0.0.1:${adminPort}`];
-    words.push("--data-dir", join(folder, "data"));
-    if (process.env.PORTCULLIS_STORE === "redis") {
-      words = ["serve", "--config", await Gate.#overRedis(folder, port, adminPort, others)];
-    }
-    const child = spawn(BINARY, words, { stdio: ["ignore", "pipe", "pipe"] });
-    const gate = new Gate(child, folder, port, adminPort, others);
-    await gate.#ready();
-    return gate;
-  }
-
-  /** Starts a Redis and an API, and writes a configuration that is as `quickstart` but for its store. */
-  static async #overRedis(folder, port, adminPort, others) {
-    const redisPort = await freePort();
-    const settings = ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"];
+    const folder = await mkdtemp(join(tmpdir(), "portcullis-site-"));
+    const port = await freePort();
+    const settings = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"];
     const redis = spawn("redis-server", settings, { stdio: "ignore" });
-    const gone = new Promise((then) => redis.once("exit", then));
-    others.push(() => (redis.kill("SIGTERM"), gone));
     const api = createApi((request, reply) => request.resume().on("end", () => reply.end("ok")));
     await new Promise((listening) => api.listen(0, "127.0.0.1", listening));
-    others.push(() => (api.closeAllConnections(), new Promise((then) => api.close(then))));
+    return new Site(folder, port, redis, api);
+  }
+
+  constructor(folder, port, redis, api) {
+    this.folder = folder;
+    this.port = port;
+    this.redis = redis;
+    this.api = api;
+    this.gates = [];
+  }
+
+  /** Starts a gate of this name, configured as `quickstart` is but for its store. */
+  async gate(name) {
+    const folder = await mkdtemp(join(this.folder, "gate-"));
+    const [port, adminPort] = [await freePort(), await freePort()];
     const file = join(folder, "portcullis.yaml");
     await writeFile(
       file,
       [
+        `node: ${name}`,
         `listeners: [{ address: "127.0.0.1:${port}" }]`,
         `admin: { address: "127.0.0.1:${adminPort}" }`,
         `data_dir: "${join(folder, "data")}"`,
-        `store: { redis: { urls: ["redis://127.0.0.1:${redisPort}"] } }`,
-        `upstreams: { echo: { endpoints: ["http://127.0.0.1:${api.address().port}"] } }`,
+        `store: { redis: { urls: ["redis://127.0.0.1:${this.port}"] } }`,
+        `upstreams: { echo: { endpoints: ["http://127.0.0.1:${this.api.address().port}"] } }`,
         "routes: [{ name: echo, match: { path_prefix: / }, upstream: echo }]",
         "access_log: { to: none }",
       ].join("\n"),
     );
-    return file;
+    // The first one makes the token, and tells it alone.
+    const gate = await Gate.run(["serve", "--config", file], folder, port, adminPort, this.gates[0]?.token);
+    this.gates.push(gate);
+    return gate;
   }
 
-  constructor(child, folder, port, adminPort, others) {
+  async stop() {
+    for (const gate of this.gates) await gate.stop();
+    const gone = new Promise((then) => this.redis.once("exit", then));
+    for (const signal of ["SIGCONT", "SIGTERM"]) this.redis.kill(signal);
+    await gone;
+    this.api.closeAllConnections();
+    await new Promise((then) => this.api.close(then));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+export class Gate {
+  /** Starts a gate in front of an echo, and waits until it takes traffic. */
+  static async start() {
+    if (process.env.PORTCULLIS_STORE === "redis") {
+      const site = await Site.start();
+      const gate = await site.gate("gate-1");
+      gate.site = site;
+      return gate;
+    }
+    const folder = await mkdtemp(join(tmpdir(), "portcullis-browser-"));
+    const [port, adminPort] = [await freePort(), await freePort()];
+    const words = ["quickstart", "--listen", `127.0.0.1:${port}`, "--admin-listen", `127.0.0.1:${adminPort}`];
+    return Gate.run([...words, "--data-dir", join(folder, "data")], folder, port, adminPort);
+  }
+
+  /** Runs the binary with these words, until it takes traffic; `token`, unless it makes one and tells it. */
+  static async run(words, folder, port, adminPort, token) {
+    if (!existsSync(BINARY)) throw new Error(`no ${BINARY}: build it, or name another in PORTCULLIS_BIN`);
+    const child = spawn(BINARY, words, { stdio: ["ignore", "pipe", "pipe"] });
+    const gate = new Gate(child, folder, port, adminPort, token);
+    await gate.#ready();
+    return gate;
+  }
+
+  constructor(child, folder, port, adminPort, token) {
     this.child = child;
-    this.others = others;
     this.folder = folder;
+    this.token = token;
     this.clients = `http://127.0.0.1:${port}`;
     this.admin = `http://127.0.0.1:${adminPort}`;
     this.said = "";
@@ -81,12 +118,9 @@ export class Gate {
   async #ready() {
     for (let tries = 0; tries < 600; tries += 1) {
       if (this.child.exitCode !== null) break;
-      const token = /admin token(?:, shown this once:)? (\S+)/.exec(this.said)?.[1];
+      this.token ??= /admin token(?:, shown this once:)? (\S+)/.exec(this.said)?.[1];
       const isReady = await fetch(`${this.admin}/readyz`).then((reply) => reply.ok, () => false);
-      if (token && isReady) {
-        this.token = token;
-        return;
-      }
+      if (this.token && isReady) return;
       await new Promise((then) => setTimeout(then, 50));
     }
     await this.stop();
@@ -96,11 +130,14 @@ export class Gate {
   async stop() {
     if (this.child.exitCode === null) {
       const gone = new Promise((then) => this.child.once("exit", then));
-      this.child.kill("SIGTERM");
+      for (const signal of ["SIGCONT", "SIGTERM"]) this.child.kill(signal);
       await gone;
     }
-    for (const end of this.others) await end();
     await rm(this.folder, { recursive: true, force: true });
+    // What was started for it alone.
+    const { site } = this;
+    this.site = undefined;
+    await site?.stop();
   }
 
   /** Calls the admin API; what is no success is a failure of the test. */

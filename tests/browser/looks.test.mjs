@@ -10,7 +10,8 @@ let browser;
 let shown;
 
 before(async () => {
-  [gate, browser] = await Promise.all([Gate.start(), launch()]);
+  gate = await Gate.start();
+  browser = await launch();
   shown = await furnish();
 });
 

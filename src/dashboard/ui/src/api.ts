@@ -89,8 +89,10 @@ export interface KeyCreated {
   sink?: { name: string; delivered: boolean } | null;
 }
 
+/** How far a revocation has come. */
 export interface Revocation {
-  revision: number;
+  /** `null` while the store is away. */
+  revision: number | null;
   durable_on: string[];
   applied_on: string[];
   pending: { node: string; last_contact_at: string | null; stops_by: string | null }[];
@@ -120,7 +122,25 @@ export interface Usage {
   step: string;
   last_used_at: string | null;
   total: UsageCounts;
-  buckets: (UsageCounts & { start: string; version: number | null; route: string | null })[];
+  buckets: UsageBucket[];
+}
+
+export interface UsageBucket extends UsageCounts {
+  start: string;
+  version: number | null;
+  route: string | null;
+}
+
+/** What one gate remembers of all keys together. */
+export interface Summary {
+  node: string;
+  from: string;
+  to: string;
+  keys: number;
+  total: UsageCounts;
+  buckets: UsageBucket[];
+  top_keys: { key_id: string; name: string | null; owner_id: string | null; counts: UsageCounts }[];
+  routes: { route: string; counts: UsageCounts }[];
 }
 
 export interface KeyTested {

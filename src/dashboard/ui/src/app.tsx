@@ -17,8 +17,6 @@ import {
 import { type ReactNode, useEffect, useRef } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 
-import { Empty, Failure, IconButton, Loading } from "./parts/ui";
-import { useTheme } from "./parts/theme";
 import { Audit } from "./pages/audit";
 import { KeyPage } from "./pages/key";
 import { Keys } from "./pages/keys";
@@ -29,6 +27,9 @@ import { Policies } from "./pages/policies";
 import { Products } from "./pages/products";
 import { Reference } from "./pages/reference";
 import { Settings } from "./pages/settings";
+import { useTheme } from "./parts/theme";
+import { ToastProvider } from "./parts/toast";
+import { Empty, Failure, IconButton, Loading } from "./parts/ui";
 import { useIsBound, useSession, useSigned } from "./session";
 
 export function App() {
@@ -51,7 +52,12 @@ export function App() {
       </main>
     );
   }
-  return session === null ? <Login /> : <Shell />;
+  if (session === null) return <Login />;
+  return (
+    <ToastProvider>
+      <Shell />
+    </ToastProvider>
+  );
 }
 
 interface Place {

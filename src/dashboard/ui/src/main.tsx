@@ -7,7 +7,6 @@ import { createRoot } from "react-dom/client";
 import { Problem } from "./api";
 import { App } from "./app";
 import { ThemeProvider } from "./parts/theme";
-import { ToastProvider } from "./parts/toast";
 import { SessionProvider } from "./session";
 import "./styles.css";
 
@@ -28,9 +27,7 @@ if (root) {
       <ThemeProvider>
         <QueryClientProvider client={client}>
           <SessionProvider>
-            <ToastProvider>
-              <App />
-            </ToastProvider>
+            <App />
           </SessionProvider>
         </QueryClientProvider>
       </ThemeProvider>

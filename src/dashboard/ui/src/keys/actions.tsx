@@ -1,16 +1,21 @@
 // What can be done to a key, and the dialogs that ask before it is.
 
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { Ban, FlaskConical, Pause, Pencil, Play, RefreshCw } from "lucide-react";
 import { useState } from "react";
 
 import { call, type Key, type KeyTested, seg, type Usage, url } from "../api";
+import { sum } from "../parts/buckets";
+import { useChange, withReason } from "../parts/change";
+import { Dialog, FormDialog } from "../parts/dialog";
+import { Form, InputField, ReasonField, SelectField } from "../parts/fields";
+import { Loaded } from "../parts/list";
 import { count, plural, words } from "../parts/numbers";
 import { Ago } from "../parts/time";
-import { useSay } from "../parts/toast";
-import { Badge, Button, Dialog, Facts, Failure, Field, Fingerprint, Form, IconButton, Loading, Notice } from "../parts/ui";
+import { Badge, Button, Facts, Failure, Fingerprint, IconButton, Notice } from "../parts/ui";
 import { useMay } from "../session";
 import { EditDialog } from "./form";
+import { useRevocation, WAITING } from "./revocation";
 import { RotateDialog } from "./rotate";
 
 type Doing = "rotate" | "revoke" | "suspend" | "resume" | "test" | "edit";
@@ -28,21 +33,11 @@ export function KeyActions({ of: key, full = false }: { of: Key; full?: boolean 
           <Pencil /> Edit
         </Button>
       )}
-      {!isOver && (
-        <Action full={full} label="Test this key" onClick={() => setDoing("test")} icon={<FlaskConical />} />
-      )}
-      {mayChange && key.status === "active" && (
-        <Action full={full} label="Suspend" onClick={() => setDoing("suspend")} icon={<Pause />} />
-      )}
-      {mayChange && key.status === "suspended" && (
-        <Action full={full} label="Resume" onClick={() => setDoing("resume")} icon={<Play />} />
-      )}
-      {mayChange && !isOver && (
-        <Action full={full} label="Revoke" onClick={() => setDoing("revoke")} icon={<Ban />} isDanger />
-      )}
-      {mayChange && !isOver && (
-        <Action full={full} label="Rotate" onClick={() => setDoing("rotate")} icon={<RefreshCw />} isRotate />
-      )}
+      {!isOver && <Action full={full} label="Test this key" onClick={() => setDoing("test")} icon={<FlaskConical />} />}
+      {mayChange && key.status === "active" && <Action full={full} label="Suspend" onClick={() => setDoing("suspend")} icon={<Pause />} />}
+      {mayChange && key.status === "suspended" && <Action full={full} label="Resume" onClick={() => setDoing("resume")} icon={<Play />} />}
+      {mayChange && !isOver && <Action full={full} label="Revoke" onClick={() => setDoing("revoke")} icon={<Ban />} isDanger />}
+      {mayChange && !isOver && <Action full={full} label="Rotate" onClick={() => setDoing("rotate")} icon={<RefreshCw />} isRotate />}
       {doing === "rotate" && <RotateDialog of={key} onClose={close} />}
       {doing === "revoke" && <RevokeDialog of={key} onClose={close} />}
       {(doing === "suspend" || doing === "resume") && <PauseDialog of={key} verb={doing} onClose={close} />}
@@ -81,20 +76,8 @@ function Action({
   );
 }
 
-function ReasonField({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  return (
-    <Field label="Reason" hint="Stands in the audit log.">
-      {(ids) => (
-        <input {...ids} maxLength={1_024} value={value} onChange={(event) => onChange(event.currentTarget.value)} />
-      )}
-    </Field>
-  );
-}
-
 /** Revoking is final, so what would stop working is shown first. */
 function RevokeDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
-  const client = useQueryClient();
-  const say = useSay();
   const [reason, setReason] = useState("");
   const traffic = useQuery({
     queryKey: ["five-minutes", key.id],
@@ -104,55 +87,41 @@ function RevokeDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
     },
     refetchInterval: 5_000,
   });
-  const revocation = useMutation({
-    mutationFn: () => call(url(`/admin/keys/${seg(key.id)}`, { reason: reason.trim() }), { method: "DELETE" }),
-    onSuccess: async () => {
-      await client.invalidateQueries();
-      say(`${key.name} is revoked.`);
-      onClose();
-    },
-  });
+  const revocation = useRevocation(
+    () => call(url(`/admin/keys/${seg(key.id)}`, { ...withReason(reason), ...WAITING }), { method: "DELETE" }),
+    `${key.name} is revoked`,
+    onClose,
+  );
   return (
-    <Dialog title={`Revoke ${key.name}`} onClose={onClose} locked={revocation.isPending}>
-      <Form
-        onSubmit={() => revocation.mutate()}
-        foot={
-          <>
-            <Button onClick={onClose}>Cancel</Button>
-            <Button type="submit" kind="danger" busy={revocation.isPending} disabled={key.protected}>
-              {revocation.isPending ? "Revoking…" : "Revoke for ever"}
-            </Button>
-          </>
-        }
-      >
-        {revocation.error && <Failure error={revocation.error} />}
-        <Notice tone="bad">
-          Every secret of this key is refused from the next request on, and <b>it never comes back</b>. To pause it instead,
-          suspend it.
-        </Notice>
-        {key.protected && <Notice tone="warn">This key is protected. Edit it and take the protection away first.</Notice>}
-        <section aria-label="Traffic of the last five minutes">
-          <h3>Traffic of the last five minutes</h3>
-          {traffic.error ? (
-            <Failure error={traffic.error} retry={() => void traffic.refetch()} />
-          ) : traffic.data ? (
-            <FiveMinutes usage={traffic.data} />
-          ) : (
-            <Loading rows={1} />
-          )}
-          <p className="hint">
-            Last used: <Ago at={key.last_used_at} />
-          </p>
-        </section>
-        <ReasonField value={reason} onChange={setReason} />
-      </Form>
-    </Dialog>
+    <FormDialog
+      title={`Revoke ${key.name}`}
+      change={revocation}
+      submit={revocation.isPending ? "Revoking…" : "Revoke for ever"}
+      kind="danger"
+      isReady={!key.protected}
+      onClose={onClose}
+    >
+      <Notice tone="bad">
+        Every secret of this key is refused from the next request on, and <b>it never comes back</b>. To pause it instead, suspend it.
+      </Notice>
+      {key.protected && <Notice tone="warn">This key is protected. Edit it and take the protection away first.</Notice>}
+      <section aria-label="Traffic of the last five minutes">
+        <h3>Traffic of the last five minutes</h3>
+        <Loaded of={traffic} rows={1}>
+          {(data) => <FiveMinutes usage={data} />}
+        </Loaded>
+        <p className="hint">
+          Last used: <Ago at={key.last_used_at} />
+        </p>
+      </section>
+      <ReasonField value={reason} onChange={setReason} />
+    </FormDialog>
   );
 }
 
 function FiveMinutes({ usage }: { usage: Usage }) {
   const admitted = usage.total.requests;
-  const refused = Object.values(usage.total.refused).reduce((sum, each) => sum + each, 0);
+  const refused = sum(usage.total.refused);
   if (admitted === 0 && refused === 0) {
     return <p className="five none">No requests.</p>;
   }
@@ -181,44 +150,25 @@ function FiveMinutes({ usage }: { usage: Usage }) {
 }
 
 function PauseDialog({ of: key, verb, onClose }: { of: Key; verb: "suspend" | "resume"; onClose: () => void }) {
-  const client = useQueryClient();
-  const say = useSay();
   const [reason, setReason] = useState("");
-  const change = useMutation({
-    mutationFn: () =>
+  const change = useChange(
+    () =>
       call(`/admin/keys/${seg(key.id)}/${verb}`, {
         method: "POST",
-        body: reason.trim() === "" ? {} : { reason: reason.trim() },
+        body: withReason(reason),
       }),
-    onSuccess: async () => {
-      await client.invalidateQueries();
-      say(verb === "suspend" ? `${key.name} is suspended.` : `${key.name} works again.`);
-      onClose();
-    },
-  });
+    { said: () => (verb === "suspend" ? `${key.name} is suspended.` : `${key.name} works again.`), then: onClose },
+  );
   const name = verb === "suspend" ? "Suspend" : "Resume";
   return (
-    <Dialog title={`${name} ${key.name}`} onClose={onClose} locked={change.isPending}>
-      <Form
-        onSubmit={() => change.mutate()}
-        foot={
-          <>
-            <Button onClick={onClose}>Cancel</Button>
-            <Button type="submit" kind="primary" busy={change.isPending}>
-              {name}
-            </Button>
-          </>
-        }
-      >
-        {change.error && <Failure error={change.error} />}
-        <p>
-          {verb === "suspend"
-            ? "Its requests are refused until it is resumed. Nothing else about it changes."
-            : "Its secrets that have not ended work again."}
-        </p>
-        <ReasonField value={reason} onChange={setReason} />
-      </Form>
-    </Dialog>
+    <FormDialog title={`${name} ${key.name}`} change={change} submit={name} onClose={onClose}>
+      <p>
+        {verb === "suspend"
+          ? "Its requests are refused until it is resumed. Nothing else about it changes."
+          : "Its secrets that have not ended work again."}
+      </p>
+      <ReasonField value={reason} onChange={setReason} />
+    </FormDialog>
   );
 }
 
@@ -258,40 +208,21 @@ function TestDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
       >
         <p className="hint">Asks the gate what it would answer such a request. Nothing is sent on, nothing is spent.</p>
         <div className="row">
-          <Field label="Method">
-            {(ids) => (
-              <select {...ids} value={method} onChange={(event) => setMethod(event.currentTarget.value)}>
-                {METHODS.map((each) => (
-                  <option key={each}>{each}</option>
-                ))}
-              </select>
-            )}
-          </Field>
+          <SelectField label="Method" value={method} onChange={setMethod}>
+            {METHODS.map((each) => (
+              <option key={each}>{each}</option>
+            ))}
+          </SelectField>
           <div className="grow">
-            <Field label="Path">
-              {(ids) => (
-                <input
-                  {...ids}
-                  className="mono"
-                  required
-                  pattern="/.*"
-                  value={path}
-                  onChange={(event) => setPath(event.currentTarget.value)}
-                />
-              )}
-            </Field>
+            <InputField label="Path" className="mono" required pattern="/.*" value={path} onChange={setPath} />
           </div>
         </div>
         <div className="row">
           <div className="grow">
-            <Field label="Host (optional)">
-              {(ids) => <input {...ids} value={host} onChange={(event) => setHost(event.currentTarget.value)} />}
-            </Field>
+            <InputField label="Host (optional)" value={host} onChange={setHost} />
           </div>
           <div className="grow">
-            <Field label="Client address (optional)">
-              {(ids) => <input {...ids} value={address} onChange={(event) => setAddress(event.currentTarget.value)} />}
-            </Field>
+            <InputField label="Client address (optional)" value={address} onChange={setAddress} />
           </div>
         </div>
         <div aria-live="polite">
@@ -313,12 +244,14 @@ function TestDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
                   ["Route", found.route ?? "none"],
                   ["Upstream", found.upstream ?? "none"],
                   ["Path", <code key="path">{found.path ?? path}</code>],
-                  ...found.limits.map(
-                    (limit): [string, string] => [limit.rate, `${count(limit.remaining)} of ${count(limit.burst)} left${limit.enforced ? "" : ", in shadow"}`],
-                  ),
-                  ...found.quotas.map(
-                    (quota): [string, string] => [`quota per ${quota.per}`, `${count(quota.remaining)} of ${count(quota.limit)} left`],
-                  ),
+                  ...found.limits.map((limit): [string, string] => [
+                    limit.rate,
+                    `${count(limit.remaining)} of ${count(limit.burst)} left${limit.enforced ? "" : ", in shadow"}`,
+                  ]),
+                  ...found.quotas.map((quota): [string, string] => [
+                    `quota per ${quota.per}`,
+                    `${count(quota.remaining)} of ${count(quota.limit)} left`,
+                  ]),
                 ]}
               />
             </div>
@@ -330,39 +263,30 @@ function TestDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
 }
 
 /** Ends one old version alone, with the same question. */
-export function RevokeVersionDialog({ of: key, number, fingerprint, onClose }: { of: Key; number: number; fingerprint: string; onClose: () => void }) {
-  const client = useQueryClient();
-  const say = useSay();
+export function RevokeVersionDialog({
+  of: key,
+  number,
+  fingerprint,
+  onClose,
+}: {
+  of: Key;
+  number: number;
+  fingerprint: string;
+  onClose: () => void;
+}) {
   const [reason, setReason] = useState("");
-  const end = useMutation({
-    mutationFn: () =>
-      call(url(`/admin/keys/${seg(key.id)}/versions/${number}`, { reason: reason.trim() }), { method: "DELETE" }),
-    onSuccess: async () => {
-      await client.invalidateQueries();
-      say(`Version ${number} of ${key.name} has ended.`);
-      onClose();
-    },
-  });
+  const end = useRevocation(
+    () => call(url(`/admin/keys/${seg(key.id)}/versions/${number}`, { ...withReason(reason), ...WAITING }), { method: "DELETE" }),
+    `Version ${number} of ${key.name} has ended`,
+    onClose,
+  );
   return (
-    <Dialog title={`End version ${number} of ${key.name}`} onClose={onClose} locked={end.isPending}>
-      <Form
-        onSubmit={() => end.mutate()}
-        foot={
-          <>
-            <Button onClick={onClose}>Cancel</Button>
-            <Button type="submit" kind="danger" busy={end.isPending}>
-              End it now
-            </Button>
-          </>
-        }
-      >
-        {end.error && <Failure error={end.error} />}
-        <p>
-          Clients that still send the secret <Fingerprint of={fingerprint} /> are refused from the next request on. The
-          current version goes on working.
-        </p>
-        <ReasonField value={reason} onChange={setReason} />
-      </Form>
-    </Dialog>
+    <FormDialog title={`End version ${number} of ${key.name}`} change={end} submit="End it now" kind="danger" onClose={onClose}>
+      <p>
+        Clients that still send the secret <Fingerprint of={fingerprint} /> are refused from the next request on. The current version goes
+        on working.
+      </p>
+      <ReasonField value={reason} onChange={setReason} />
+    </FormDialog>
   );
 }

@@ -4,9 +4,12 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { call, idempotencyKey, type Key, type KeyCreated, type OwnerType, type Page, Problem, seg, send, url } from "../api";
-import { OwnerPicker, useProducts } from "../parts/pickers";
+import { Dialog, FormDialog } from "../parts/dialog";
+import { Checkbox, Fault, Field, Form, InputField, Segmented, SelectField } from "../parts/fields";
+import { Loaded } from "../parts/list";
+import { OwnerPicker, OwnerTypeField, useProducts } from "../parts/pickers";
 import { useSay } from "../parts/toast";
-import { Button, Checkbox, Dialog, Failure, Field, Fingerprint, Form, Loading, Notice, Segmented } from "../parts/ui";
+import { Button, Fingerprint, Notice } from "../parts/ui";
 import { useSession } from "../session";
 import { BLANK, creation, type Draft, draftOf, type Holder, patch, templateOf } from "./draft";
 import { QuotaRows, RateRows } from "./limits";
@@ -55,62 +58,48 @@ export function NewKeyDialog({ onClose }: { onClose: () => void }) {
     );
   }
 
-  const problem = making.error instanceof Problem ? making.error : null;
   const isReady = draft.name.trim() !== "" && holder !== null && holder.name !== "";
   return (
-    <Dialog title="Generate New API Key" onClose={onClose} wide locked={making.isPending}>
-      <Form
-        onSubmit={() => isReady && making.mutate()}
-        foot={
-          <>
-            <Button onClick={onClose}>Cancel</Button>
-            <Button type="submit" kind="primary" busy={making.isPending} disabled={!isReady}>
-              {making.isPending ? "Generating…" : "Generate"}
-            </Button>
-          </>
-        }
-      >
-        {making.error && <Failure error={making.error} />}
-        {bound === null && (
-          <fieldset>
-            <legend>Who holds it</legend>
-            <Segmented
-              label="Which owner"
-              value={isNewOwner ? "new" : "known"}
-              options={[
-                { value: "known", label: "A known owner" },
-                { value: "new", label: "A new owner" },
-              ]}
-              onChange={(value) => setNewOwner(value === "new")}
-            />
-            {isNewOwner ? (
-              <div className="row">
-                <div className="grow">
-                  <Field label="Name of the owner" error={problem?.at("/owner")}>
-                    {(ids) => (
-                      <input {...ids} required value={ownerName} onChange={(event) => setOwnerName(event.currentTarget.value)} />
-                    )}
-                  </Field>
-                </div>
-                <Field label="Type">
-                  {(ids) => (
-                    <select {...ids} value={ownerType} onChange={(event) => setOwnerType(event.currentTarget.value as OwnerType)}>
-                      <option value="team">team</option>
-                      <option value="user">user</option>
-                      <option value="system">system</option>
-                    </select>
-                  )}
-                </Field>
+    <FormDialog
+      title="Generate New API Key"
+      change={making}
+      submit={making.isPending ? "Generating…" : "Generate"}
+      isReady={isReady}
+      wide
+      onClose={onClose}
+    >
+      {bound === null && (
+        <fieldset>
+          <legend>Who holds it</legend>
+          <Segmented
+            label="Which owner"
+            value={isNewOwner ? "new" : "known"}
+            options={[
+              { value: "known", label: "A known owner" },
+              { value: "new", label: "A new owner" },
+            ]}
+            onChange={(value) => setNewOwner(value === "new")}
+          />
+          {isNewOwner ? (
+            <div className="row">
+              <div className="grow">
+                <InputField label="Name of the owner" at="/owner" required value={ownerName} onChange={setOwnerName} />
               </div>
-            ) : (
-              <OwnerPicker value={owner} onChange={setOwner} error={problem?.at("/owner_id")} />
-            )}
-          </fieldset>
-        )}
-        {!isNewOwner && owner !== null && <Templates owner={owner.id} onChoose={(key) => setDraft({ ...templateOf(key), name: draft.name, description: draft.description })} />}
-        <KeyFields draft={draft} onChange={setDraft} problem={problem} isNew />
-      </Form>
-    </Dialog>
+              <OwnerTypeField value={ownerType} onChange={setOwnerType} />
+            </div>
+          ) : (
+            <OwnerPicker value={owner} onChange={setOwner} at="/owner_id" />
+          )}
+        </fieldset>
+      )}
+      {!isNewOwner && owner !== null && (
+        <Templates
+          owner={owner.id}
+          onChoose={(key) => setDraft({ ...templateOf(key), name: draft.name, description: draft.description })}
+        />
+      )}
+      <KeyFields draft={draft} onChange={setDraft} isNew />
+    </FormDialog>
   );
 }
 
@@ -118,8 +107,7 @@ export function NewKeyDialog({ onClose }: { onClose: () => void }) {
 function Templates({ owner, onChoose }: { owner: string; onChoose: (key: Key) => void }) {
   const keys = useQuery({
     queryKey: ["templates", owner],
-    queryFn: ({ signal }) =>
-      call<Page<Key>>(url("/admin/keys", { owner, status: "active", sort: "-created_at", limit: 20 }), { signal }),
+    queryFn: ({ signal }) => call<Page<Key>>(url("/admin/keys", { owner, status: "active", sort: "-created_at", limit: 20 }), { signal }),
   });
   const items = keys.data?.items ?? [];
   if (items.length === 0) return null;
@@ -159,13 +147,7 @@ export function EditDialog({ of: key, onClose }: { of: Key; onClose: () => void 
   });
   return (
     <Dialog title={`Edit ${key.name}`} onClose={onClose} wide>
-      {loaded.error ? (
-        <Failure error={loaded.error} retry={() => void loaded.refetch()} />
-      ) : loaded.data ? (
-        <EditForm key={loaded.data.etag} of={loaded.data.key} etag={loaded.data.etag} onClose={onClose} />
-      ) : (
-        <Loading />
-      )}
+      <Loaded of={loaded}>{(data) => <EditForm key={data.etag} of={data.key} etag={data.etag} onClose={onClose} />}</Loaded>
     </Dialog>
   );
 }
@@ -189,10 +171,11 @@ function EditForm({ of: key, etag, onClose }: { of: Key; etag: string | null; on
       await client.invalidateQueries();
     },
   });
-  const problem = change.error instanceof Problem ? change.error : null;
+  const isOutrun = change.error instanceof Problem && change.error.code === "precondition_failed";
   return (
     <Form
       onSubmit={() => change.mutate()}
+      error={change.error}
       foot={
         <>
           <Button onClick={onClose}>Cancel</Button>
@@ -202,70 +185,57 @@ function EditForm({ of: key, etag, onClose }: { of: Key; etag: string | null; on
         </>
       }
     >
-      {change.error && <Failure error={change.error} />}
-      {problem?.code === "precondition_failed" && (
-        <Notice tone="warn">Somebody else changed this key meanwhile. Close, look at it, and edit it again.</Notice>
-      )}
-      <KeyFields draft={draft} onChange={setDraft} problem={problem} isNew={false} />
+      {isOutrun && <Notice tone="warn">Somebody else changed this key meanwhile. Close, look at it, and edit it again.</Notice>}
+      <KeyFields draft={draft} onChange={setDraft} isNew={false} />
     </Form>
   );
 }
 
-function KeyFields({
-  draft,
-  onChange,
-  problem,
-  isNew,
-}: {
-  draft: Draft;
-  onChange: (draft: Draft) => void;
-  problem: Problem | null;
-  isNew: boolean;
-}) {
+function KeyFields({ draft, onChange, isNew }: { draft: Draft; onChange: (draft: Draft) => void; isNew: boolean }) {
   const products = useProducts();
   const set = (change: Partial<Draft>) => onChange({ ...draft, ...change });
   const text = (name: "scopes" | "allowed_methods" | "allowed_paths" | "allowed_ips" | "labels", label: string, hint: string) => (
-    <Field label={label} hint={hint} error={problem?.at(`/${name}`)}>
-      {(ids) => (
-        <input {...ids} className="mono" value={draft[name]} onChange={(event) => set({ [name]: event.currentTarget.value })} />
-      )}
-    </Field>
+    <InputField label={label} hint={hint} at={`/${name}`} className="mono" value={draft[name]} onChange={(text) => set({ [name]: text })} />
   );
   const names = [...new Set([...(products.data?.items ?? []).map((product) => product.name), ...draft.products])];
   return (
     <>
       <div className="columns">
-        <Field label="Name" error={problem?.at("/name")}>
-          {(ids) => (
-            <input
-              {...ids}
-              required
-              maxLength={128}
-              placeholder="billing-worker"
-              value={draft.name}
-              onChange={(event) => set({ name: event.currentTarget.value })}
-            />
-          )}
-        </Field>
-        <Field label="Purpose" hint="Why the key exists." error={problem?.at("/description")}>
-          {(ids) => (
-            <input {...ids} value={draft.description} onChange={(event) => set({ description: event.currentTarget.value })} />
-          )}
-        </Field>
-        <Field label="Expires on" hint="Left empty, it does not end by itself." error={problem?.at("/expires_at")}>
-          {(ids) => (
-            <input {...ids} type="date" value={draft.expires} onChange={(event) => set({ expires: event.currentTarget.value })} />
-          )}
-        </Field>
-        <Field label="Risk" hint="Rotation rules and policies may go by it." error={problem?.at("/risk")}>
-          {(ids) => (
-            <select {...ids} value={draft.risk} onChange={(event) => set({ risk: event.currentTarget.value })}>
-              <option value="low">low</option>
-              <option value="standard">standard</option>
-              <option value="high">high</option>
-            </select>
-          )}
-        </Field>
+        <InputField
+          label="Name"
+          at="/name"
+          required
+          maxLength={128}
+          placeholder="billing-worker"
+          value={draft.name}
+          onChange={(name) => set({ name })}
+        />
+        <InputField
+          label="Purpose"
+          hint="Why the key exists."
+          at="/description"
+          value={draft.description}
+          onChange={(description) => set({ description })}
+        />
+        <InputField
+          label="Expires on"
+          hint="Left empty, it does not end by itself."
+          at="/expires_at"
+          type="date"
+          value={draft.expires}
+          onChange={(expires) => set({ expires })}
+        />
+        <SelectField
+          label="Risk"
+          hint="Rotation rules and policies may go by it."
+          at="/risk"
+          value={draft.risk}
+          onChange={(risk) => set({ risk })}
+        >
+          <option value="low">low</option>
+          <option value="standard">standard</option>
+          <option value="high">high</option>
+        </SelectField>
       </div>
       {names.length > 0 && (
         <fieldset>
@@ -282,45 +252,41 @@ function KeyFields({
               />
             ))}
           </div>
-          {problem?.at("/products") && <p className="field-error">{problem.at("/products")}</p>}
+          <Fault at="/products" />
         </fieldset>
       )}
       {text("scopes", "Scopes", "Besides those of its products, like orders:read, orders:write.")}
       <RateRows rows={draft.rates} onChange={(rates) => set({ rates })} />
-      {problem?.at("/rate_limits") && <p className="field-error">{problem.at("/rate_limits")}</p>}
+      <Fault at="/rate_limits" />
       <QuotaRows rows={draft.quotas} onChange={(quotas) => set({ quotas })} />
-      {problem?.at("/quotas") && <p className="field-error">{problem.at("/quotas")}</p>}
+      <Fault at="/quotas" />
       <details>
         <summary>More: labels, addresses, methods, paths, environment</summary>
         <div className="columns">
           {text("labels", "Labels", "name=value, parted by commas.")}
           {isNew && (
-            <Field label="Environment" hint="The first that is configured, if left empty." error={problem?.at("/env")}>
-              {(ids) => (
-                <input
-                  {...ids}
-                  className="mono"
-                  pattern="[a-z0-9]{1,12}"
-                  value={draft.env}
-                  onChange={(event) => set({ env: event.currentTarget.value })}
-                />
-              )}
-            </Field>
+            <InputField
+              label="Environment"
+              hint="The first that is configured, if left empty."
+              at="/env"
+              className="mono"
+              pattern="[a-z0-9]{1,12}"
+              value={draft.env}
+              onChange={(env) => set({ env })}
+            />
           )}
           {text("allowed_ips", "Addresses", "It may be used from, like 10.0.0.0/8. Empty: all.")}
           {text("allowed_methods", "Methods", "Like GET, HEAD. Empty: all.")}
           {text("allowed_paths", "Paths", "With all below them, like /v1/orders. Empty: all.")}
-          <Field label="Requests at once" hint="Per gate. Empty: no limit." error={problem?.at("/concurrency")}>
-            {(ids) => (
-              <input
-                {...ids}
-                type="number"
-                min={1}
-                value={draft.concurrency}
-                onChange={(event) => set({ concurrency: event.currentTarget.value })}
-              />
-            )}
-          </Field>
+          <InputField
+            label="Requests at once"
+            hint="Per gate. Empty: no limit."
+            at="/concurrency"
+            type="number"
+            min={1}
+            value={draft.concurrency}
+            onChange={(concurrency) => set({ concurrency })}
+          />
           <Checkbox
             label="Protected"
             hint="It must be unprotected before it can be revoked."

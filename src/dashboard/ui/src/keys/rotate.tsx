@@ -1,11 +1,13 @@
 // The dialog that gives a key a new secret: choose, review, confirm, and the secret once.
 
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { call, idempotencyKey, type Key, type KeyCreated, Problem, seg } from "../api";
-import { Countdown, exactly, useNow } from "../parts/time";
-import { Button, Checkbox, Dialog, Facts, Failure, Field, Fingerprint, Form, Notice } from "../parts/ui";
+import { call, idempotencyKey, type Key, type KeyCreated, seg } from "../api";
+import { useChange } from "../parts/change";
+import { Dialog } from "../parts/dialog";
+import { Checkbox, Form, InputField, SelectField } from "../parts/fields";
+import { Countdown, dated, useNow } from "../parts/time";
+import { Button, Facts, Fingerprint, Notice } from "../parts/ui";
 import { SecretOnce, variableOf } from "./secret";
 
 const DELAYS = [
@@ -25,7 +27,6 @@ const REASONS = [
 ];
 
 export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => void }) {
-  const client = useQueryClient();
   const [step, setStep] = useState<"choose" | "review">("choose");
   const [acknowledged, setAcknowledged] = useState(false);
   const [grace, setGrace] = useState("24h");
@@ -40,34 +41,29 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
   const isExpired = key.status === "expired";
   const earlier = key.versions.filter((version) => version.state === "previous");
   const said = reason === "other" ? otherReason.trim() : reason;
-  const rotation = useMutation({
-    mutationFn: () =>
-      call<KeyCreated>(`/admin/keys/${seg(key.id)}/rotate`, {
-        method: "POST",
-        headers: { "Idempotency-Key": once },
-        body: {
-          grace,
-          reason: said,
-          ...(endsEarlier ? { revoke_earlier: true } : {}),
-          ...(isExpired ? { expires_at: endOfDay(expiry) } : {}),
-        },
-      }),
-    onSuccess: () => client.invalidateQueries(),
-  });
+  const rotation = useChange(() =>
+    call<KeyCreated>(`/admin/keys/${seg(key.id)}/rotate`, {
+      method: "POST",
+      headers: { "Idempotency-Key": once },
+      body: {
+        grace,
+        reason: said,
+        ...(endsEarlier ? { revoke_earlier: true } : {}),
+        ...(isExpired ? { expires_at: endOfDay(expiry) } : {}),
+      },
+    }),
+  );
 
   if (rotation.data) {
     const done = rotation.data;
     return (
       <Dialog title={`New secret of ${key.name}`} onClose={onClose} locked={done.secret !== null}>
         {done.secret === null ? (
-          <Notice tone="warn">
-            This rotation was done before, and its secret was told then. If it is lost, rotate the key once more.
-          </Notice>
+          <Notice tone="warn">This rotation was done before, and its secret was told then. If it is lost, rotate the key once more.</Notice>
         ) : (
           <SecretOnce secret={done.secret} variable={variableOf(key.name)} onAcknowledged={onClose}>
             <p>
-              Version {done.key.version} <Fingerprint of={done.key.fingerprint} /> is in use.{" "}
-              <OldVersion of={done} />
+              Version {done.key.version} <Fingerprint of={done.key.fingerprint} /> is in use. <OldVersion of={done} />
               {done.sink && (
                 <>
                   {" "}
@@ -87,6 +83,7 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
       <Dialog title={`Rotate ${key.name}: review`} onClose={onClose} locked={rotation.isPending}>
         <Form
           onSubmit={() => rotation.mutate()}
+          error={rotation.error}
           foot={
             <>
               <Button onClick={() => setStep("choose")} disabled={rotation.isPending}>
@@ -98,7 +95,6 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
             </>
           }
         >
-          {rotation.error && <Failure error={rotation.error} />}
           <Facts
             rows={[
               ["Key", <b key="name">{key.name}</b>],
@@ -129,6 +125,7 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
     <Dialog title={`Rotate ${key.name}`} onClose={onClose}>
       <Form
         onSubmit={() => isReady && setStep("review")}
+        error={rotation.error}
         foot={
           <>
             <Button onClick={onClose}>Cancel</Button>
@@ -140,21 +137,19 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
       >
         <Notice tone="warn">
           <p>
-            A rotation <b>cannot be undone</b>: the key gets a new secret at once, and an old secret that has ended never
-            comes back.
+            A rotation <b>cannot be undone</b>: the key gets a new secret at once, and an old secret that has ended never comes back.
           </p>
-          <Checkbox
-            label="I understand that this cannot be undone"
-            checked={acknowledged}
-            onChange={setAcknowledged}
-          />
+          <Checkbox label="I understand that this cannot be undone" checked={acknowledged} onChange={setAcknowledged} />
         </Notice>
         {isExpired ? (
-          <Field label="New expiry" hint="An expired key needs one; its old secrets stay ended.">
-            {(ids) => (
-              <input {...ids} type="date" required value={expiry} onChange={(event) => setExpiry(event.currentTarget.value)} />
-            )}
-          </Field>
+          <InputField
+            label="New expiry"
+            hint="An expired key needs one; its old secrets stay ended."
+            type="date"
+            required
+            value={expiry}
+            onChange={setExpiry}
+          />
         ) : (
           <fieldset>
             <legend>How long the old secret keeps working</legend>
@@ -182,8 +177,8 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
             </div>
             {isImmediate && (
               <Notice tone="bad">
-                Caution: the old secret ends the moment you confirm, so there is no time for a seamless change. Every client
-                that still sends it is refused until it has the new one.
+                Caution: the old secret ends the moment you confirm, so there is no time for a seamless change. Every client that still
+                sends it is refused until it has the new one.
               </Notice>
             )}
           </fieldset>
@@ -212,32 +207,15 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
             onChange={setEndsEarlier}
           />
         )}
-        <Field label="Reason" hint="Stands in the audit log, with who rotated the key and when.">
-          {(ids) => (
-            <select {...ids} value={reason} onChange={(event) => setReason(event.currentTarget.value)}>
-              {REASONS.map((each) => (
-                <option key={each.value} value={each.value}>
-                  {each.text}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
+        <SelectField label="Reason" hint="Stands in the audit log, with who rotated the key and when." value={reason} onChange={setReason}>
+          {REASONS.map((each) => (
+            <option key={each.value} value={each.value}>
+              {each.text}
+            </option>
+          ))}
+        </SelectField>
         {reason === "other" && (
-          <Field
-            label="Which reason"
-            error={rotation.error instanceof Problem ? rotation.error.at("/reason") : undefined}
-          >
-            {(ids) => (
-              <input
-                {...ids}
-                required
-                maxLength={1_024}
-                value={otherReason}
-                onChange={(event) => setOtherReason(event.currentTarget.value)}
-              />
-            )}
-          </Field>
+          <InputField label="Which reason" at="/reason" required maxLength={1_024} value={otherReason} onChange={setOtherReason} />
         )}
       </Form>
     </Dialog>
@@ -246,7 +224,7 @@ export function RotateDialog({ of: key, onClose }: { of: Key; onClose: () => voi
 
 function EndsAt({ in: ms }: { in: number }) {
   const at = new Date(useNow() + ms).toISOString();
-  return <>works until {exactly(at).replace(/ \(.*/, "")}</>;
+  return <>works until {dated(at)}</>;
 }
 
 function OldVersion({ of: done }: { of: KeyCreated }) {

@@ -2,7 +2,8 @@
 
 import { type ReactNode, useState } from "react";
 
-import { Button, Checkbox, CopyButton, Notice } from "../parts/ui";
+import { Checkbox } from "../parts/fields";
+import { Button, CopyButton, Notice } from "../parts/ui";
 
 /** Shows a secret with what to do with it, until whoever reads it says that it is kept. */
 export function SecretOnce({

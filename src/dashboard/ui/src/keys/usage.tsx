@@ -4,10 +4,13 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 
 import { type AuditEntry, call, type Page, seg, type Usage, url } from "../api";
-import { Chart, CLASS_COLORS, type Series, versionColor } from "../parts/chart";
+import { type By, grouped, sum, sums } from "../parts/buckets";
+import { Chart } from "../parts/chart";
+import { Segmented } from "../parts/fields";
+import { Loaded } from "../parts/list";
 import { bytes, count, words } from "../parts/numbers";
 import { Ago } from "../parts/time";
-import { Badge, Empty, Failure, Loading, Panel, Segmented, Table } from "../parts/ui";
+import { Badge, Empty, Failure, Loading, Panel, Table } from "../parts/ui";
 
 const SPANS = {
   "1h": { name: "Hour", ms: 3_600_000, step: "1m", stepMs: 60_000 },
@@ -16,7 +19,6 @@ const SPANS = {
 } as const;
 
 type Span = keyof typeof SPANS;
-type By = "version" | "status" | "route";
 
 export function UsagePanels({ id }: { id: string }) {
   const [span, setSpan] = useState<Span>("24h");
@@ -134,61 +136,6 @@ function Sums({ name, rows }: { name: string; rows: [string, number][] }) {
   );
 }
 
-function sum(counts: Record<string, number>): number {
-  return Object.values(counts).reduce((all, each) => all + each, 0);
-}
-
-type Bucket = Usage["buckets"][number];
-
-/** What a bucket counts towards each name of a group. */
-function counted(bucket: Bucket, by: By): [string, number][] {
-  if (by === "status") return Object.entries(bucket.status);
-  if (by === "route") return [[bucket.route ?? "no route", bucket.requests]];
-  return [[bucket.version === null ? "no version" : `v${bucket.version}`, bucket.requests]];
-}
-
-function sums(usage: Usage, by: By): [string, number][] {
-  const all = new Map<string, number>();
-  for (const bucket of usage.buckets) {
-    for (const [name, requests] of counted(bucket, by)) {
-      all.set(name, (all.get(name) ?? 0) + requests);
-    }
-  }
-  return [...all];
-}
-
-const PALETTE = ["--c1", "--c2", "--c3", "--c4", "--c5"];
-
-/** The buckets as series on a whole grid of times: what the gate leaves out is zero. */
-function grouped(usage: Usage, by: By, ms: number, stepMs: number): { times: number[]; series: Series[] } {
-  const end = Date.parse(usage.to);
-  const last = Math.floor(end / stepMs) * stepMs;
-  const steps = Math.ceil(ms / stepMs) + 1;
-  const starts = Array.from({ length: steps }, (_, at) => last - (steps - 1 - at) * stepMs);
-  const place = new Map(starts.map((start, at) => [start, at]));
-  const named = new Map<string, number[]>();
-  for (const bucket of usage.buckets) {
-    const at = place.get(Math.floor(Date.parse(bucket.start) / stepMs) * stepMs);
-    if (at === undefined) continue;
-    for (const [name, requests] of counted(bucket, by)) {
-      if (requests === 0) continue;
-      const values = named.get(name) ?? new Array<number>(steps).fill(0);
-      values[at] = (values[at] ?? 0) + requests;
-      named.set(name, values);
-    }
-  }
-  const names = [...named.keys()].sort();
-  const color = (name: string, at: number) => {
-    if (by === "status") return CLASS_COLORS[name] ?? "--c5";
-    if (by === "version") return versionColor(Number(name.slice(1)) || null);
-    return PALETTE[at % PALETTE.length] ?? "--c1";
-  };
-  return {
-    times: starts.map((start) => start / 1_000),
-    series: names.map((name, at) => ({ name, color: color(name, at), values: named.get(name) ?? [] })),
-  };
-}
-
 /** Its last addresses, and the attempts that failed. */
 function Traces({ id }: { id: string }) {
   const requests = useQuery({
@@ -206,55 +153,10 @@ function Traces({ id }: { id: string }) {
   return (
     <div className="two">
       <Panel title="Last addresses">
-        {requests.error ? (
-          <Failure error={requests.error} retry={() => void requests.refetch()} />
-        ) : !requests.data ? (
-          <Loading />
-        ) : (
-          <Addresses entries={requests.data.items} />
-        )}
+        <Loaded of={requests}>{({ items }) => <Addresses entries={items} />}</Loaded>
       </Panel>
       <Panel title="Failed attempts">
-        {refused.error ? (
-          <Failure error={refused.error} retry={() => void refused.refetch()} />
-        ) : !refused.data ? (
-          <Loading />
-        ) : refused.data.items.length === 0 ? (
-          <Empty title="None." />
-        ) : (
-          <Table
-            label="Failed attempts"
-            head={
-              <>
-                <th scope="col">When</th>
-                <th scope="col">Why</th>
-                <th scope="col">Request</th>
-                <th scope="col">From</th>
-              </>
-            }
-          >
-            {refused.data.items.slice(0, 20).map((entry) => (
-              <tr key={entry.id}>
-                <td>
-                  <Ago at={entry.timestamp} />
-                </td>
-                <td>
-                  <Badge tone="bad">{entry.code ? words(entry.code) : entry.status}</Badge>
-                  {(entry.count ?? 1) > 1 && <span className="muted"> × {count(entry.count ?? 1)}</span>}
-                </td>
-                <td>
-                  <code className="request">
-                    {entry.method} {entry.path}
-                  </code>
-                  <span className="under">version {entry.key_version ?? "–"}</span>
-                </td>
-                <td>
-                  <code>{entry.address ?? "–"}</code>
-                </td>
-              </tr>
-            ))}
-          </Table>
-        )}
+        <Loaded of={refused}>{({ items }) => <Refused entries={items} />}</Loaded>
       </Panel>
     </div>
   );
@@ -275,18 +177,7 @@ function Addresses({ entries }: { entries: AuditEntry[] }) {
     return <Empty title="None that is kept in the audit log." />;
   }
   return (
-    <Table
-      label="Last addresses"
-      head={
-        <>
-          <th scope="col">Address</th>
-          <th scope="col">Last seen</th>
-          <th scope="col" className="number">
-            Entries
-          </th>
-        </>
-      }
-    >
+    <Table label="Last addresses" columns={["Address", "Last seen", { name: "Entries", className: "number" }]}>
       {[...seen].slice(0, 20).map(([address, { requests, last }]) => (
         <tr key={address}>
           <th scope="row">
@@ -296,6 +187,36 @@ function Addresses({ entries }: { entries: AuditEntry[] }) {
             <Ago at={last} />
           </td>
           <td className="number">{count(requests)}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+}
+
+function Refused({ entries }: { entries: AuditEntry[] }) {
+  if (entries.length === 0) {
+    return <Empty title="None." />;
+  }
+  return (
+    <Table label="Failed attempts" columns={["When", "Why", "Request", "From"]}>
+      {entries.slice(0, 20).map((entry) => (
+        <tr key={entry.id}>
+          <td>
+            <Ago at={entry.timestamp} />
+          </td>
+          <td>
+            <Badge tone="bad">{entry.code ? words(entry.code) : entry.status}</Badge>
+            {(entry.count ?? 1) > 1 && <span className="muted"> × {count(entry.count ?? 1)}</span>}
+          </td>
+          <td>
+            <code className="request">
+              {entry.method} {entry.path}
+            </code>
+            <span className="under">version {entry.key_version ?? "–"}</span>
+          </td>
+          <td>
+            <code>{entry.address ?? "–"}</code>
+          </td>
         </tr>
       ))}
     </Table>

@@ -2,67 +2,68 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { Download, ShieldCheck, ShieldX } from "lucide-react";
-import { Fragment, useRef, useState } from "react";
-import { Link, useSearchParams } from "wouter";
+import { Fragment, useState } from "react";
+import { Link } from "wouter";
 
 import { type AuditEntry, call, seg, url, type Verdict } from "../api";
-import { useList } from "../parts/cursors";
-import { pages, save } from "../parts/download";
+import { Downloads } from "../parts/download";
+import { useFilters } from "../parts/filters";
+import { Listing, useList } from "../parts/list";
 import { count, words } from "../parts/numbers";
 import { Ago } from "../parts/time";
-import { Badge, Button, Empty, Failure, Fingerprint, Loading, PageHead, Pager, Panel, Table } from "../parts/ui";
+import { Badge, Button, Empty, Failure, Fingerprint, PageHead, Table } from "../parts/ui";
 import { useIsBound } from "../session";
 
 const TYPES = [
-  ["Keys", ["key_creation", "key_update", "key_rotation", "key_activation", "key_retirement", "key_suspension", "key_resumption", "key_revocation", "key_expiry", "key_import"]],
+  [
+    "Keys",
+    [
+      "key_creation",
+      "key_update",
+      "key_rotation",
+      "key_activation",
+      "key_retirement",
+      "key_suspension",
+      "key_resumption",
+      "key_revocation",
+      "key_expiry",
+      "key_import",
+    ],
+  ],
   ["Owners", ["owner_creation", "owner_update", "owner_disable", "owner_erasure"]],
   ["Tokens and sessions", ["token_creation", "token_update", "token_revocation", "session"]],
-  ["Products and policies", ["product_creation", "product_update", "product_deletion", "policy_creation", "policy_update", "policy_deletion"]],
+  [
+    "Products and policies",
+    ["product_creation", "product_update", "product_deletion", "policy_creation", "policy_update", "policy_deletion"],
+  ],
   ["The gate", ["config", "store", "request"]],
 ] as const;
 
 const FILTERS = ["type", "outcome", "key_id", "actor", "start_date", "end_date"] as const;
 
 export function Audit() {
-  const [params, setParams] = useSearchParams();
+  const filters = useFilters(FILTERS);
+  const { values, set } = filters;
   const isBound = useIsBound();
-  const set = (field: string, value: string) =>
-    setParams(
-      (before) => {
-        const after = new URLSearchParams(before);
-        if (value === "") after.delete(field);
-        else after.set(field, value);
-        return after;
-      },
-      { replace: true },
-    );
-  const query = Object.fromEntries(FILTERS.map((field) => [field, params.get(field)]));
-  const isFiltered = FILTERS.some((field) => params.get(field) !== null);
   return (
     <>
       <PageHead title="Audit log" sub="Every change and every refused attempt, with who, when and why.">
-        <Export query={query} />
+        <Export query={values} />
       </PageHead>
       {!isBound && <Chain />}
       <form
         className="toolbar filters"
         role="search"
         aria-label="Filter the audit log"
-        key={params.toString()}
+        key={JSON.stringify(values)}
         onSubmit={(event) => {
           event.preventDefault();
-          const form = new FormData(event.currentTarget);
-          const after = new URLSearchParams();
-          for (const field of FILTERS) {
-            const value = form.get(field);
-            if (typeof value === "string" && value.trim() !== "") after.set(field, value.trim());
-          }
-          setParams(after);
+          filters.take(new FormData(event.currentTarget));
         }}
       >
         <label className="stacked">
           <span>Type</span>
-          <select name="type" defaultValue={params.get("type") ?? ""} onChange={(event) => set("type", event.currentTarget.value)}>
+          <select name="type" defaultValue={values.type ?? ""} onChange={(event) => set("type", event.currentTarget.value)}>
             <option value="">All</option>
             {TYPES.map(([group, types]) => (
               <optgroup key={group} label={group}>
@@ -77,7 +78,7 @@ export function Audit() {
         </label>
         <label className="stacked">
           <span>Outcome</span>
-          <select name="outcome" defaultValue={params.get("outcome") ?? ""} onChange={(event) => set("outcome", event.currentTarget.value)}>
+          <select name="outcome" defaultValue={values.outcome ?? ""} onChange={(event) => set("outcome", event.currentTarget.value)}>
             <option value="">All</option>
             <option value="done">Done</option>
             <option value="refused">Refused</option>
@@ -85,28 +86,28 @@ export function Audit() {
         </label>
         <label className="stacked">
           <span>From</span>
-          <input type="date" name="start_date" defaultValue={params.get("start_date") ?? ""} />
+          <input type="date" name="start_date" defaultValue={values.start_date ?? ""} />
         </label>
         <label className="stacked">
           <span>To</span>
-          <input type="date" name="end_date" defaultValue={params.get("end_date") ?? ""} />
+          <input type="date" name="end_date" defaultValue={values.end_date ?? ""} />
         </label>
         <label className="stacked">
           <span>Key id</span>
-          <input name="key_id" className="mono" placeholder="key_…" defaultValue={params.get("key_id") ?? ""} />
+          <input name="key_id" className="mono" placeholder="key_…" defaultValue={values.key_id ?? ""} />
         </label>
         <label className="stacked">
           <span>Actor id</span>
-          <input name="actor" className="mono" placeholder="tok_…" defaultValue={params.get("actor") ?? ""} />
+          <input name="actor" className="mono" placeholder="tok_…" defaultValue={values.actor ?? ""} />
         </label>
         <Button type="submit">Filter</Button>
-        {isFiltered && (
-          <Button kind="quiet" onClick={() => setParams({})}>
+        {filters.isAny && (
+          <Button kind="quiet" onClick={() => filters.clear()}>
             Clear
           </Button>
         )}
       </form>
-      <Entries query={query} />
+      <Entries query={values} />
     </>
   );
 }
@@ -138,40 +139,24 @@ function Chain() {
 }
 
 function Export({ query }: { query: Record<string, string | null> }) {
-  const [done, setDone] = useState<number | null>(null);
-  const [error, setError] = useState<unknown>(null);
-  const running = useRef<AbortController | null>(null);
-  const start = async (format: "csv" | "ndjson") => {
-    const stop = new AbortController();
-    running.current = stop;
-    setError(null);
-    setDone(0);
-    try {
-      const path = (cursor: string | null) => url("/admin/audit-logs", { ...query, format, limit: 1_000, cursor });
-      const parts = await pages(path, stop.signal, setDone);
-      save(parts, `portcullis-audit.${format}`, format === "csv" ? "text/csv" : "application/x-ndjson");
-    } catch (failed) {
-      if (!stop.signal.aborted) setError(failed);
-    } finally {
-      setDone(null);
-    }
-  };
+  const file = (format: "csv" | "ndjson", type: string) => ({
+    page: (cursor: string | null) => url("/admin/audit-logs", { ...query, format, limit: 1_000, cursor }),
+    name: `portcullis-audit.${format}`,
+    type,
+  });
   return (
-    <>
-      {error !== null && <Failure error={error} />}
-      {done === null ? (
+    <Downloads>
+      {(start) => (
         <>
-          <Button onClick={() => void start("csv")}>
+          <Button onClick={() => start(file("csv", "text/csv"))}>
             <Download /> CSV
           </Button>
-          <Button onClick={() => void start("ndjson")}>
+          <Button onClick={() => start(file("ndjson", "application/x-ndjson"))}>
             <Download /> NDJSON
           </Button>
         </>
-      ) : (
-        <Button onClick={() => running.current?.abort()}>Exporting, page {done + 1}… Stop</Button>
       )}
-    </>
+    </Downloads>
   );
 }
 
@@ -179,80 +164,63 @@ function Export({ query }: { query: Record<string, string | null> }) {
 export function Entries({ query }: { query: Record<string, string | null> }) {
   const list = useList<AuditEntry>("/admin/audit-logs", { ...query, limit: 50 }, { refetchInterval: 15_000 });
   const [open, setOpen] = useState<string | null>(null);
-  if (list.error) return <Failure error={list.error} retry={list.refetch} />;
-  if (list.items === undefined) return <Loading rows={6} />;
-  if (list.items.length === 0) return <Empty title="Nothing is like that." />;
   return (
-    <Panel className={list.isStale ? "flush fading" : "flush"}>
-      <Table
-        label="Audit entries"
-        head={
-          <>
-            <th scope="col">When</th>
-            <th scope="col">What</th>
-            <th scope="col">Who</th>
-            <th scope="col">Key</th>
-            <th scope="col">Why</th>
-            <th scope="col">From</th>
-            <th scope="col">
-              <span className="visually-hidden">More</span>
-            </th>
-          </>
-        }
-      >
-        {list.items.map((entry) => (
-          <Fragment key={entry.id}>
-            <tr>
-              <td>
-                <Ago at={entry.timestamp} />
-              </td>
-              <td>
-                {words(entry.type)}{" "}
-                {entry.outcome === "refused" && <Badge tone="bad">{entry.code ? words(entry.code) : "refused"}</Badge>}
-                {entry.type === "request" && (
-                  <span className="under mono">
-                    {entry.method} {entry.path}
-                  </span>
-                )}
-              </td>
-              <td>{entry.actor?.name ?? <span className="muted">client</span>}</td>
-              <td>
-                {entry.key_id ? (
-                  <Link href={`/keys/${seg(entry.key_id)}`} className="mono">
-                    {entry.key_id}
-                  </Link>
-                ) : (
-                  <span className="muted">–</span>
-                )}
-                {entry.key_version !== null && <span className="under">version {entry.key_version}</span>}
-              </td>
-              <td className="why">{entry.reason ?? <span className="muted">–</span>}</td>
-              <td>
-                <code>{entry.address ?? "–"}</code>
-              </td>
-              <td className="number">
-                <Button
-                  kind="quiet"
-                  aria-expanded={open === entry.id}
-                  aria-label={`${open === entry.id ? "Less" : "More"} of ${words(entry.type)}, ${entry.id}`}
-                  onClick={() => setOpen(open === entry.id ? null : entry.id)}
-                >
-                  {open === entry.id ? "Less" : "More"}
-                </Button>
-              </td>
-            </tr>
-            {open === entry.id && (
-              <tr className="opened">
-                <td colSpan={7}>
-                  <Whole of={entry} />
+    <Listing of={list} rows={6} className="panel flush" empty={<Empty title="Nothing is like that." />}>
+      {(entries) => (
+        <Table label="Audit entries" columns={["When", "What", "Who", "Key", "Why", "From", { name: "More", isSaidOnly: true }]}>
+          {entries.map((entry) => (
+            <Fragment key={entry.id}>
+              <tr>
+                <td>
+                  <Ago at={entry.timestamp} />
+                </td>
+                <td>
+                  {words(entry.type)}{" "}
+                  {entry.outcome === "refused" && <Badge tone="bad">{entry.code ? words(entry.code) : "refused"}</Badge>}
+                  {entry.type === "request" && (
+                    <span className="under mono">
+                      {entry.method} {entry.path}
+                    </span>
+                  )}
+                </td>
+                <td>{entry.actor?.name ?? <span className="muted">client</span>}</td>
+                <td>
+                  {entry.key_id ? (
+                    <Link href={`/keys/${seg(entry.key_id)}`} className="mono">
+                      {entry.key_id}
+                    </Link>
+                  ) : (
+                    <span className="muted">–</span>
+                  )}
+                  {entry.key_version !== null && <span className="under">version {entry.key_version}</span>}
+                </td>
+                <td className="why">{entry.reason ?? <span className="muted">–</span>}</td>
+                <td>
+                  <code>{entry.address ?? "–"}</code>
+                </td>
+                <td className="number">
+                  <Button
+                    kind="quiet"
+                    aria-expanded={open === entry.id}
+                    aria-label={`${open === entry.id ? "Less" : "More"} of ${words(entry.type)}, ${entry.id}`}
+                    onClick={() => setOpen(open === entry.id ? null : entry.id)}
+                  >
+                    {open === entry.id ? "Less" : "More"}
+                  </Button>
                 </td>
               </tr>
-            )}
-          </Fragment>
-        ))}
-      </Table>
-      <Pager {...list.pager} />
-    </Panel>
+              {open === entry.id && (
+                <tr className="opened">
+                  <td colSpan={7}>
+                    <Whole of={entry} />
+                  </td>
+                </tr>
+              )}
+            </Fragment>
+          ))}
+        </Table>
+      )}
+    </Listing>
   );
 }
 
@@ -270,7 +238,13 @@ function Whole({ of: entry }: { of: AuditEntry }) {
     facts.push(["New secret", <Fingerprint key="new" of={entry.new_fingerprint ?? null} />]);
   }
   if (entry.grace) facts.push(["Old one worked for", entry.grace]);
-  if (entry.hash) facts.push(["Hash", <code key="hash" className="hash">{entry.hash}</code>]);
+  if (entry.hash)
+    facts.push([
+      "Hash",
+      <code key="hash" className="hash">
+        {entry.hash}
+      </code>,
+    ]);
   return (
     <div className="whole">
       <dl className="facts">

@@ -11,7 +11,7 @@ import { TrafficByVersion } from "../keys/card";
 import { UsagePanels } from "../keys/usage";
 import { count } from "../parts/numbers";
 import { Ago, Countdown, Day } from "../parts/time";
-import { Badge, Button, Chips, Empty, Facts, Failure, Fingerprint, Loading, PageHead, Panel, Table } from "../parts/ui";
+import { ACTIONS, Badge, Button, Chips, Empty, Facts, Failure, Fingerprint, Loading, PageHead, Panel, Table } from "../parts/ui";
 import { useIsBound, useMay } from "../session";
 import { Entries } from "./audit";
 
@@ -171,22 +171,7 @@ function Versions({ of: key }: { of: Key }) {
   const mayChange = useMay("operator");
   return (
     <>
-      <Table
-        label="Versions"
-        head={
-          <>
-            <th scope="col">Version</th>
-            <th scope="col">Fingerprint</th>
-            <th scope="col">State</th>
-            <th scope="col">Since</th>
-            <th scope="col">Ends</th>
-            <th scope="col">Last used</th>
-            <th scope="col">
-              <span className="visually-hidden">Actions</span>
-            </th>
-          </>
-        }
-      >
+      <Table label="Versions" columns={["Version", "Fingerprint", "State", "Since", "Ends", "Last used", ACTIONS]}>
         {key.versions.map((version) => (
           <tr key={version.number}>
             <th scope="row">v{version.number}</th>

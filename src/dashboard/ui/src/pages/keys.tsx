@@ -2,22 +2,27 @@
 
 import { LayoutGrid, List, Plus } from "lucide-react";
 import { useEffect, useState } from "react";
-import { Link, useSearchParams } from "wouter";
+import { Link } from "wouter";
 
 import { type Key, seg } from "../api";
 import { KeyActions } from "../keys/actions";
 import { KeyBadges } from "../keys/badges";
 import { KeyCard } from "../keys/card";
 import { NewKeyDialog } from "../keys/form";
-import { useList } from "../parts/cursors";
+import { Checkbox, SearchBox, Segmented } from "../parts/fields";
+import { useFilters } from "../parts/filters";
+import { Listing, useList } from "../parts/list";
 import { useProducts, useSettled } from "../parts/pickers";
 import { Ago } from "../parts/time";
-import { Button, Checkbox, Empty, Failure, Fingerprint, Loading, PageHead, Pager, Segmented, Table } from "../parts/ui";
+import { ACTIONS, Button, Empty, Fingerprint, PageHead, Table } from "../parts/ui";
 import { useIsBound, useMay } from "../session";
 
 type View = "list" | "cards";
 const KEPT_AS = "portcullis-keys-view";
 const FILTERS = ["name", "status", "env", "product", "label", "stale", "owner"] as const;
+/** Those that are typed, and asked by when the typing rests. */
+const TYPED = ["name", "label", "env"] as const;
+const ORDER = ["sort"] as const;
 
 /** What was chosen last; at first cards where a table has no room. */
 function keptView(): View {
@@ -31,39 +36,29 @@ function keptView(): View {
 }
 
 export function Keys() {
-  const [params, setParams] = useSearchParams();
+  const filters = useFilters(FILTERS);
+  const { values, set } = filters;
+  const order = useFilters(ORDER);
   const [view, setView] = useState<View>(keptView);
   const [isMaking, setMaking] = useState(false);
   const mayMake = useMay("operator");
   const isBound = useIsBound();
-  const [name, setName] = useState(params.get("name") ?? "");
-  const [label, setLabel] = useState(params.get("label") ?? "");
-  const [env, setEnv] = useState(params.get("env") ?? "");
+  const [name, setName] = useState(values.name ?? "");
+  const [label, setLabel] = useState(values.label ?? "");
+  const [env, setEnv] = useState(values.env ?? "");
   const products = useProducts();
 
-  const set = (field: string, value: string) =>
-    setParams(
-      (before) => {
-        const after = new URLSearchParams(before);
-        if (value === "") after.delete(field);
-        else after.set(field, value);
-        return after;
-      },
-      { replace: true },
-    );
   const typed = { name: useSettled(name), label: useSettled(label), env: useSettled(env) };
   useEffect(() => {
-    for (const [field, value] of Object.entries(typed)) {
-      if ((params.get(field) ?? "") !== value) set(field, value);
+    for (const field of TYPED) {
+      if ((values[field] ?? "") !== typed[field]) set(field, typed[field]);
     }
     // Only what was typed moves the address; the address moves nothing that is being typed.
     // eslint-disable-next-line
   }, [typed.name, typed.label, typed.env]);
 
-  const filters = Object.fromEntries(FILTERS.map((field) => [field, params.get(field)]));
-  const isFiltered = FILTERS.some((field) => params.get(field) !== null);
-  const sort = params.get("sort") ?? "name";
-  const keys = useList<Key>("/admin/keys", { ...filters, sort, limit: view === "cards" ? 12 : 50 }, { refetchInterval: 30_000 });
+  const sort = order.values.sort ?? "name";
+  const keys = useList<Key>("/admin/keys", { ...values, sort, limit: view === "cards" ? 12 : 50 }, { refetchInterval: 30_000 });
 
   const choose = (next: View) => {
     setView(next);
@@ -77,7 +72,7 @@ export function Keys() {
     setName("");
     setLabel("");
     setEnv("");
-    setParams({}, { replace: true });
+    filters.clear({ replace: true });
   };
 
   return (
@@ -91,22 +86,15 @@ export function Keys() {
       </PageHead>
       <div className="toolbar">
         <div className="filters" role="search" aria-label="Filter keys">
-          <input
-            type="search"
-            aria-label="Search by name"
-            placeholder="Search by name"
-            className="search"
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-          />
-          <select aria-label="Status" value={params.get("status") ?? ""} onChange={(event) => set("status", event.currentTarget.value)}>
+          <SearchBox label="Search by name" value={name} onChange={setName} />
+          <select aria-label="Status" value={values.status ?? ""} onChange={(event) => set("status", event.currentTarget.value)}>
             <option value="">Any status</option>
             <option value="active">Active</option>
             <option value="suspended">Suspended</option>
             <option value="expired">Expired</option>
             <option value="revoked">Revoked</option>
           </select>
-          <select aria-label="Product" value={params.get("product") ?? ""} onChange={(event) => set("product", event.currentTarget.value)}>
+          <select aria-label="Product" value={values.product ?? ""} onChange={(event) => set("product", event.currentTarget.value)}>
             <option value="">Any product</option>
             {products.data?.items.map((product) => (
               <option key={product.name}>{product.name}</option>
@@ -127,10 +115,10 @@ export function Keys() {
           />
           <Checkbox
             label="Potentially stale"
-            checked={params.get("stale") === "true"}
+            checked={values.stale === "true"}
             onChange={(checked) => set("stale", checked ? "true" : "")}
           />
-          {isFiltered && (
+          {filters.isAny && (
             <Button kind="quiet" onClick={clear}>
               Clear
             </Button>
@@ -139,7 +127,7 @@ export function Keys() {
         <div className="views">
           <label className="inline">
             <span>Sort</span>
-            <select value={sort} onChange={(event) => set("sort", event.currentTarget.value)}>
+            <select value={sort} onChange={(event) => order.set("sort", event.currentTarget.value)}>
               <option value="name">Name</option>
               <option value="-name">Name, descending</option>
               <option value="-created_at">Newest</option>
@@ -152,44 +140,60 @@ export function Keys() {
             label="View"
             value={view}
             options={[
-              { value: "list", label: <><List /> List</> },
-              { value: "cards", label: <><LayoutGrid /> Detailed</> },
+              {
+                value: "list",
+                label: (
+                  <>
+                    <List /> List
+                  </>
+                ),
+              },
+              {
+                value: "cards",
+                label: (
+                  <>
+                    <LayoutGrid /> Detailed
+                  </>
+                ),
+              },
             ]}
             onChange={choose}
           />
         </div>
       </div>
-      {params.get("owner") && !isBound && (
+      {values.owner && !isBound && (
         <p className="filter-note">
-          Keys of one owner. <Button kind="quiet" onClick={() => set("owner", "")}>Show all</Button>
+          Keys of one owner.{" "}
+          <Button kind="quiet" onClick={() => set("owner", "")}>
+            Show all
+          </Button>
         </p>
       )}
-      {keys.error ? (
-        <Failure error={keys.error} retry={keys.refetch} />
-      ) : keys.items === undefined ? (
-        <Loading rows={6} />
-      ) : keys.items.length === 0 ? (
-        <Empty title={isFiltered ? "No key is like that." : "There are no keys yet."}>
-          {isFiltered ? (
-            <Button onClick={clear}>Show all keys</Button>
-          ) : (
-            mayMake && <p>Generate the first one; its secret is shown once.</p>
-          )}
-        </Empty>
-      ) : (
-        <div className={keys.isStale ? "fading" : undefined}>
-          {view === "cards" ? (
+      <Listing
+        of={keys}
+        rows={6}
+        empty={
+          <Empty title={filters.isAny ? "No key is like that." : "There are no keys yet."}>
+            {filters.isAny ? (
+              <Button onClick={clear}>Show all keys</Button>
+            ) : (
+              mayMake && <p>Generate the first one; its secret is shown once.</p>
+            )}
+          </Empty>
+        }
+      >
+        {(page) =>
+          view === "cards" ? (
             <div className="cards">
-              {keys.items.map((key) => (
+              {page.map((key) => (
                 <KeyCard key={key.id} of={key} />
               ))}
             </div>
           ) : (
-            <KeyTable keys={keys.items} />
-          )}
-          <Pager {...keys.pager} />
-        </div>
-      )}
+            <KeyTable keys={page} />
+          )
+        }
+      </Listing>
       {isMaking && <NewKeyDialog onClose={() => setMaking(false)} />}
     </>
   );
@@ -199,19 +203,15 @@ function KeyTable({ keys }: { keys: Key[] }) {
   return (
     <Table
       label="API keys"
-      head={
-        <>
-          <th scope="col">Name</th>
-          <th scope="col">Status</th>
-          <th scope="col">Owner</th>
-          <th scope="col" className="wide-only">Fingerprint</th>
-          <th scope="col" className="wide-only">Created</th>
-          <th scope="col">Last used</th>
-          <th scope="col">
-            <span className="visually-hidden">Actions</span>
-          </th>
-        </>
-      }
+      columns={[
+        "Name",
+        "Status",
+        "Owner",
+        { name: "Fingerprint", className: "wide-only" },
+        { name: "Created", className: "wide-only" },
+        "Last used",
+        ACTIONS,
+      ]}
     >
       {keys.map((key) => (
         <tr key={key.id}>

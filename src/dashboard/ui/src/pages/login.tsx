@@ -4,7 +4,8 @@ import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 
 import { Mark } from "../app";
-import { Button, Failure, Field, Loading, Notice } from "../parts/ui";
+import { Field } from "../parts/fields";
+import { Button, Failure, Loading, Notice } from "../parts/ui";
 import { useSigned } from "../session";
 
 export function Login() {

@@ -1,23 +1,34 @@
-// What happens now: requests, refusals, latency, the busiest keys, and how the gates and their store are.
+// What happens now and of late: requests, refusals, latency, the busiest keys and routes, and how the gates are.
 
 import { useQuery } from "@tanstack/react-query";
 import { Pause, Play } from "lucide-react";
-import { useMemo } from "react";
+import { type ReactNode, useMemo } from "react";
 import { Link } from "wouter";
 
-import { call, type Finished, type Key, seg, type Status } from "../api";
+import { call, type Finished, type Key, seg, type Status, type Summary, url, type UsageCounts } from "../api";
+import { Figure } from "../keys/usage";
+import { grouped, sum } from "../parts/buckets";
 import { Chart, CLASS_COLORS } from "../parts/chart";
-import { type Moment, useMoments } from "../parts/metrics";
+import { Loaded } from "../parts/list";
 import { useLive } from "../parts/live";
+import { type Moment, useMoments } from "../parts/metrics";
 import { count, duration, plural, rate, words } from "../parts/numbers";
 import { Ago } from "../parts/time";
 import { Badge, Button, Empty, Failure, Loading, Notice, PageHead, Panel, Table } from "../parts/ui";
-import { Figure } from "../keys/usage";
+
+/** How many keys and routes are told of. */
+const BUSIEST = 8;
+const HOUR_MS = 3_600_000;
 
 export function Overview() {
   const status = useQuery({
     queryKey: ["status"],
     queryFn: ({ signal }) => call<Status>("/admin/status", { signal }),
+    refetchInterval: 5_000,
+  });
+  const summary = useQuery({
+    queryKey: ["summary"],
+    queryFn: ({ signal }) => call<Summary>(url("/admin/usage/summary", { top: BUSIEST }), { signal }),
     refetchInterval: 5_000,
   });
   const { moments, error } = useMoments();
@@ -32,20 +43,36 @@ export function Overview() {
       ))}
       {error !== null && <Failure error={error} />}
       {moments.length < 2 ? error === null && <Loading rows={4} /> : <Traffic moments={moments} />}
-      <div className="two">
-        <Panel title="Busiest keys" actions={<span className="muted small">since this page is open</span>}>
-          <Busiest seen={live.byKey} />
-        </Panel>
-        <Panel title="Gates and store">
-          {status.error ? (
-            <Failure error={status.error} retry={() => void status.refetch()} />
-          ) : status.data ? (
-            <Health of={status.data} />
-          ) : (
-            <Loading />
-          )}
-        </Panel>
-      </div>
+      <Loaded of={summary} rows={4}>
+        {(hour) => (
+          <>
+            <Panel title="The last hour" actions={<span className="muted small">{plural(hour.keys, "key")} used at {hour.node}</span>}>
+              <LastHour of={hour} />
+            </Panel>
+            <div className="two">
+              <Panel title="Busiest keys" actions={<Link href="/keys?stale=true">Potentially stale keys</Link>}>
+                <Busiest
+                  what="Key"
+                  rows={hour.top_keys.map(({ key_id: id, name, counts }) => ({
+                    id,
+                    name: <Link href={`/keys/${seg(id)}/usage`}>{name ?? <code>{id}</code>}</Link>,
+                    counts,
+                  }))}
+                />
+              </Panel>
+              <Panel title="Busiest routes">
+                <Busiest
+                  what="Route"
+                  rows={hour.routes.slice(0, BUSIEST).map(({ route, counts }) => ({ id: route, name: route, counts }))}
+                />
+              </Panel>
+            </div>
+          </>
+        )}
+      </Loaded>
+      <Panel title="Gates and store">
+        <Loaded of={status}>{(found) => <Health of={found} />}</Loaded>
+      </Panel>
       <Panel
         title="Requests as they finish"
         className="flush"
@@ -146,35 +173,28 @@ function Refusals({ of: moments }: { of: Moment[] }) {
   );
 }
 
-function Busiest({ seen }: { seen: Map<string, { requests: number; refused: number }> }) {
-  const top = [...seen].sort(([, a], [, b]) => b.requests - a.requests).slice(0, 8);
-  if (top.length === 0) return <Empty title="No key was used yet." />;
+/** The last hour at this gate, of all known keys together. */
+function LastHour({ of: summary }: { of: Summary }) {
+  const drawn = useMemo(() => grouped(summary, "outcome", HOUR_MS, 60_000), [summary]);
+  if (drawn.series.length === 0) return <Empty title="No key was used in the last hour." />;
+  return <Chart label="Requests of the last hour by minute and class of status" kind="bars" format={count} {...drawn} />;
+}
+
+function Busiest({ what, rows }: { what: string; rows: { id: string; name: ReactNode; counts: UsageCounts }[] }) {
+  if (rows.length === 0) return <Empty title="None was used." />;
+  const number = (name: string) => ({ name, className: "number" });
   return (
-    <Table
-      label="Busiest keys"
-      head={
-        <>
-          <th scope="col">Key</th>
-          <th scope="col" className="number">
-            Requests
-          </th>
-          <th scope="col" className="number">
-            Refused
-          </th>
-        </>
-      }
-    >
-      {top.map(([id, { requests, refused }]) => (
-        <tr key={id}>
-          <th scope="row">
-            <Link href={`/keys/${seg(id)}/usage`}>
-              <KeyName id={id} />
-            </Link>
-          </th>
-          <td className="number">{count(requests)}</td>
-          <td className="number">{refused > 0 ? <Badge tone="bad">{count(refused)}</Badge> : 0}</td>
-        </tr>
-      ))}
+    <Table label={`Busiest ${what.toLowerCase()}s`} columns={[what, number("Admitted"), number("Refused")]}>
+      {rows.map(({ id, name, counts }) => {
+        const refused = sum(counts.refused);
+        return (
+          <tr key={id}>
+            <th scope="row">{name}</th>
+            <td className="number">{count(counts.requests)}</td>
+            <td className="number">{refused > 0 ? <Badge tone="bad">{count(refused)}</Badge> : 0}</td>
+          </tr>
+        );
+      })}
     </Table>
   );
 }
@@ -252,21 +272,7 @@ function Finishing({ requests }: { requests: Finished[] }) {
   }
   return (
     <>
-      <Table
-        label="Requests as they finish"
-        head={
-          <>
-            <th scope="col">When</th>
-            <th scope="col">Status</th>
-            <th scope="col">Request</th>
-            <th scope="col">Key</th>
-            <th scope="col">From</th>
-            <th scope="col" className="number">
-              Took
-            </th>
-          </>
-        }
-      >
+      <Table label="Requests as they finish" columns={["When", "Status", "Request", "Key", "From", { name: "Took", className: "number" }]}>
         {requests.map((request) => (
           <tr key={request.request_id}>
             <td>
@@ -301,7 +307,7 @@ function Finishing({ requests }: { requests: Finished[] }) {
   );
 }
 
-/** How many seconds the charts show. */
+/** How many seconds the charts of what happens now show. */
 const WINDOW = 300;
 
 /** What happened between each two moments. */
@@ -322,8 +328,7 @@ function series(moments: Moment[]) {
     const found = quantiles(before, after);
     p50.push(found?.p50 ?? p50.at(-1) ?? 0);
     p99.push(found?.p99 ?? p99.at(-1) ?? 0);
-    const total = (moment: Moment) => Object.values(moment.refused).reduce((sum, each) => sum + each, 0);
-    refusedNow = Math.max(0, total(after) - total(before)) / seconds;
+    refusedNow = Math.max(0, sum(after.refused) - sum(before.refused)) / seconds;
   }
   const [first, last] = [moments[0], moments.at(-1)];
   const whole: Moment = { at: 0, classes: {}, refused: {}, histogram: new Map() };

@@ -1,18 +1,20 @@
 // Policies: what is asked of keys, and what would follow from it before it does.
 
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { Eye, Plus } from "lucide-react";
 import { useState } from "react";
 import { Link } from "wouter";
 
-import { call, type OwnerType, type Policy, type PolicyTerms, type Preview, Problem, seg, send } from "../api";
+import { call, type OwnerType, type Policy, type PolicyTerms, type Preview, seg, send } from "../api";
 import { words as wordsOf } from "../keys/draft";
-import { useList } from "../parts/cursors";
+import { useChange } from "../parts/change";
+import { FormDialog } from "../parts/dialog";
+import { Checkbox, InputField } from "../parts/fields";
+import { Listing, useList } from "../parts/list";
 import { plural } from "../parts/numbers";
 import { ALL_KEYS, chosenOf, inWords, isWhole, SelectorFields, selectorOf } from "../parts/selector";
 import { Ago } from "../parts/time";
-import { useSay } from "../parts/toast";
-import { Badge, Button, Checkbox, Dialog, Empty, Failure, Field, Form, Loading, Notice, PageHead, Pager, Panel, Table } from "../parts/ui";
+import { Badge, Button, Empty, Failure, Notice, PageHead, Panel, Table } from "../parts/ui";
 import { useMay } from "../session";
 
 type Doing = { what: "new" | "preview" } | { what: "edit" | "delete"; policy: Policy } | null;
@@ -21,13 +23,10 @@ export function Policies() {
   const policies = useList<Policy>("/admin/policies", { limit: 50 });
   const [doing, setDoing] = useState<Doing>(null);
   const mayChange = useMay("admin");
-  const client = useQueryClient();
   const close = () => setDoing(null);
-  const toggle = useMutation({
-    mutationFn: (policy: Policy) =>
-      call(`/admin/policies/${seg(policy.id)}`, { method: "PATCH", body: { enabled: !policy.enabled } }),
-    onSuccess: () => client.invalidateQueries(),
-  });
+  const toggle = useChange((policy: Policy) =>
+    call(`/admin/policies/${seg(policy.id)}`, { method: "PATCH", body: { enabled: !policy.enabled } }),
+  );
   return (
     <>
       <PageHead title="Policies" sub="What is asked of keys. Of several, the strictest term holds.">
@@ -41,18 +40,18 @@ export function Policies() {
         )}
       </PageHead>
       {toggle.error && <Failure error={toggle.error} />}
-      {policies.error ? (
-        <Failure error={policies.error} retry={policies.refetch} />
-      ) : policies.items === undefined ? (
-        <Loading rows={4} />
-      ) : policies.items.length === 0 ? (
-        <Empty title="Nothing is asked of keys yet.">
-          <p>A policy may ask for an expiry, an owner of a kind, a purpose, or revoke what nobody has used for months.</p>
-        </Empty>
-      ) : (
-        <>
+      <Listing
+        of={policies}
+        rows={4}
+        empty={
+          <Empty title="Nothing is asked of keys yet.">
+            <p>A policy may ask for an expiry, an owner of a kind, a purpose, or revoke what nobody has used for months.</p>
+          </Empty>
+        }
+      >
+        {(page) => (
           <div className="cards">
-            {policies.items.map((policy) => (
+            {page.map((policy) => (
               <article className="card" key={policy.id} aria-label={policy.name}>
                 <header className="card-head">
                   <div className="card-title">
@@ -85,9 +84,8 @@ export function Policies() {
               </article>
             ))}
           </div>
-          <Pager {...policies.pager} />
-        </>
-      )}
+        )}
+      </Listing>
       {doing?.what === "new" && <PolicyDialog onClose={close} />}
       {doing?.what === "preview" && <NowDialog onClose={close} />}
       {doing?.what === "edit" && <PolicyDialog of={doing.policy} onClose={close} />}
@@ -176,8 +174,6 @@ const SPANS = [
 const TYPES: OwnerType[] = ["user", "team", "system"];
 
 function PolicyDialog({ of: policy, onClose }: { of?: Policy; onClose: () => void }) {
-  const client = useQueryClient();
-  const say = useSay();
   const [draft, setDraft] = useState(() => draftOf(policy));
   const [chosen, setChosen] = useState(() => (policy ? chosenOf(policy.selector) : ALL_KEYS));
   const set = (change: Partial<Draft>) => setDraft({ ...draft, ...change });
@@ -189,109 +185,99 @@ function PolicyDialog({ of: policy, onClose }: { of?: Policy; onClose: () => voi
         body: { policy: whole(), ...(policy ? { instead_of: policy.id } : {}) },
       }),
   });
-  const change = useMutation({
-    mutationFn: () =>
+  const change = useChange(
+    () =>
       policy
         ? call(`/admin/policies/${seg(policy.id)}`, { method: "PATCH", body: whole() })
         : call("/admin/policies", { method: "POST", body: whole() }),
-    onSuccess: async () => {
-      await client.invalidateQueries();
-      say(`${draft.name.trim()} is in force.`);
-      onClose();
-    },
-  });
-  const error = change.error ?? preview.error;
-  const problem = error instanceof Problem ? error : null;
+    { said: () => `${draft.name.trim()} is in force.`, then: onClose },
+  );
   const isReady = draft.name.trim() !== "" && isWhole(chosen);
   return (
-    <Dialog title={policy ? `Edit ${policy.name}` : "New policy"} onClose={onClose} wide>
-      <Form
-        onSubmit={() => isReady && change.mutate()}
-        foot={
-          <>
-            <Button onClick={onClose}>Cancel</Button>
-            <Button onClick={() => preview.mutate()} busy={preview.isPending} disabled={!isReady}>
-              <Eye /> Preview
-            </Button>
-            <Button type="submit" kind="primary" busy={change.isPending} disabled={!isReady}>
-              {policy ? "Save" : "Make"}
-            </Button>
-          </>
-        }
-      >
-        {error && <Failure error={error} />}
+    <FormDialog
+      title={policy ? `Edit ${policy.name}` : "New policy"}
+      change={change}
+      error={change.error ?? preview.error}
+      submit={policy ? "Save" : "Make"}
+      isReady={isReady}
+      also={
+        <Button onClick={() => preview.mutate()} busy={preview.isPending} disabled={!isReady}>
+          <Eye /> Preview
+        </Button>
+      }
+      wide
+      onClose={onClose}
+    >
+      <div className="columns">
+        <InputField label="Name" at="/name" required value={draft.name} onChange={(name) => set({ name })} />
+        <InputField label="Description" at="/description" value={draft.description} onChange={(description) => set({ description })} />
+      </div>
+      <SelectorFields chosen={chosen} onChange={setChosen} at="/selector" />
+      <fieldset>
+        <legend>Times</legend>
         <div className="columns">
-          <Field label="Name" error={problem?.at("/name")}>
-            {(ids) => <input {...ids} required value={draft.name} onChange={(event) => set({ name: event.currentTarget.value })} />}
-          </Field>
-          <Field label="Description" error={problem?.at("/description")}>
-            {(ids) => <input {...ids} value={draft.description} onChange={(event) => set({ description: event.currentTarget.value })} />}
-          </Field>
+          {SPANS.map(([name, label, example]) => (
+            <InputField
+              key={name}
+              label={label}
+              hint={`Like ${example}; empty: not asked for.`}
+              at={`/${name}`}
+              className="mono"
+              pattern="[0-9]+(ms|s|m|h|d)"
+              placeholder={example}
+              value={draft[name]}
+              onChange={(text) => set({ [name]: text })}
+            />
+          ))}
         </div>
-        <SelectorFields chosen={chosen} onChange={setChosen} error={problem?.at("/selector")} />
-        <fieldset>
-          <legend>Times</legend>
-          <div className="columns">
-            {SPANS.map(([name, label, example]) => (
-              <Field key={name} label={label} hint={`Like ${example}; empty: not asked for.`} error={problem?.at(`/${name}`)}>
-                {(ids) => (
-                  <input
-                    {...ids}
-                    className="mono"
-                    pattern="[0-9]+(ms|s|m|h|d)"
-                    placeholder={example}
-                    value={draft[name]}
-                    onChange={(event) => set({ [name]: event.currentTarget.value })}
-                  />
-                )}
-              </Field>
-            ))}
-          </div>
-        </fieldset>
-        <fieldset>
-          <legend>What a key must have</legend>
-          <Checkbox label="An expiry" checked={draft.require_expiry} onChange={(require_expiry) => set({ require_expiry })} />
-          <Checkbox label="A purpose" checked={draft.require_description} onChange={(require_description) => set({ require_description })} />
-          <Checkbox
-            label="A reason for rotating, revoking and disabling"
-            checked={draft.require_reason}
-            onChange={(require_reason) => set({ require_reason })}
+      </fieldset>
+      <fieldset>
+        <legend>What a key must have</legend>
+        <Checkbox label="An expiry" checked={draft.require_expiry} onChange={(require_expiry) => set({ require_expiry })} />
+        <Checkbox label="A purpose" checked={draft.require_description} onChange={(require_description) => set({ require_description })} />
+        <Checkbox
+          label="A reason for rotating, revoking and disabling"
+          checked={draft.require_reason}
+          onChange={(require_reason) => set({ require_reason })}
+        />
+      </fieldset>
+      <fieldset>
+        <legend>Types of owners</legend>
+        <div className="choices">
+          {TYPES.map((type) => (
+            <Checkbox
+              key={type}
+              label={type}
+              checked={draft.owner_types.includes(type)}
+              onChange={(checked) =>
+                set({
+                  owner_types: checked ? [...draft.owner_types, type] : draft.owner_types.filter((each) => each !== type),
+                })
+              }
+            />
+          ))}
+        </div>
+        <p className="hint">None ticked: any.</p>
+      </fieldset>
+      <fieldset>
+        <legend>Scopes</legend>
+        <Checkbox
+          label="Only these scopes"
+          checked={draft.allowed_scopes !== null}
+          onChange={(checked) => set({ allowed_scopes: checked ? "" : null })}
+        />
+        {draft.allowed_scopes !== null && (
+          <InputField
+            label="Allowed scopes"
+            at="/allowed_scopes"
+            className="mono"
+            value={draft.allowed_scopes ?? ""}
+            onChange={(allowed_scopes) => set({ allowed_scopes })}
           />
-        </fieldset>
-        <fieldset>
-          <legend>Types of owners</legend>
-          <div className="choices">
-            {TYPES.map((type) => (
-              <Checkbox
-                key={type}
-                label={type}
-                checked={draft.owner_types.includes(type)}
-                onChange={(checked) =>
-                  set({ owner_types: checked ? [...draft.owner_types, type] : draft.owner_types.filter((each) => each !== type) })
-                }
-              />
-            ))}
-          </div>
-          <p className="hint">None ticked: any.</p>
-        </fieldset>
-        <fieldset>
-          <legend>Scopes</legend>
-          <Checkbox
-            label="Only these scopes"
-            checked={draft.allowed_scopes !== null}
-            onChange={(checked) => set({ allowed_scopes: checked ? "" : null })}
-          />
-          {draft.allowed_scopes !== null && (
-            <Field label="Allowed scopes" error={problem?.at("/allowed_scopes")}>
-              {(ids) => (
-                <input {...ids} className="mono" value={draft.allowed_scopes ?? ""} onChange={(event) => set({ allowed_scopes: event.currentTarget.value })} />
-              )}
-            </Field>
-          )}
-        </fieldset>
-        <div aria-live="polite">{preview.data && <Previewed of={preview.data} />}</div>
-      </Form>
-    </Dialog>
+        )}
+      </fieldset>
+      <div aria-live="polite">{preview.data && <Previewed of={preview.data} />}</div>
+    </FormDialog>
   );
 }
 
@@ -301,22 +287,20 @@ function NowDialog({ onClose }: { onClose: () => void }) {
     mutationFn: () => call<Preview>("/admin/policies/preview", { method: "POST", body: {} }),
   });
   return (
-    <Dialog title="What the policies do now" onClose={onClose} wide>
-      <Form
-        onSubmit={() => preview.mutate()}
-        foot={
-          <>
-            <Button onClick={onClose}>Close</Button>
-            <Button type="submit" kind="primary" busy={preview.isPending}>
-              {preview.data ? "Look again" : "Look"}
-            </Button>
-          </>
-        }
-      >
-        {preview.error && <Failure error={preview.error} />}
-        {preview.data ? <Previewed of={preview.data} /> : <p>Walks over all keys and says which of them the policies would touch. Nothing is changed.</p>}
-      </Form>
-    </Dialog>
+    <FormDialog
+      title="What the policies do now"
+      change={preview}
+      submit={preview.data ? "Look again" : "Look"}
+      cancel="Close"
+      wide
+      onClose={onClose}
+    >
+      {preview.data ? (
+        <Previewed of={preview.data} />
+      ) : (
+        <p>Walks over all keys and says which of them the policies would touch. Nothing is changed.</p>
+      )}
+    </FormDialog>
   );
 }
 
@@ -324,20 +308,11 @@ function Previewed({ of: preview }: { of: Preview }) {
   return (
     <Panel title="Preview">
       <Notice tone={preview.revoked > 0 ? "bad" : "calm"}>
-        Would revoke {plural(preview.revoked, "key")} of {plural(preview.keys, "key")}; {plural(preview.violating, "key")} would not
-        be as asked.
+        Would revoke {plural(preview.revoked, "key")} of {plural(preview.keys, "key")}; {plural(preview.violating, "key")} would not be as
+        asked.
       </Notice>
       {preview.items.length > 0 && (
-        <Table
-          label="Keys it would touch"
-          head={
-            <>
-              <th scope="col">Key</th>
-              <th scope="col">What</th>
-              <th scope="col">Last used</th>
-            </>
-          }
-        >
+        <Table label="Keys it would touch" columns={["Key", "What", "Last used"]}>
           {preview.items.slice(0, 200).map((item) => (
             <tr key={item.key_id}>
               <th scope="row">
@@ -369,32 +344,13 @@ function Previewed({ of: preview }: { of: Preview }) {
 }
 
 function DeleteDialog({ of: policy, onClose }: { of: Policy; onClose: () => void }) {
-  const client = useQueryClient();
-  const say = useSay();
-  const remove = useMutation({
-    mutationFn: () => send(`/admin/policies/${seg(policy.id)}`, { method: "DELETE" }),
-    onSuccess: async () => {
-      await client.invalidateQueries();
-      say(`${policy.name} is taken away.`);
-      onClose();
-    },
+  const remove = useChange(() => send(`/admin/policies/${seg(policy.id)}`, { method: "DELETE" }), {
+    said: () => `${policy.name} is taken away.`,
+    then: onClose,
   });
   return (
-    <Dialog title={`Delete ${policy.name}`} onClose={onClose} locked={remove.isPending}>
-      <Form
-        onSubmit={() => remove.mutate()}
-        foot={
-          <>
-            <Button onClick={onClose}>Cancel</Button>
-            <Button type="submit" kind="danger" busy={remove.isPending}>
-              Delete
-            </Button>
-          </>
-        }
-      >
-        {remove.error && <Failure error={remove.error} />}
-        <p>Keys stay as they are; nothing of what it asked for holds any longer.</p>
-      </Form>
-    </Dialog>
+    <FormDialog title={`Delete ${policy.name}`} change={remove} submit="Delete" kind="danger" onClose={onClose}>
+      <p>Keys stay as they are; nothing of what it asked for holds any longer.</p>
+    </FormDialog>
   );
 }

@@ -4,9 +4,11 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 
 import { call as ask } from "../api";
+import { SearchBox } from "../parts/fields";
+import { Loaded } from "../parts/list";
 import { plural } from "../parts/numbers";
 import { type Call, callsOf, curl, type Content, type Document, formOf, rowsOf, shown } from "../parts/openapi";
-import { Badge, CopyButton, Empty, Failure, Loading, PageHead, Panel, Table, type Tone } from "../parts/ui";
+import { Badge, CopyButton, Empty, PageHead, Panel, Table, type Tone } from "../parts/ui";
 
 export function Reference() {
   const document = useQuery({
@@ -21,13 +23,9 @@ export function Reference() {
           OpenAPI document
         </a>
       </PageHead>
-      {document.error ? (
-        <Failure error={document.error} retry={() => void document.refetch()} />
-      ) : document.data ? (
-        <Calls of={document.data} />
-      ) : (
-        <Loading rows={8} />
-      )}
+      <Loaded of={document} rows={8}>
+        {(found) => <Calls of={found} />}
+      </Loaded>
     </>
   );
 }
@@ -44,14 +42,7 @@ function Calls({ of: document }: { of: Document }) {
     <>
       <div className="toolbar">
         <div className="filters">
-          <input
-            type="search"
-            className="search"
-            aria-label="Search calls"
-            placeholder="Search calls"
-            value={wanted}
-            onChange={(event) => setWanted(event.currentTarget.value)}
-          />
+          <SearchBox label="Search calls" value={wanted} onChange={setWanted} />
         </div>
         <span className="muted" role="status">
           {plural(found.length, "call")}, version {document.info.version}
@@ -126,17 +117,7 @@ function Told({ document, of: call }: { document: Document; of: Call }) {
       {parameters.length > 0 && (
         <>
           <h3>Parameters</h3>
-          <Table
-            label={`Parameters of ${call.method} ${call.path}`}
-            head={
-              <>
-                <th scope="col">Name</th>
-                <th scope="col">In</th>
-                <th scope="col">Form</th>
-                <th scope="col">What</th>
-              </>
-            }
-          >
+          <Table label={`Parameters of ${call.method} ${call.path}`} columns={["Name", "In", "Form", "What"]}>
             {parameters.map((one) => (
               <tr key={one.in + one.name}>
                 <td>
@@ -206,16 +187,7 @@ function Sent({
       {rows.length > 0 && (
         <details>
           <summary>{plural(rows.length, "field")}</summary>
-          <Table
-            label={`${what}: its fields`}
-            head={
-              <>
-                <th scope="col">Field</th>
-                <th scope="col">Form</th>
-                <th scope="col">What</th>
-              </>
-            }
-          >
+          <Table label={`${what}: its fields`} columns={["Field", "Form", "What"]}>
             {rows.map((row) => (
               <tr key={row.name}>
                 <td>

@@ -190,4 +190,5 @@ export const CLASS_COLORS: Record<string, string> = {
   "3xx": "--c2",
   "4xx": "--warn-strong",
   "5xx": "--bad-strong",
+  refused: "--c4",
 };

@@ -6,7 +6,6 @@ import { type Finished, Problem, send } from "../api";
 
 interface Seen {
   requests: Finished[];
-  byKey: Map<string, { requests: number; refused: number }>;
   dropped: number;
   /** Gates that do not answer: what they serve is not seen. */
   missing: string[];
@@ -19,12 +18,11 @@ export interface Live extends Seen {
 }
 
 const SHOWN = 15;
-const KEYS_MAX = 10_000;
 /** How often what came in is shown: however fast requests come, the page is drawn twice a second. */
 const DRAWN_EVERY_MS = 500;
 const AGAIN_AFTER_MS = 3_000;
 
-const NOTHING: Seen = { requests: [], byKey: new Map(), dropped: 0, missing: [] };
+const NOTHING: Seen = { requests: [], dropped: 0, missing: [] };
 
 /** Listens for as long as the page shows it; what is lost is asked for anew. */
 export function useLive(): Live {
@@ -36,7 +34,7 @@ export function useLive(): Live {
 
   useEffect(() => {
     const stop = new AbortController();
-    const seen: Seen = { requests: [], byKey: new Map(), dropped: 0, missing: [] };
+    const seen: Seen = { ...NOTHING };
     let isNew = false;
     const take = (kind: string, data: string) => {
       isNew = true;
@@ -50,21 +48,12 @@ export function useLive(): Live {
       }
       // What a newer gate tells besides is its own business.
       if (kind !== "request") return;
-      const request = JSON.parse(data) as Finished;
-      seen.requests = [request, ...seen.requests].slice(0, SHOWN);
-      const id = request.key_id;
-      if (id !== null && (seen.byKey.has(id) || seen.byKey.size < KEYS_MAX)) {
-        const before = seen.byKey.get(id) ?? { requests: 0, refused: 0 };
-        seen.byKey.set(id, {
-          requests: before.requests + 1,
-          refused: before.refused + (request.code === null ? 0 : 1),
-        });
-      }
+      seen.requests = [JSON.parse(data) as Finished, ...seen.requests].slice(0, SHOWN);
     };
     const timer = window.setInterval(() => {
       if (isNew && !paused.current) {
         isNew = false;
-        setShown({ ...seen, byKey: new Map(seen.byKey) });
+        setShown({ ...seen });
       }
     }, DRAWN_EVERY_MS);
     const listen = async () => {

@@ -3,8 +3,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
-import { call, type Owner, type Page, type Product, url } from "../api";
-import { Field } from "./ui";
+import { call, type Owner, type OwnerType, type Page, type Product, url } from "../api";
+import { Field, InputField, SelectField } from "./fields";
 
 /** A text that has not changed for a moment. */
 export function useSettled(text: string): string {
@@ -29,12 +29,12 @@ export function OwnerPicker({
   label = "Owner",
   value,
   onChange,
-  error,
+  at,
 }: {
   label?: string;
   value: { id: string; name: string } | null;
   onChange: (owner: Owner | null) => void;
-  error?: string | undefined;
+  at?: string;
 }) {
   const [typed, setTyped] = useState("");
   const name = useSettled(typed);
@@ -47,20 +47,16 @@ export function OwnerPicker({
   return (
     <div className="row">
       <div className="grow">
-        <Field label={`Find ${label.toLowerCase()}`}>
-          {(ids) => (
-            <input
-              {...ids}
-              type="search"
-              placeholder="Part of the name"
-              value={typed}
-              onChange={(event) => setTyped(event.currentTarget.value)}
-            />
-          )}
-        </Field>
+        <InputField
+          label={`Find ${label.toLowerCase()}`}
+          type="search"
+          placeholder="Part of the name"
+          value={typed}
+          onChange={setTyped}
+        />
       </div>
       <div className="grow">
-        <Field label={label} error={error}>
+        <Field label={label} at={at}>
           {(ids) => (
             <select
               {...ids}
@@ -80,5 +76,15 @@ export function OwnerPicker({
         </Field>
       </div>
     </div>
+  );
+}
+
+export function OwnerTypeField({ value, onChange }: { value: OwnerType; onChange: (type: OwnerType) => void }) {
+  return (
+    <SelectField label="Type" value={value} onChange={onChange}>
+      <option value="team">team</option>
+      <option value="user">user</option>
+      <option value="system">system</option>
+    </SelectField>
   );
 }

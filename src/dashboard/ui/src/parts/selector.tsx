@@ -1,8 +1,8 @@
 // Which keys a rule or a policy is about.
 
 import type { Selector } from "../api";
+import { InputField, SelectField } from "./fields";
 import { OwnerPicker, useProducts } from "./pickers";
-import { Field } from "./ui";
 
 export type Kind = "all" | "owner" | "product" | "label" | "risk" | "key_id";
 
@@ -43,23 +43,32 @@ export function inWords(selector: Selector | null): string {
   return kind === "all" ? "all keys" : `${kind.replace("_id", "")} ${value}`;
 }
 
-export function SelectorFields({ chosen, onChange, error }: { chosen: Chosen; onChange: (chosen: Chosen) => void; error?: string | undefined }) {
+export function SelectorFields({
+  chosen,
+  onChange,
+  at,
+}: {
+  chosen: Chosen;
+  onChange: (chosen: Chosen) => void;
+  at?: string;
+}) {
   const products = useProducts();
   const set = (value: string, name = value) => onChange({ ...chosen, value, name });
   return (
     <fieldset>
       <legend>Which keys</legend>
-      <Field label="It is about" error={error}>
-        {(ids) => (
-          <select {...ids} value={chosen.kind} onChange={(event) => onChange({ kind: event.currentTarget.value as Kind, value: event.currentTarget.value === "risk" ? "high" : "", name: "" })}>
-            {Object.entries(NAMES).map(([kind, name]) => (
-              <option key={kind} value={kind}>
-                {name}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
+      <SelectField
+        label="It is about"
+        at={at}
+        value={chosen.kind}
+        onChange={(kind) => onChange({ kind, value: kind === "risk" ? "high" : "", name: "" })}
+      >
+        {Object.entries(NAMES).map(([kind, name]) => (
+          <option key={kind} value={kind}>
+            {name}
+          </option>
+        ))}
+      </SelectField>
       {chosen.kind === "owner" && (
         <OwnerPicker
           value={chosen.value === "" ? null : { id: chosen.value, name: chosen.name }}
@@ -67,34 +76,29 @@ export function SelectorFields({ chosen, onChange, error }: { chosen: Chosen; on
         />
       )}
       {chosen.kind === "product" && (
-        <Field label="Product">
-          {(ids) => (
-            <select {...ids} required value={chosen.value} onChange={(event) => set(event.currentTarget.value)}>
-              <option value="">Choose…</option>
-              {products.data?.items.map((product) => (
-                <option key={product.name}>{product.name}</option>
-              ))}
-            </select>
-          )}
-        </Field>
+        <SelectField label="Product" required value={chosen.value} onChange={set}>
+          <option value="">Choose…</option>
+          {products.data?.items.map((product) => (
+            <option key={product.name}>{product.name}</option>
+          ))}
+        </SelectField>
       )}
       {chosen.kind === "risk" && (
-        <Field label="Risk">
-          {(ids) => (
-            <select {...ids} value={chosen.value} onChange={(event) => set(event.currentTarget.value)}>
-              <option>high</option>
-              <option>standard</option>
-              <option>low</option>
-            </select>
-          )}
-        </Field>
+        <SelectField label="Risk" value={chosen.value} onChange={set}>
+          <option>high</option>
+          <option>standard</option>
+          <option>low</option>
+        </SelectField>
       )}
       {(chosen.kind === "label" || chosen.kind === "key_id") && (
-        <Field label={chosen.kind === "label" ? "Label" : "Key id"} hint={chosen.kind === "label" ? "name, or name=value." : undefined}>
-          {(ids) => (
-            <input {...ids} className="mono" required value={chosen.value} onChange={(event) => set(event.currentTarget.value)} />
-          )}
-        </Field>
+        <InputField
+          label={chosen.kind === "label" ? "Label" : "Key id"}
+          hint={chosen.kind === "label" ? "name, or name=value." : undefined}
+          className="mono"
+          required
+          value={chosen.value}
+          onChange={set}
+        />
       )}
     </fieldset>
   );

@@ -50,9 +50,14 @@ export function ago(at: number, from: number): string {
   return relative.format(Math.trunc(delta / (365 * DAY)), "year");
 }
 
-/** The local time to the second, and the UTC one the API speaks. */
+/** The local time to the second. */
+export function dated(at: string): string {
+  return exact.format(new Date(at));
+}
+
+/** The same, and the UTC one the API speaks. */
 export function exactly(at: string): string {
-  return `${exact.format(new Date(at))} (${at})`;
+  return `${dated(at)} (${at})`;
 }
 
 /** What is left, in the two largest units. */

@@ -1,16 +1,7 @@
 // The small set of parts that every page is made of.
 
-import { Check, ChevronLeft, ChevronRight, Copy, TriangleAlert, X } from "lucide-react";
-import {
-  type ButtonHTMLAttributes,
-  type FormEvent,
-  type ReactNode,
-  useEffect,
-  useId,
-  useLayoutEffect,
-  useRef,
-  useState,
-} from "react";
+import { Check, Copy, TriangleAlert } from "lucide-react";
+import { type ButtonHTMLAttributes, type ReactNode, useEffect, useId, useState } from "react";
 
 import { Problem } from "../api";
 
@@ -40,189 +31,6 @@ export function IconButton({ label, children, className = "", ...rest }: ButtonP
     <button type="button" {...attributes} className={`icon-button ${className}`} aria-label={label} title={label}>
       {children}
     </button>
-  );
-}
-
-/** A modal dialog. While `locked`, neither Escape nor the cross closes it. */
-export function Dialog({
-  title,
-  onClose,
-  locked = false,
-  wide = false,
-  children,
-}: {
-  title: string;
-  onClose: () => void;
-  locked?: boolean;
-  wide?: boolean;
-  children: ReactNode;
-}) {
-  const ref = useRef<HTMLDialogElement>(null);
-  const id = useId();
-  // Before the element leaves the page, so that the focus goes back to where it came from.
-  useLayoutEffect(() => {
-    const dialog = ref.current;
-    const opener = document.activeElement;
-    dialog?.showModal();
-    return () => {
-      dialog?.close();
-      if (opener instanceof HTMLElement) opener.focus();
-    };
-  }, []);
-  const close = useRef(onClose);
-  close.current = onClose;
-  useEffect(() => {
-    // Wherever the focus is, and before the browser, which closes a dialog at the second Escape whatever was
-    // said to the first.
-    const escape = (event: KeyboardEvent) => {
-      if (event.key !== "Escape") return;
-      event.preventDefault();
-      if (!locked) close.current();
-    };
-    document.addEventListener("keydown", escape, true);
-    return () => document.removeEventListener("keydown", escape, true);
-  }, [locked]);
-  useEffect(() => {
-    if (!locked) {
-      return undefined;
-    }
-    // What is shown once must not be lost by a reload.
-    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-    window.addEventListener("beforeunload", ask);
-    return () => window.removeEventListener("beforeunload", ask);
-  }, [locked]);
-  return (
-    <dialog
-      ref={ref}
-      className={wide ? "dialog wide" : "dialog"}
-      aria-labelledby={id}
-      onCancel={(event) => {
-        event.preventDefault();
-        if (!locked) onClose();
-      }}
-      onClose={(event) => {
-        // By other ways than its own, a back gesture say.
-        if (event.target !== ref.current) return;
-        if (locked) ref.current?.showModal();
-        else onClose();
-      }}
-    >
-      <header className="dialog-head">
-        <h2 id={id}>{title}</h2>
-        {!locked && (
-          <IconButton label="Close" onClick={onClose}>
-            <X />
-          </IconButton>
-        )}
-      </header>
-      {children}
-    </dialog>
-  );
-}
-
-/** The form of a dialog: its fields, and its buttons at the foot. */
-export function Form({
-  onSubmit,
-  children,
-  foot,
-  className = "",
-}: {
-  onSubmit: () => void;
-  children: ReactNode;
-  foot: ReactNode;
-  className?: string;
-}) {
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    onSubmit();
-  };
-  return (
-    <form className={`form ${className}`} onSubmit={submit}>
-      <div className="form-body">{children}</div>
-      <footer className="form-foot">{foot}</footer>
-    </form>
-  );
-}
-
-/** A labelled control with its hint and what was wrong with it. */
-export function Field({
-  label,
-  hint,
-  error,
-  children,
-}: {
-  label: string;
-  hint?: ReactNode;
-  error?: string | undefined;
-  children: (ids: { id: string; "aria-describedby": string; "aria-invalid": boolean | undefined }) => ReactNode;
-}) {
-  const id = useId();
-  return (
-    <div className="field">
-      <label htmlFor={id}>{label}</label>
-      {children({ id, "aria-describedby": `${id}-hint`, "aria-invalid": error ? true : undefined })}
-      <div id={`${id}-hint`}>
-        {error ? <p className="field-error">{error}</p> : hint ? <p className="hint">{hint}</p> : null}
-      </div>
-    </div>
-  );
-}
-
-export function Checkbox({
-  label,
-  hint,
-  checked,
-  onChange,
-  disabled = false,
-}: {
-  label: ReactNode;
-  hint?: ReactNode;
-  checked: boolean;
-  onChange: (checked: boolean) => void;
-  disabled?: boolean;
-}) {
-  return (
-    <label className="checkbox">
-      <input
-        type="checkbox"
-        checked={checked}
-        disabled={disabled}
-        onChange={(event) => onChange(event.currentTarget.checked)}
-      />
-      <span>
-        {label}
-        {hint && <span className="hint">{hint}</span>}
-      </span>
-    </label>
-  );
-}
-
-/** One of a few, side by side. */
-export function Segmented<T extends string>({
-  label,
-  value,
-  options,
-  onChange,
-}: {
-  label: string;
-  value: T;
-  options: { value: T; label: ReactNode; title?: string }[];
-  onChange: (value: T) => void;
-}) {
-  return (
-    <div className="segmented" role="group" aria-label={label}>
-      {options.map((option) => (
-        <button
-          key={option.value}
-          type="button"
-          aria-pressed={option.value === value}
-          title={option.title}
-          onClick={() => onChange(option.value)}
-        >
-          {option.label}
-        </button>
-      ))}
-    </div>
   );
 }
 
@@ -362,49 +170,31 @@ export function Panel({
   );
 }
 
+/** A column by its name, which may be only said, not shown. */
+export type Column = string | { name: string; className?: string; isSaidOnly?: boolean };
+
+export const ACTIONS: Column = { name: "Actions", isSaidOnly: true };
+
 /** A table that scrolls sideways in itself where there is no room. */
-export function Table({ label, head, children }: { label: string; head: ReactNode; children: ReactNode }) {
+export function Table({ label, columns, children }: { label: string; columns: Column[]; children: ReactNode }) {
   return (
     <div className="table-wrap" role="region" aria-label={label} tabIndex={0}>
       <table>
         <thead>
-          <tr>{head}</tr>
+          <tr>
+            {columns.map((column) => {
+              const { name, className, isSaidOnly = false } = typeof column === "string" ? { name: column } : column;
+              return (
+                <th key={name} scope="col" className={className}>
+                  {isSaidOnly ? <span className="visually-hidden">{name}</span> : name}
+                </th>
+              );
+            })}
+          </tr>
         </thead>
         <tbody>{children}</tbody>
       </table>
     </div>
-  );
-}
-
-/** Pages of a list that is only known by its cursors. */
-export function Pager({
-  page,
-  shown,
-  hasNext,
-  onPrevious,
-  onNext,
-}: {
-  page: number;
-  shown: number;
-  hasNext: boolean;
-  onPrevious: () => void;
-  onNext: () => void;
-}) {
-  if (page === 0 && !hasNext) {
-    return null;
-  }
-  return (
-    <nav className="pager" aria-label="Pages">
-      <Button onClick={onPrevious} disabled={page === 0}>
-        <ChevronLeft /> Previous
-      </Button>
-      <span className="muted" aria-live="polite">
-        Page {page + 1}, {shown} shown
-      </span>
-      <Button onClick={onNext} disabled={!hasNext}>
-        Next <ChevronRight />
-      </Button>
-    </nav>
   );
 }
 
