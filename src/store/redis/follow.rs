@@ -240,7 +240,11 @@ impl Shared {
                 is_news
             });
             is_whole = is_whole || !self.fill_audit(&connection).await?;
-            let wait_ms = if is_whole { BLOCK_MS } else { 1 };
+            let wait_ms = match (is_whole, self.tombstones.is_owed()) {
+                (true, false) => BLOCK_MS,
+                (true, true) => OWING_BLOCK_MS,
+                (false, _) => 1,
+            };
             let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
             asked = self.clock.read();
             let answer: Value = tokio::select! {
@@ -413,6 +417,8 @@ impl Shared {
 const JOINS: usize = 8;
 /// How long Redis holds a read that has no news.
 const BLOCK_MS: u64 = 1_000;
+/// The same while the store is owed something: as soon as it takes that, it is to have it.
+const OWING_BLOCK_MS: u64 = 100;
 /// How long an answer may take on the follower's connection: the blocking read, and 1.5 s.
 const FOLLOW_DEADLINE: Duration = Duration::from_millis(2_500);
 /// How many changes are read at once.

@@ -70,7 +70,7 @@ impl Shared {
                 self.mirror.doubt();
             }
         }
-        let is_owing = !self.tombstones.owed().is_empty();
+        let is_owing = self.tombstones.is_owed();
         if !self.mirror.found_lacking() && !is_owing {
             return;
         }
@@ -427,7 +427,7 @@ pub(super) fn ends_of(change: &Change) -> Vec<Ended> {
 
 /// How often it is decided anew before others are let go first for longer.
 const ROUNDS: u32 = 16;
-const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(250);
 const LOOK_EVERY_NS: u64 = 3_600 * 1_000_000_000;
 const AT_ONCE: usize = 256;
 /// How many records are looked at in one question.

@@ -151,6 +151,12 @@ impl Tombstones {
         self.0.known.lock().owed.clone()
     }
 
+    /// Whether anything is owed.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        !self.0.known.lock().owed.is_empty()
+    }
+
     /// How many changes are held that the store has not had yet.
     #[must_use]
     pub fn held(&self) -> usize {

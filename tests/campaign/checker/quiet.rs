@@ -35,6 +35,13 @@ pub(super) fn intervals(history: &History, gate: Option<usize>) -> Vec<(At, At)>
     quiet
 }
 
+/// From when on a gate that nothing is done to can tell others of what was acknowledged there.
+pub(super) fn told(history: &History, gate: usize, acknowledged: At) -> At {
+    let mut quiet = intervals(history, Some(gate)).into_iter();
+    let next = quiet.find(|(_, ends)| *ends > acknowledged);
+    next.map_or(At::MAX, |(begins, _)| begins.max(acknowledged))
+}
+
 /// From when on a gate that nothing is done to has a change, at the latest.
 pub(super) fn reached(history: &History, gate: usize, acknowledged: At) -> At {
     // A change that the store forgot is given back by who knows it: by all gates there are, then.
@@ -96,7 +103,7 @@ pub(super) fn behind(history: &History, gate: usize, by: At) -> At {
 }
 
 /// How often a gate writes down what time it is.
-const CLOCK_WRITTEN_WITHIN: At = 6 * SECOND;
+const CLOCK_WRITTEN_WITHIN: At = SECOND;
 
 /// How far our reading of a time that a gate tells may be from the gate's.
 pub(super) const CLOCKS_AGREE_WITHIN: At = 5_000;

@@ -36,7 +36,9 @@ fn bound(history: &History, ending: &Ending<'_>, gate: usize) -> At {
     }
     let pending = receipt.pending.iter().find(|(node, _)| node == name);
     let stops_by = pending.and_then(|(_, at)| *at).unwrap_or(At::MAX);
-    let reached = quiet::reached(history, gate, ending.change.done);
+    // Where the store is away, it is held until the gate that took it has found back.
+    let told = quiet::told(history, ending.change.gate, ending.change.done);
+    let reached = quiet::reached(history, gate, told);
     (ending.in_force + margin).max(stops_by.min(reached))
 }
 

@@ -31,6 +31,15 @@ fn rotating_to(last: u16, number: u32, expect: u64) -> Change {
     telling(change(Revision(expect), vec![Write::Key(key)]))
 }
 
+/// The change that revokes a key, as whoever asks for it has it made.
+fn ending(number: u32, expect: u64) -> Change {
+    let mut change = telling(revoking(number, expect));
+    for entry in &mut change.audit {
+        entry.action = Action::KeyRevocation;
+    }
+    change
+}
+
 fn of(keys: &[Key], number: u32) -> Option<&Key> {
     keys.iter().find(|key| key.id == key_id(number))
 }
@@ -154,6 +163,37 @@ async fn a_change_that_is_made_again_takes_back_no_secret_that_was_made_upon_it(
     let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
     other.reaches(4).await;
     assert_eq!(other.keys().await.0[0].versions.len(), 3);
+}
+
+/// However many were lost: each is made again after what it was made upon.
+#[tokio::test]
+async fn lost_revocations_follow_the_keys_that_were_lost_with_them() {
+    const KEYS: u32 = 20;
+    let mut server = RedisServer::start();
+    let mut gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    let backup = server.backup();
+    let made: Vec<_> = (2..=KEYS).map(|it| telling(making(it))).collect();
+    let expect = |number: u32| u64::from(KEYS + number - 2);
+    let ended: Vec<_> = (2..=KEYS).map(|it| ending(it, expect(it))).collect();
+    for change in made.iter().chain(&ended) {
+        gate.commits(change.clone()).await;
+    }
+    gate.store.close().await;
+    server.restore(&backup);
+    let other = Gate::at(&server).await;
+    other
+        .commits(change(Revision(1), vec![Write::Key(key(99))]))
+        .await;
+    gate.reopen(&server.url()).await;
+
+    let keys = are_equal(&server, &[&gate, &other]).await;
+    assert_eq!(keys.iter().filter(|it| is_revoked(it)).count(), made.len());
+    let changes = other.changes_since(1).await;
+    let at = |change: &Change| changes.iter().position(|it| *it == change.id);
+    for (made, ended) in made.iter().zip(&ended) {
+        assert!(at(made).is_some() && at(made) < at(ended));
+    }
 }
 
 /// Whoever revokes the secret that a client has left, while the store lacks the one it has now, shuts out nobody.

@@ -3,8 +3,8 @@
 use std::fs;
 
 use futures_util::future::join_all;
+use portcullis::domain::audit::AuditEntry;
 use portcullis::domain::audit::query::{AuditQuery, Kind};
-use portcullis::domain::audit::{Action, AuditEntry};
 use portcullis::domain::change::{Change, Revision, Write};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::OwnerKind;
@@ -25,15 +25,6 @@ pub(super) fn renaming(number: u32, name: &str, expect: u64) -> Change {
     let mut key = key(number);
     key.settings.name = name.to_owned();
     telling(change(Revision(expect), vec![Write::Key(key)]))
-}
-
-/// The change that revokes a key, as whoever asks for it has it made.
-fn ending(number: u32, expect: u64) -> Change {
-    let mut change = telling(revoking(number, expect));
-    for entry in &mut change.audit {
-        entry.action = Action::KeyRevocation;
-    }
-    change
 }
 
 /// The same change, whose audit entry has an id of its own.
@@ -103,37 +94,6 @@ fn alarms(gate: &Gate) -> Vec<&'static str> {
 
 fn revoked_of(keys: &[Key]) -> Vec<bool> {
     keys.iter().map(is_revoked).collect()
-}
-
-/// However many were lost: each is made again after what it was made upon.
-#[tokio::test]
-async fn lost_revocations_follow_the_keys_that_were_lost_with_them() {
-    const KEYS: u32 = 20;
-    let mut server = RedisServer::start();
-    let mut gate = Gate::at(&server).await;
-    gate.commits(telling(making(1))).await;
-    let backup = server.backup();
-    let made: Vec<_> = (2..=KEYS).map(|it| telling(making(it))).collect();
-    let expect = |number: u32| u64::from(KEYS + number - 2);
-    let ended: Vec<_> = (2..=KEYS).map(|it| ending(it, expect(it))).collect();
-    for change in made.iter().chain(&ended) {
-        gate.commits(change.clone()).await;
-    }
-    gate.store.close().await;
-    server.restore(&backup);
-    let other = Gate::at(&server).await;
-    other
-        .commits(change(Revision(1), vec![Write::Key(key(99))]))
-        .await;
-    gate.reopen(&server.url()).await;
-
-    let keys = are_equal(&server, &[&gate, &other]).await;
-    assert_eq!(keys.iter().filter(|it| is_revoked(it)).count(), made.len());
-    let changes = other.changes_since(1).await;
-    let at = |change: &Change| changes.iter().position(|it| *it == change.id);
-    for (made, ended) in made.iter().zip(&ended) {
-        assert!(at(made).is_some() && at(made) < at(ended));
-    }
 }
 
 /// An old backup, or a failover that lost a tail: what the store lacks is sent again as it was, by as many gates

@@ -8,13 +8,10 @@ use std::time::Duration;
 
 use http::Method;
 use portcullis::app::{self, Running, SystemClock};
-use portcullis::config::{self, StoreChoice};
+use portcullis::config;
 use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::domain::usage::Step;
 use portcullis::store::Store;
-use portcullis::store::embedded::EmbeddedStore;
-use portcullis::store::node_key::NodeKey;
-use portcullis::store::redis::{Local, RedisStore};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -24,7 +21,7 @@ use tokio::time::timeout;
 use super::client::{Ask, Connection};
 use super::clock::{ManualClock, START_MS, eventually, within};
 use super::raw::Raw;
-use super::suite::{on_shared_redis, suite_is_on_redis};
+use super::suite::{on_shared_redis, store_of, suite_is_on_redis};
 use super::tls::Certificates;
 use super::upstream::Upstream;
 
@@ -419,26 +416,7 @@ impl Gateway {
 
     /// Its store, and what must live as long.
     async fn store(&self) -> (Box<dyn Store>, TempDir) {
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let folder = tempfile::tempdir().unwrap();
-        let loaded = config::load_text(&self.text, "test.yaml", &|_| None).unwrap();
-        let store: Box<dyn Store> = match loaded.store {
-            StoreChoice::Embedded { path } => Box::new(EmbeddedStore::open(&path, clock).unwrap()),
-            StoreChoice::Redis(choice) => {
-                let local = Local {
-                    dir: folder.path(),
-                    node_key: &NodeKey::given(&[7; 32]).unwrap(),
-                    signed_head: None,
-                    accepts_store: false,
-                };
-                let open = async || {
-                    let clock = Arc::clone(&clock);
-                    RedisStore::open(&choice, local, clock).await.ok()
-                };
-                Box::new(eventually("the store opens", open).await)
-            }
-        };
-        (store, folder)
+        store_of(&self.text, Arc::clone(&self.clock) as _).await
     }
 
     /// How many requests of each key the access log has.

@@ -1,7 +1,17 @@
 //! Which store the gate's suite is run on, and what a gate's configuration says of each kind of store.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use portcullis::config::{self, StoreChoice};
+use portcullis::domain::time::Clock;
+use portcullis::store::Store;
+use portcullis::store::embedded::EmbeddedStore;
+use portcullis::store::node_key::NodeKey;
+use portcullis::store::redis::{Local, RedisStore};
+use tempfile::TempDir;
+
+use super::clock::eventually;
 use super::cluster::Cluster;
 use super::redis::{RedisServer, own_prefix};
 use super::sentinel::Watched;
@@ -21,6 +31,30 @@ pub(crate) fn on_shared_redis() -> String {
     let number = STORES.fetch_add(1, Ordering::Relaxed);
     let url = RedisServer::shared().url();
     format!("redis: {{ urls: [\"{url}\"], prefix: t{number} }}")
+}
+
+/// The store of a configuration, as soon as it opens, and what must live as long.
+pub(crate) async fn store_of(config: &str, clock: Arc<dyn Clock>) -> (Box<dyn Store>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = config::load_text(config, "test.yaml", &|_| None).unwrap();
+    let store: Box<dyn Store> = match loaded.store {
+        StoreChoice::Embedded { path } => Box::new(EmbeddedStore::open(&path, clock).unwrap()),
+        StoreChoice::Redis(choice) => {
+            let local = Local {
+                dir: folder.path(),
+                node_key: &NodeKey::given(&[7; 32]).unwrap(),
+                signed_head: None,
+                accepts_store: false,
+            };
+            let opened = async || {
+                RedisStore::open(&choice, local, Arc::clone(&clock))
+                    .await
+                    .ok()
+            };
+            Box::new(eventually("the store opens", opened).await)
+        }
+    };
+    (store, folder)
 }
 
 /// A store in a Redis of the test's own.
