@@ -235,7 +235,7 @@ const BACKLOG: usize = 1_024;
 /// How many seconds a watcher of counts may be behind.
 const SECONDS_KEPT: usize = 16;
 /// How many rows a core keeps in a second; what has none is counted among all others.
-const ROWS_MAX: usize = 8_192;
+pub(crate) const ROWS_MAX: usize = 8_192;
 
 #[cfg(test)]
 mod tests {
