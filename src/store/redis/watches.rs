@@ -42,15 +42,20 @@ impl WatchStore for RedisStore {
         }
     }
 
-    async fn withdraw(&self, id: QuestionId) -> Result<(), StoreError> {
+    async fn withdraw(&self, ids: &[QuestionId]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let shared = &*self.shared;
         let route = shared.ours().await?;
-        let mut forget = redis::cmd("HDEL");
-        forget.arg(shared.names.questions()).arg(id.to_string());
+        let (mut forget, mut clear) = (redis::cmd("HDEL"), redis::cmd("DEL"));
+        forget.arg(shared.names.questions());
+        for id in ids {
+            forget.arg(id.to_string());
+            clear.arg(shared.names.answers(*id));
+        }
         let _: u64 = route.ask(&forget).await?;
-        let _: u64 = route
-            .ask(redis::cmd("DEL").arg(shared.names.answers(id)))
-            .await?;
+        let _: u64 = route.ask(&clear).await?;
         Ok(())
     }
 
