@@ -431,10 +431,7 @@ impl Gateway {
                     signed_head: None,
                     accepts_store: false,
                 };
-                let open = async || {
-                    let clock = Arc::clone(&clock);
-                    RedisStore::open(&choice, local, clock).await.ok()
-                };
+                let open = async || RedisStore::open(&choice, local, clock.clone()).await.ok();
                 Box::new(eventually("the store opens", open).await)
             }
         };
