@@ -215,6 +215,18 @@ fn code_faults(source: &Source, say: &mut dyn FnMut(usize, &str)) {
             {
                 say(line, "a task without a name: only app/tasks.rs spawns");
             }
+            "park_timeout" if source.path != "tests/it/support/patience.rs" => {
+                say(
+                    line,
+                    "a sleep by another name: `until` in tests/it/support/patience.rs waits",
+                );
+            }
+            "yield_now" if source.has_at(at.wrapping_sub(2), &["thread", "::", "yield_now"]) => {
+                say(
+                    line,
+                    "who spins takes the core from what it waits for: await a condition",
+                );
+            }
             "spawn_local" if is_shipped && !source.is_under("src/proxy/") => {
                 say(line, "`spawn_local` belongs to the proxy's own cores");
             }

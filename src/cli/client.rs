@@ -52,6 +52,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     token: HeaderValue,
+    /// How long an answer may take; of a stream, its beginning.
+    answer_within: Duration,
 }
 
 /// What the admin API answered to a call that it did.
@@ -119,7 +121,12 @@ impl Client {
             url: base.to_string(),
             source,
         })?;
-        Ok(Self { http, base, token })
+        Ok(Self {
+            http,
+            base,
+            token,
+            answer_within: ANSWER_WITHIN,
+        })
     }
 
     /// Asks for one thing.
@@ -177,7 +184,7 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/x-ndjson")
             .body(lines.to_owned());
         let response = request
-            .timeout(ANSWER_TIMEOUT)
+            .timeout(self.answer_within)
             .send()
             .await
             .map_err(|error| self.no_answer(error))?;
@@ -232,7 +239,7 @@ impl Client {
         field: &str,
     ) -> Result<(String, Option<String>), Failure> {
         let request = self.request(Method::GET, path, query);
-        let sent = request.timeout(ANSWER_TIMEOUT).send().await;
+        let sent = request.timeout(self.answer_within).send().await;
         let response = sent.map_err(|error| self.no_answer(error))?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
@@ -245,7 +252,8 @@ impl Client {
         Ok((text.map_err(|error| self.no_answer(error))?, field))
     }
 
-    /// Opens a stream of server-sent events; it stays open for as long as both want.
+    /// Opens a stream of server-sent events; it stays open for as long as both want. Only its beginning has to
+    /// come in time: a gate that stands still takes connections and says nothing.
     pub(crate) async fn stream(
         &self,
         path: &[&str],
@@ -254,14 +262,21 @@ impl Client {
         let request = self
             .request(Method::GET, path, query)
             .header(header::ACCEPT, "text/event-stream");
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.no_answer(error))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        Err(self.refusal(response).await)
+        let opened = async {
+            let sent = request.send().await;
+            let response = sent.map_err(|error| self.no_answer(error))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            Err(self.refusal(response).await)
+        };
+        let opened = tokio::time::timeout(self.answer_within, opened).await;
+        opened.unwrap_or_else(|_| {
+            Err(Failure::Silent {
+                url: self.base.to_string(),
+                within: self.answer_within,
+            })
+        })
     }
 
     /// Where the admin API is.
@@ -293,7 +308,7 @@ impl Client {
 
     async fn call(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = request
-            .timeout(ANSWER_TIMEOUT)
+            .timeout(self.answer_within)
             .send()
             .await
             .map_err(|error| self.no_answer(error))?;
@@ -399,7 +414,7 @@ pub(crate) const TOKEN_VARIABLE: &str = "PORTCULLIS_ADMIN_TOKEN";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the 5 s that a gate waits for others with `wait=all`.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Tells a stream on which nothing happens from one whose other end is gone.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -446,6 +461,20 @@ mod tests {
         assert!(!format!("{token:?}").contains("pct_abc"));
         let bad = read_token(&connection, Some("pct_canary\nX-Evil: 1".into())).unwrap_err();
         assert!(!bad.render().contains("pct_canary"), "{}", bad.render());
+    }
+
+    /// A stopped process takes connections, and its kernel what is sent on them.
+    #[tokio::test]
+    async fn a_gate_that_takes_connections_and_says_nothing_is_not_waited_for_for_ever() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = Client::of_this_process(silent.local_addr().unwrap(), "pct_abc").unwrap();
+        assert_eq!(client.answer_within, ANSWER_WITHIN);
+        client.answer_within = Duration::from_millis(20);
+        let failure = client.stream(&["admin", "live"], &[]).await.unwrap_err();
+        assert!(matches!(failure, Failure::Silent { .. }), "{failure:?}");
+        let text = failure.render();
+        assert!(text.starts_with("error: no answer from the admin API at http://127.0.0.1:"));
+        assert!(text.contains("Is the gate running?"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::render::visible;
 use crate::api::problem::Problem;
@@ -33,6 +34,14 @@ pub enum Failure {
         /// What went wrong underneath.
         #[source]
         source: reqwest::Error,
+    },
+    /// The admin API took the call, and then said nothing for too long.
+    #[error("no answer from the admin API at {url} within {} s", within.as_secs_f64())]
+    Silent {
+        /// Who was asked.
+        url: String,
+        /// For how long it was waited for.
+        within: Duration,
     },
     /// The stream of live requests ended.
     #[error("the gate ended the stream")]
@@ -158,7 +167,7 @@ impl Failure {
                     let _ = write!(text, ": {cause}");
                 }
                 text.push('\n');
-                if let Self::NoAnswer { .. } = other {
+                if let Self::NoAnswer { .. } | Self::Silent { .. } = other {
                     text.push_str(
                         "  Is the gate running? PORTCULLIS_ADMIN_URL or --admin-url says where.\n",
                     );

@@ -1,7 +1,7 @@
 //! Counts of requests over a short time, by key, by owner and by route, for people who watch.
 //!
 //! Counts are never sampled: what has no row of its own is in the row of all others, and rows of one kind add
-//! up to the total. How long requests took is kept by eighths of an octave, so that a quantile of many gates
+//! up to the total. Who asks for one key or owner alone is told how many of those others may be its ([`unattributed`]). How long requests took is kept by eighths of an octave, so that a quantile of many gates
 //! and seconds together is within 6 % of the truth.
 
 use std::collections::HashMap;
@@ -180,6 +180,19 @@ impl Summary {
     }
 }
 
+/// How many requests may be among those that are wanted of one key or owner, and say no more whose they were.
+#[must_use]
+pub fn unattributed(counted: &[Counted], wanted: &Wanted, names: &[Arc<str>]) -> u64 {
+    if wanted.key.is_none() && wanted.owner.is_none() {
+        return 0;
+    }
+    let others = counted.iter().filter(|((whose, route), _)| {
+        let name = route.and_then(|route| names.get(usize::from(route)));
+        *whose == Whose::Others && is_on_route(wanted, name)
+    });
+    others.map(|(_, counts)| counts.requests).sum()
+}
+
 fn is_wanted(wanted: &Wanted, whose: Whose<(KeyId, OwnerId)>, route: Option<&Arc<str>>) -> bool {
     let (key, owner) = match whose {
         Whose::One((key, owner)) => (Some(key), Some(owner)),
@@ -187,7 +200,11 @@ fn is_wanted(wanted: &Wanted, whose: Whose<(KeyId, OwnerId)>, route: Option<&Arc
     };
     wanted.key.is_none_or(|wanted| key == Some(wanted))
         && wanted.owner.is_none_or(|wanted| owner == Some(wanted))
-        && (wanted.route.as_ref()).is_none_or(|wanted| route == Some(wanted))
+        && is_on_route(wanted, route)
+}
+
+fn is_on_route(wanted: &Wanted, route: Option<&Arc<str>>) -> bool {
+    (wanted.route.as_ref()).is_none_or(|wanted| route == Some(wanted))
 }
 
 fn add<T: Eq + Hash>(rows: &mut HashMap<Whose<T>, Counts>, whose: Whose<T>, counts: &Counts) {

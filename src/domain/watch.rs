@@ -49,7 +49,7 @@ impl Question {
 pub enum Telling {
     /// Each request, as far as there is room.
     Requests,
-    /// Counts, once a second. Nothing is left out of them.
+    /// Counts, once a second. Nothing is left out of them that is not told of as missed.
     Counts,
 }
 
@@ -181,15 +181,14 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// How many requests were missed between what was heard `before` and a batch. What was before the first
-    /// that is heard was not asked for.
+    /// How many requests were missed between what was heard `before` and a batch. A gate counts from when it
+    /// began to answer, so what was lost before the first that is heard is among them.
     #[must_use]
     pub fn missed(before: Option<Self>, batch: &Batch) -> u64 {
         let from = match before {
             Some(before) if before.boot == batch.boot && before.seen <= batch.seen => before.seen,
-            // It began anew.
-            Some(_) => 0,
-            None => batch.seen.saturating_sub(batch.told.requests()),
+            // The first that is heard; or it began anew.
+            _ => 0,
         };
         (batch.seen - from).saturating_sub(batch.told.requests())
     }
@@ -297,8 +296,11 @@ mod tests {
             seen,
             told: Told::Requests(vec![String::new(); lines]),
         };
+        // All is heard from the beginning; or what was said first was lost.
+        assert_eq!(Heard::missed(None, &batch(1, 0, 0)), 0);
+        assert_eq!(Heard::missed(None, &batch(1, 4, 4)), 0);
         let first = batch(1, 10, 4);
-        assert_eq!(Heard::missed(None, &first), 0);
+        assert_eq!(Heard::missed(None, &first), 6);
         let heard = Some(Heard::of(&first));
         // Three more, one of which was not told of; then a whole batch was lost.
         assert_eq!(Heard::missed(heard, &batch(1, 13, 3)), 0);

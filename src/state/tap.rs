@@ -232,10 +232,11 @@ async fn next<T>(receiver: &mut broadcast::Receiver<Arc<T>>) -> Option<Sight<T>>
 
 /// How many requests a watcher may be behind before it misses some.
 const BACKLOG: usize = 1_024;
-/// How many seconds a watcher of counts may be behind.
-const SECONDS_KEPT: usize = 16;
+/// How many seconds a watcher of counts may be behind. They may be large, and one who missed some is told by the
+/// next how much was in them ([`Second::before`]).
+const SECONDS_KEPT: usize = 2;
 /// How many rows a core keeps in a second; what has none is counted among all others.
-const ROWS_MAX: usize = 8_192;
+pub(crate) const ROWS_MAX: usize = 8_192;
 
 #[cfg(test)]
 mod tests {
@@ -252,6 +253,20 @@ mod tests {
         assert!(matches!(watch.next().await, Some(Sight::One(_))));
         drop(watch);
         assert!(!tap.is_watched());
+    }
+
+    #[tokio::test]
+    async fn of_counts_only_the_last_seconds_are_held_for_who_is_slow() {
+        let tap = Arc::new(Tap::default());
+        let mut watch = tap.watch_counts();
+        let rows = |second: u64| Second {
+            before: second,
+            ..Second::default()
+        };
+        (1..=16).for_each(|second| tap.show_counts(rows(second)));
+        assert!(matches!(watch.next().await, Some(Sight::Dropped(14))));
+        assert!(matches!(watch.next().await, Some(Sight::One(it)) if it.before == 15));
+        assert!(matches!(watch.next().await, Some(Sight::One(it)) if it.before == 16));
     }
 
     #[test]

@@ -165,11 +165,11 @@ pub trait WatchStore: Send + Sync {
     /// [`StoreError::Full`] if as many are asked as may be; or if it is not known to be asked.
     async fn ask(&self, question: &Question, span: Duration) -> Result<(), StoreError>;
 
-    /// Asks no more, and forgets what was answered. What nobody withdraws lapses by itself.
+    /// Asks these no more, and forgets what was answered. What nobody withdraws lapses by itself.
     ///
     /// # Errors
-    /// If that is not known to have been done.
-    async fn withdraw(&self, id: QuestionId) -> Result<(), StoreError>;
+    /// If that is not known to have been done; some of it may have been.
+    async fn withdraw(&self, ids: &[QuestionId]) -> Result<(), StoreError>;
 
     /// What is asked now, in the order of the names; what is of a newer gate, and not understood, is left out.
     ///

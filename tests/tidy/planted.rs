@@ -272,6 +272,25 @@ fn a_test_neither_sleeps_nor_names_a_port() {
         &["sleeps"],
     );
     check("src/state/keys.rs", "fn f() { sleep(x) }", &[]);
+    for path in ["tests/it/process/gate.rs", "tests/it/support/clock.rs"] {
+        let parks = "fn f() { std::thread::park_timeout(SECOND) }";
+        check(path, parks, &["a sleep by another name"]);
+    }
+    check(
+        "tests/it/support/patience.rs",
+        "fn f() { std::thread::park_timeout(SECOND) }",
+        &[],
+    );
+    check(
+        "tests/it/process/gate.rs",
+        "fn f() { while !g() { std::thread::yield_now() } }",
+        &["who spins"],
+    );
+    check(
+        "tests/it/proxy/http1.rs",
+        "async fn f() { tokio::task::yield_now().await }",
+        &[],
+    );
     check(
         "tests/it/proxy/http1.rs",
         &address(8080),

@@ -112,7 +112,7 @@ impl<'c> Feed<'c> {
 /// Whether it may be otherwise in a moment.
 fn is_passing(failure: &Failure) -> bool {
     match failure {
-        Failure::NoAnswer { .. } | Failure::StreamEnded => true,
+        Failure::NoAnswer { .. } | Failure::Silent { .. } | Failure::StreamEnded => true,
         Failure::Refused(problem) => problem.status == 429 || problem.status >= 500,
         _ => false,
     }
@@ -122,3 +122,20 @@ fn is_passing(failure: &Failure) -> bool {
 const SILENT_MOST: Duration = Duration::from_secs(45);
 const PAUSE_LEAST: Duration = Duration::from_millis(250);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_stands_still_is_asked_again_and_one_that_refuses_is_not() {
+        assert!(is_passing(&Failure::Silent {
+            url: "http://127.0.0.1/".to_owned(),
+            within: Duration::from_secs(1),
+        }));
+        assert!(!is_passing(&Failure::Strange {
+            url: "http://127.0.0.1/".to_owned(),
+            status: 404,
+        }));
+    }
+}

@@ -25,8 +25,8 @@ pub(super) struct Board {
     seen: HashMap<(By, Id), Duration>,
     /// Who tells and who does not.
     pub(super) standing: Gates,
-    /// Requests that are not in the counts, and when that was said last.
-    dropped: Option<(u64, Duration)>,
+    /// Requests that are not in the counts, and when that was said.
+    dropped: VecDeque<(Duration, u64)>,
 }
 
 /// What a row is of.
@@ -92,16 +92,14 @@ impl Board {
 
     /// Notes that requests are missing in the counts.
     pub(super) fn drop_some(&mut self, count: u64, now: Duration) {
-        let before = self.dropped(now);
-        self.dropped = Some((before.saturating_add(count), now));
+        self.dropped.push_back((now, count));
+        self.forget(now);
     }
 
     /// How many requests are missing in what is shown.
     pub(super) fn dropped(&self, now: Duration) -> u64 {
-        match self.dropped {
-            Some((count, at)) if now.saturating_sub(at) < WINDOW => count,
-            _ => 0,
-        }
+        let told = self.dropped.iter().filter(|(at, _)| is_shown(*at, now));
+        told.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Whether anything was counted yet.
@@ -150,12 +148,12 @@ impl Board {
 
     /// Lets go of what is too long ago.
     pub(super) fn forget(&mut self, now: Duration) {
-        let is_recent = |at: Duration| now.saturating_sub(at) < WINDOW;
         for told in self.gates.values_mut() {
-            while told.len() > SECONDS || told.front().is_some_and(|(at, _)| !is_recent(*at)) {
+            while told.len() > SECONDS || told.front().is_some_and(|(at, _)| !is_shown(*at, now)) {
                 told.pop_front();
             }
         }
+        self.dropped.retain(|(at, _)| is_shown(*at, now));
         self.gates.retain(|_, told| !told.is_empty());
         self.seen
             .retain(|_, seen| now.saturating_sub(*seen) < SEEN_KEPT);
@@ -232,6 +230,11 @@ impl Sum {
         });
         found.filter(|_| all > 0).map(|(at_most, _)| *at_most)
     }
+}
+
+/// Whether what was told then is shown still, unless newer seconds took its place.
+fn is_shown(at: Duration, now: Duration) -> bool {
+    now.saturating_sub(at) < WINDOW
 }
 
 fn kinds(summary: &Summary) -> [(By, &[Row]); 3] {
@@ -381,6 +384,17 @@ pub(super) mod tests {
         assert_eq!(board.dropped(at(1)), 0);
         board.drop_some(5, at(1));
         board.drop_some(2, at(3));
-        assert_eq!((board.dropped(at(9)), board.dropped(at(10))), (7, 0));
+        assert_eq!((board.dropped(at(7)), board.dropped(at(8))), (7, 2));
+        assert_eq!((board.dropped(at(9)), board.dropped(at(10))), (2, 0));
+    }
+
+    #[test]
+    fn however_long_requests_go_missing_only_the_last_are_told() {
+        let mut board = Board::default();
+        for second in 1..=100 {
+            board.drop_some(10, at(second));
+            assert_eq!(board.dropped(at(second)), 10 * second.min(7));
+            assert!(board.dropped.len() <= 7);
+        }
     }
 }

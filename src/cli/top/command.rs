@@ -7,10 +7,10 @@ use clap::Args;
 use crossterm::event::{Event as Input, EventStream};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, LocalBoxStream};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 
 use super::board::{Board, By};
 use super::columns::{title, value};
@@ -98,12 +98,16 @@ impl<'c> Watcher<'c> {
         let mut frozen: Option<(Board, Duration)> = None;
         loop {
             let [terminate, hang_up, interrupt] = &mut ends;
-            tokio::select! {
+            let step = tokio::select! {
                 biased;
                 _ = terminate.recv() => return Ok(()),
                 _ = hang_up.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
-                input = input.next() => {
+                step = next_step(&mut ticks, &mut input, &mut names, &mut self.turns) => step,
+            };
+            match step {
+                Step::Draw => self.board.forget(self.now()),
+                Step::Input(input) => {
                     let Some(input) = input else { return Ok(()) };
                     if self.take_input(&input?, drawn.page) == Then::Quit {
                         return Ok(());
@@ -113,16 +117,15 @@ impl<'c> Watcher<'c> {
                         frozen = self.view.is_paused.then(still);
                     }
                 }
-                Some((id, name)) = names.next(), if !names.is_empty() => {
+                // What comes is drawn by the clock.
+                Step::Name(id, name) => {
                     self.names.extend(name.map(|name| (id, name)));
                     continue;
                 }
-                turn = self.turns.next() => {
+                Step::Turn(turn) => {
                     self.take_turn(turn)?;
-                    // It is drawn by the clock: however much comes, the keyboard is heard.
                     continue;
                 }
-                _ = ticks.tick() => self.board.forget(self.now()),
             }
             let (board, now) = frozen
                 .as_ref()
@@ -283,6 +286,35 @@ impl<'c> Watcher<'c> {
     }
 }
 
+/// What happens next on the screen.
+enum Step {
+    /// It is time to draw.
+    Draw,
+    /// Someone does something with the terminal; `None` when it is gone.
+    Input(Option<std::io::Result<Input>>),
+    /// What one is called.
+    Name(String, Option<String>),
+    /// What comes from the gate.
+    Turn(Option<Turn>),
+}
+
+/// However much comes from the gate, the picture is drawn and the keyboard is heard. Nothing is lost if it is not
+/// waited for to the end.
+async fn next_step(
+    ticks: &mut Interval,
+    input: &mut (impl Stream<Item = std::io::Result<Input>> + Unpin),
+    names: &mut FuturesUnordered<Asked<'_>>,
+    turns: &mut LocalBoxStream<'_, Turn>,
+) -> Step {
+    tokio::select! {
+        biased;
+        _ = ticks.tick() => Step::Draw,
+        input = input.next() => Step::Input(input),
+        Some((id, name)) = names.next(), if !names.is_empty() => Step::Name(id, name),
+        turn = turns.next() => Step::Turn(turn),
+    }
+}
+
 async fn name_of(client: &Client, kind: &'static str, id: String) -> (String, Option<String>) {
     #[derive(Deserialize)]
     struct Named {
@@ -303,3 +335,36 @@ const NAMES_AT_ONCE: usize = 4;
 const NAMES_KEPT: usize = 10_000;
 /// How many names are asked for where the table is printed once.
 const NAMES_ONCE: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_always_comes_keeps_neither_the_picture_nor_the_keyboard_waiting() {
+        let mut turns = stream::repeat_with(|| Turn::Back).boxed_local();
+        let mut names = FuturesUnordered::new();
+        let mut ticks = interval(Duration::from_millis(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut idle = stream::pending();
+        let (mut drawn, mut told) = (0, 0);
+        while drawn < 3 {
+            match next_step(&mut ticks, &mut idle, &mut names, &mut turns).await {
+                Step::Draw => drawn += 1,
+                Step::Turn(Some(Turn::Back)) => told += 1,
+                _ => panic!("nothing else happens"),
+            }
+            // As it is where more comes than can be taken in.
+            tokio::task::yield_now().await;
+        }
+        assert!(told > 0);
+
+        let mut busy = stream::repeat_with(|| Ok(Input::FocusGained));
+        let mut seldom = interval(Duration::from_secs(3_600));
+        seldom.tick().await;
+        let step = next_step(&mut seldom, &mut busy, &mut names, &mut turns).await;
+        assert!(matches!(step, Step::Input(Some(Ok(_)))));
+    }
+}

@@ -52,10 +52,10 @@ impl LiveService {
     /// What is asked of this gate now. Takes back what was asked for those here who have left.
     async fn look(&self, watches: &dyn WatchStore) -> Result<Vec<Question>, StoreError> {
         let departed = std::mem::take(&mut *self.departed.lock());
-        for id in departed {
-            if let Err(error) = watches.withdraw(id).await {
-                tracing::debug!(%error, "a question could not be withdrawn, it lapses");
-            }
+        if !departed.is_empty()
+            && let Err(error) = watches.withdraw(&departed).await
+        {
+            tracing::debug!(%error, "questions could not be withdrawn, they lapse");
         }
         let mut asked = watches.asked().await?;
         asked.retain(|question| question.concerns(&self.node));

@@ -20,7 +20,7 @@ pub(super) struct Elsewhere {
     question: Question,
     /// Whether this gate itself tells, besides.
     is_here: bool,
-    begun: Instant,
+    expected: Expected,
     /// When the question is to be asked again, so that it does not lapse.
     ask_at: Instant,
     heard: BTreeMap<Arc<str>, (Instant, Heard)>,
@@ -30,6 +30,27 @@ pub(super) struct Elsewhere {
     news: VecDeque<News>,
 }
 
+/// The gates that are to answer, and since when.
+#[derive(Debug, Default)]
+struct Expected(BTreeMap<Arc<str>, Instant>);
+
+impl Expected {
+    /// From now on these are.
+    fn are(&mut self, nodes: BTreeSet<Arc<str>>, now: Instant) {
+        self.0.retain(|node, _| nodes.contains(node));
+        for node in nodes {
+            self.0.entry(node).or_insert(now);
+        }
+    }
+
+    /// Those that have had the time to.
+    fn late(&self, now: Instant) -> impl Iterator<Item = &Arc<str>> {
+        let late = move |since: Instant| now.duration_since(since) >= ANSWER_WITHIN;
+        let late = self.0.iter().filter(move |(_, since)| late(**since));
+        late.map(|(node, _)| node)
+    }
+}
+
 impl Elsewhere {
     pub(super) fn new(service: Arc<LiveService>, question: Question, is_here: bool) -> Self {
         let now = Instant::now();
@@ -37,7 +58,7 @@ impl Elsewhere {
             service,
             question,
             is_here,
-            begun: now,
+            expected: Expected::default(),
             ask_at: now,
             heard: BTreeMap::new(),
             standing: StoreStanding::Up,
@@ -144,20 +165,17 @@ impl Elsewhere {
 
     /// Says who tells and who does not, if that is another than what was said last.
     fn judge(&mut self, now: Instant) {
+        let expected = match &self.question.to {
+            Some(one) => BTreeSet::from([Arc::clone(one)]),
+            None => self.others(),
+        };
+        self.expected.are(expected, now);
         let is_heard = |node: &Arc<str>| {
             let heard = self.heard.get(node);
             heard.is_some_and(|(at, _)| now.duration_since(*at) < SILENT_AFTER)
         };
-        let expected: BTreeSet<Arc<str>> = match &self.question.to {
-            Some(one) => BTreeSet::from([Arc::clone(one)]),
-            None => self.others(),
-        };
-        let is_late = now.duration_since(self.begun) >= ANSWER_WITHIN;
-        let missing = expected
-            .iter()
-            .filter(|node| !is_heard(node) && (is_late || self.heard.contains_key(*node)))
-            .cloned()
-            .collect();
+        let missing = self.expected.late(now).filter(|node| !is_heard(node));
+        let missing = missing.cloned().collect();
         let mut told_by: BTreeSet<_> = (self.heard.keys())
             .filter(|node| is_heard(node))
             .cloned()
@@ -200,3 +218,30 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// After how long one that has, and says no more. It says something once a second.
 const SILENT_AFTER: Duration = Duration::from_secs(3);
 const DEPARTED_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_joins_during_a_watch_has_as_long_to_answer_as_the_first() {
+        let begun = Instant::now();
+        let mut expected = Expected::default();
+        let mut late = |nodes: &[&str], after_ms| {
+            let now = begun + Duration::from_millis(after_ms);
+            expected.are(nodes.iter().map(|node| (*node).into()).collect(), now);
+            expected
+                .late(now)
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert!(late(&["a"], 0).is_empty());
+        assert!(late(&["a"], 1_999).is_empty());
+        assert_eq!(late(&["a", "b"], 10_000), ["a"]);
+        assert_eq!(late(&["a", "b"], 11_999), ["a"]);
+        assert_eq!(late(&["a", "b"], 12_000), ["a", "b"]);
+        // One that went and is back begins anew.
+        assert_eq!(late(&["b"], 13_000), ["b"]);
+        assert_eq!(late(&["a", "b"], 14_000), ["b"]);
+    }
+}

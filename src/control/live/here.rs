@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
-use crate::domain::summary::Summary;
+use crate::domain::summary::{self, Summary};
 use crate::domain::watch::{Telling, Wanted};
 use crate::state::tap::{CountsWatch, Second, Sight, Watch};
 
@@ -75,8 +75,9 @@ impl CountedHere {
         }
     }
 
-    /// The next second, and how many requests were counted in those that were missed before it; `None` when there
-    /// will be no more. Nothing is lost if it is not waited for to the end.
+    /// The next second, and how many requests may be missing in what is told: those counted in seconds that were
+    /// missed before it, and where one key or owner is asked for, those that no longer say whose they were. `None`
+    /// when there will be no more. Nothing is lost if it is not waited for to the end.
     pub(super) async fn next(&mut self) -> Option<(Summary, u64)> {
         let second = loop {
             // What was missed says itself in the next.
@@ -89,7 +90,8 @@ impl CountedHere {
             .map_or(0, |seen| second.before - seen.min(second.before));
         self.seen = Some(second.before + total(&second));
         let summary = Summary::fold(&second.counted, &self.wanted, &self.routes, second.span);
-        Some((summary, missed))
+        let nobodys = summary::unattributed(&second.counted, &self.wanted, &self.routes);
+        Some((summary, missed + nobodys))
     }
 }
 
@@ -101,3 +103,65 @@ pub(super) fn total(second: &Second) -> u64 {
 
 /// How often counts are taken.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{KeyId, OwnerId};
+    use crate::domain::summary::Passed;
+    use crate::state::tap::{ROWS_MAX, Tap};
+
+    fn key(number: usize) -> (KeyId, OwnerId) {
+        let mut bytes = [0; 10];
+        let mut rest = number;
+        for byte in &mut bytes {
+            *byte = (rest % 16) as u8;
+            rest /= 16;
+        }
+        (KeyId::from_random(bytes), OwnerId::from_random(bytes))
+    }
+
+    /// A second in which one key more was used than a core has rows for, and the last of them twice.
+    async fn told_of_a_crowd(wanted: Wanted) -> (u64, u64) {
+        let tap = Arc::new(Tap::default());
+        let watch = tap.watch_counts();
+        for number in (0..=ROWS_MAX).chain([ROWS_MAX]) {
+            tap.count(0, Some(key(number)), Some(0), &Passed::default());
+        }
+        let second = Second {
+            counted: tap.take_counts(),
+            ..Second::default()
+        };
+        tap.show_counts(second);
+        let routes = Arc::new(["a".into(), "b".into()]);
+        let mut counted = CountedHere::new(watch, wanted, routes);
+        let (summary, missed) = counted.next().await.unwrap();
+        (summary.total.requests, missed)
+    }
+
+    /// S4-04: of whom a core had no room for nothing is told to who asks for one, and that it may be so is.
+    #[tokio::test]
+    async fn counts_of_one_key_or_owner_say_what_may_be_missing_in_them() {
+        let all = ROWS_MAX as u64 + 2;
+        assert_eq!(told_of_a_crowd(Wanted::default()).await, (all, 0));
+        for (number, told) in [(0, 1), (ROWS_MAX, 0)] {
+            let (key, owner) = key(number);
+            let of_key = Wanted {
+                key: Some(key),
+                ..Wanted::default()
+            };
+            assert_eq!(told_of_a_crowd(of_key.clone()).await, (told, 2));
+            let of_owner = Wanted {
+                owner: Some(owner),
+                ..Wanted::default()
+            };
+            assert_eq!(told_of_a_crowd(of_owner).await, (told, 2));
+            // They were on another route.
+            let elsewhere = Wanted {
+                route: Some("b".into()),
+                ..of_key
+            };
+            assert_eq!(told_of_a_crowd(elsewhere).await, (0, 0));
+        }
+    }
+}

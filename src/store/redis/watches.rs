@@ -14,13 +14,62 @@ use crate::domain::watch::{Batch, Question, QuestionId};
 use crate::store::record::{decode_batch, decode_question, encode_batch, encode_question};
 use crate::store::{StoreError, WatchStore};
 
-use super::connect::Connection;
+use super::connect::{Cause, Connection, Fault};
 use super::scripts::Call;
 use super::store::RedisStore;
 
 /// Connections that wait for answers, when nobody does.
-#[derive(Debug, Default)]
-pub(super) struct Listeners(Mutex<Vec<Connection>>);
+pub(super) type Listeners = Idle<Connection>;
+
+/// A few connections that are not used now, each with how many the link had made when it began: what was found out
+/// about the server then may not hold once there is another.
+#[derive(Debug)]
+pub(super) struct Idle<C>(Mutex<Vec<(u64, C)>>);
+
+impl<C> Default for Idle<C> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<C> Idle<C> {
+    /// One that began when the link had made so many as now; older ones are let go of.
+    fn take(&self, made: u64) -> Option<C> {
+        let mut held = self.0.lock();
+        held.retain(|(at, _)| *at == made);
+        held.pop().map(|(_, connection)| connection)
+    }
+
+    /// Keeps one for whoever comes next, if there are not enough.
+    fn keep(&self, at: u64, connection: C) {
+        let mut held = self.0.lock();
+        if held.len() < IDLE_MAX {
+            held.push((at, connection));
+        }
+    }
+
+    /// Lets go of all.
+    fn clear(&self) {
+        self.0.lock().clear();
+    }
+}
+
+impl RedisStore {
+    /// A connection that leads to this gate's own store and nobody listens on.
+    async fn listener(&self, made: u64) -> Result<Connection, Fault> {
+        if let Some(held) = self.listeners.take(made) {
+            return Ok(held);
+        }
+        let shared = &*self.shared;
+        let Some(mine) = shared.mirror.stand() else {
+            return Err(shared.link.blame(Cause::NotConnected));
+        };
+        let deadline = WAIT_MOST + Duration::from_millis(1_500);
+        let connection = shared.link.connect(deadline).await?;
+        shared.look(&connection, Some(mine)).await?;
+        Ok(connection)
+    }
+}
 
 #[async_trait]
 impl WatchStore for RedisStore {
@@ -42,15 +91,20 @@ impl WatchStore for RedisStore {
         }
     }
 
-    async fn withdraw(&self, id: QuestionId) -> Result<(), StoreError> {
+    async fn withdraw(&self, ids: &[QuestionId]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let shared = &*self.shared;
         let route = shared.ours().await?;
-        let mut forget = redis::cmd("HDEL");
-        forget.arg(shared.names.questions()).arg(id.to_string());
+        let (mut forget, mut clear) = (redis::cmd("HDEL"), redis::cmd("DEL"));
+        forget.arg(shared.names.questions());
+        for id in ids {
+            forget.arg(id.to_string());
+            clear.arg(shared.names.answers(*id));
+        }
         let _: u64 = route.ask(&forget).await?;
-        let _: u64 = route
-            .ask(redis::cmd("DEL").arg(shared.names.answers(id)))
-            .await?;
+        let _: u64 = route.ask(&clear).await?;
         Ok(())
     }
 
@@ -85,14 +139,8 @@ impl WatchStore for RedisStore {
     async fn answers(&self, id: QuestionId, wait: Duration) -> Result<Vec<Batch>, StoreError> {
         let shared = &*self.shared;
         let wait = wait.clamp(Duration::from_millis(1), WAIT_MOST);
-        let held = self.listeners.0.lock().pop();
-        let connection = match held {
-            Some(connection) => connection,
-            None => {
-                let deadline = WAIT_MOST + Duration::from_millis(1_500);
-                shared.link.connect(deadline).await?
-            }
-        };
+        let made = shared.link.made();
+        let connection = self.listener(made).await?;
         let mut ask = redis::cmd("BLMPOP");
         ask.arg(wait.as_secs_f64())
             .arg(1)
@@ -103,13 +151,13 @@ impl WatchStore for RedisStore {
         let answer = connection.ask::<Option<(String, Vec<Vec<u8>>)>>(&ask).await;
         match answer {
             Ok(answer) => {
-                self.listeners.0.lock().push(connection);
+                self.listeners.keep(made, connection);
                 let batches = answer.map(|(_, batches)| batches).unwrap_or_default();
                 Ok(batches.iter().filter_map(|batch| read(batch)).collect())
             }
             Err(fault) => {
                 // The others lead where this one did.
-                self.listeners.0.lock().clear();
+                self.listeners.clear();
                 Err(fault.into())
             }
         }
@@ -152,3 +200,29 @@ const ANSWERS_AT_ONCE: u64 = 16;
 const ANSWERS_LIVE_MS: u64 = 10_000;
 /// How long one blocking read is at most.
 const WAIT_MOST: Duration = Duration::from_secs(1);
+/// How many connections are kept for those who listen next.
+const IDLE_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_connections_are_kept_and_none_of_before_the_link_was_made_anew() {
+        let idle = Idle::default();
+        assert_eq!(idle.take(1), None);
+        (0..IDLE_MAX + 5).for_each(|number| idle.keep(1, number));
+        let mut taken: Vec<_> = std::iter::from_fn(|| idle.take(1)).collect();
+        taken.sort_unstable();
+        assert!(taken.into_iter().eq(0..IDLE_MAX));
+
+        idle.keep(1, 0);
+        idle.keep(2, 1);
+        // One that began before, and comes back after.
+        idle.keep(1, 2);
+        assert_eq!((idle.take(2), idle.take(2)), (Some(1), None));
+        idle.keep(2, 3);
+        idle.clear();
+        assert_eq!(idle.take(2), None);
+    }
+}

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::page::{Block, blocks, pages, root};
-use crate::process::gate::{Gate, Setup, TOKEN, Upstream, wait_for};
+use crate::process::gate::{Gate, Setup, TOKEN, Upstream};
+use crate::support::patience::until;
 use crate::support::redis::{RedisServer, free_port};
 
 /// Why a block is not run, and how many there are that say so.
@@ -299,7 +300,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx is there: apt-get install nginx");
-        wait_for("nginx listens", || {
+        until("nginx listens", || {
             std::net::TcpStream::connect(address).is_ok()
         });
         Self { child, address }

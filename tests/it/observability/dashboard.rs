@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::prometheus::Prometheus;
 use super::{asked, metrics, read};
-use crate::process::gate::{Client, Gate, Setup, TOKEN, Upstream, metrics as exposed, wait_for};
+use crate::process::gate::{Client, Gate, Setup, TOKEN, Upstream, metrics as exposed};
+use crate::support::patience::until;
 use crate::support::redis::RedisServer;
 
 /// What shows nothing while nothing is wrong, or where something is not configured.
@@ -89,7 +90,7 @@ fn every_panel_shows_something_of_gates_that_serve() {
         String::from_utf8_lossy(&checked.stderr)
     );
 
-    wait_for("the second gate has the key", || {
+    until("the second gate has the key", || {
         gates[1].status(&secret) == 200
     });
     for (title, queries) in panels() {
@@ -103,7 +104,7 @@ fn every_panel_shows_something_of_gates_that_serve() {
             false => queries,
         };
         for query in queries {
-            wait_for(&format!("{title}: {query}"), || {
+            until(&format!("{title}: {query}"), || {
                 for gate in &gates {
                     Client::new(gate.address, &secret).unwrap().send(5).unwrap();
                     assert_eq!(gate.status("pk_live_unknown"), 401);

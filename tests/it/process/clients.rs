@@ -1,17 +1,13 @@
 //! Real clients and a real API: curl, Python's requests and httpx over both versions of HTTP, nginx and
 //! `python3 -m http.server` behind the gate.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "what is waited for in another process is waited for by the real clock"
-)]
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
-use super::gate::{PATIENCE, Setup};
+use super::gate::Setup;
+use crate::support::patience::until;
 use crate::support::venv;
 
 /// A server of someone else's, ended when dropped.
@@ -35,11 +31,9 @@ fn free_port() -> u16 {
 }
 
 fn wait_for(address: SocketAddr) {
-    let began = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(began.elapsed() < PATIENCE, "nothing answers at {address}");
-        std::thread::yield_now();
-    }
+    until(&format!("something answers at {address}"), || {
+        TcpStream::connect(address).is_ok()
+    });
 }
 
 fn program(name: &str, package: &str) -> PathBuf {

@@ -1,14 +1,11 @@
 //! Usage is exact: over a hundred thousand requests, over a SIGTERM, and up to the last flush over a kill.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "what is waited for in another process is waited for by the real clock"
-)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::scope;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::gate::{Client, PATIENCE, Setup, Upstream};
+use super::gate::{Client, Setup, Upstream};
+use crate::support::patience::{becomes_so, until};
 
 /// S1-14: the count of a key is the number of its requests, exactly, whatever core served them, and
 /// also after SIGTERM came while some were in flight.
@@ -51,14 +48,10 @@ fn usage_equals_the_requests_sent_over_a_hundred_thousand_and_a_sigterm() {
                 }
             });
         }
-        let began = Instant::now();
-        while sent.load(Ordering::Relaxed) < CLIENTS * EACH || extra.load(Ordering::Relaxed) < 100 {
-            assert!(
-                began.elapsed() < Duration::from_secs(240),
-                "requests got stuck"
-            );
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
+        let are_sent = becomes_so(Duration::from_secs(240), || {
+            sent.load(Ordering::Relaxed) >= CLIENTS * EACH && extra.load(Ordering::Relaxed) >= 100
+        });
+        assert!(are_sent, "requests got stuck");
         gate.signal_to_stop();
     });
     gate.terminate();
@@ -86,14 +79,9 @@ fn after_a_kill_only_what_was_not_flushed_is_missing() {
     for _ in 0..3 {
         let mut client = Client::new(gate.address, &secret).unwrap();
         sent += client.send(500).unwrap() as u64;
-        let began = Instant::now();
-        while gate.counted(&key) != sent {
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{sent} were sent and not flushed"
-            );
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
+        until(&format!("{sent} are flushed"), || {
+            gate.counted(&key) == sent
+        });
         let late = client.send(50).unwrap() as u64;
         gate.kill();
 

@@ -5,20 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::gate::{Gate, PATIENCE, Setup, Upstream};
+use super::gate::{Gate, Setup, Upstream};
+use crate::support::patience::until;
 use crate::support::redis::RedisServer;
 
 const NAMES: [&str; 3] = ["gate-1", "gate-2", "gate-3"];
-
-/// Waits until `is_so`.
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited too long: {what}");
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-}
 
 fn setups(redis: &RedisServer, upstream: &Upstream) -> Vec<Setup> {
     let setup = |name| Setup::over_redis(upstream.address, &redis.url(), name, "");

@@ -1,8 +1,4 @@
 //! A gate in a process of its own, and just enough HTTP to talk to it.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "what is waited for in another process is waited for by the real clock"
-)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -263,15 +259,6 @@ pub(crate) fn metrics(admin: SocketAddr) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
-/// Looks again and again until it is so.
-pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
-    let began = std::time::Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "{what}: not in time");
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
 }
 
 /// A connection to the gate that sends the same request again and again.

@@ -1,6 +1,7 @@
 //! What a gate says when its store is not what it signed.
 
-use super::gate::{Setup, Upstream, metrics, wait_for};
+use super::gate::{Setup, Upstream, metrics};
+use crate::support::patience::until;
 
 /// S4-07: whoever can write to the store, and has no gate's key, cannot have a gate sign another history.
 #[test]
@@ -36,7 +37,7 @@ fn a_history_made_anew_is_named_and_not_signed() {
     assert_eq!(verdict["fault"]["kind"], "rewritten", "{verdict}");
     gate.create_key("second");
     let raised = "portcullis_alarm{alarm=\"audit_broken\"} 1";
-    wait_for("the alarm is raised", || {
+    until("the alarm is raised", || {
         metrics(gate.admin).lines().any(|line| line == raised)
     });
     let said = gate.terminate();

@@ -7,6 +7,7 @@ use std::thread::scope;
 use std::time::Duration;
 
 use super::gate::{Setup, Upstream, call};
+use crate::support::patience::{let_pass, until};
 
 /// 200 kills; `PORTCULLIS_KILLS` asks for another number.
 #[test]
@@ -51,10 +52,10 @@ fn no_acknowledged_change_is_lost_however_often_the_gate_is_killed() {
                     }
                 });
             }
-            while done.load(Ordering::Relaxed) < enough {
-                std::thread::yield_now();
-            }
-            std::thread::park_timeout(pause);
+            until("some changes are made", || {
+                done.load(Ordering::Relaxed) >= enough
+            });
+            let_pass(pause);
             gate.kill();
         });
     }

@@ -1,7 +1,8 @@
 //! Usage is exact over a Redis that dies, comes back with what it had, or comes back empty, and over gates that
 //! are stopped and killed meanwhile.
 
-use super::gate::{Client, Gate, Setup, Upstream, wait_for};
+use super::gate::{Client, Gate, Setup, Upstream};
+use crate::support::patience::until;
 use crate::support::redis::RedisServer;
 
 /// A gate over a Redis, and a key that is used.
@@ -50,14 +51,14 @@ impl Scene {
     /// Waits until all that was sent before an outage is with the store.
     fn is_flushed(&self) {
         self.is_counted(self.sent);
-        wait_for("nothing waits", || {
+        until("nothing waits", || {
             self.usage("spooled") + self.usage("queued") == 0
         });
     }
 
     /// Waits until all that was sent since the outage began lies on the disk.
     fn is_on_disk(&self, since: u64) {
-        wait_for("all is on the disk", || {
+        until("all is on the disk", || {
             self.setup.spooled() >= self.sent - since && self.usage("spooled") > 0
         });
         assert_eq!(self.usage("lost"), 0);
@@ -66,7 +67,7 @@ impl Scene {
     /// Waits until the store counts so many, and no more.
     fn is_counted(&self, expected: u64) {
         let path = format!("/admin/keys/{}/usage", self.key);
-        wait_for("all is counted", || {
+        until("all is counted", || {
             let (status, usage) = self.gate().admin_call("GET", &path, "");
             status == 200 && usage["total"]["requests"].as_u64() >= Some(expected)
         });
@@ -95,7 +96,7 @@ fn every_request_is_counted_once_over_outages_of_redis() {
         );
         let minutes = format!("{path}?step=1m");
         let known = || scene.gate().admin_call("GET", &minutes, "").1;
-        wait_for("this gate knows of all", || {
+        until("this gate knows of all", || {
             known()["total"]["requests"].as_u64() >= Some(scene.sent)
         });
         let known = known();
@@ -129,11 +130,11 @@ fn a_gate_that_is_killed_in_an_outage_loses_at_most_the_last_second() {
     scene.redis.restart();
     let least = frozen + 30;
     let path = format!("/admin/keys/{}/usage", scene.key);
-    wait_for("all is counted", || {
+    until("all is counted", || {
         let (status, usage) = scene.gate().admin_call("GET", &path, "");
         status == 200 && usage["total"]["requests"].as_u64() >= Some(least)
     });
-    wait_for("nothing waits", || scene.usage("spooled") == 0);
+    until("nothing waits", || scene.usage("spooled") == 0);
     let counted = scene.gate().counted(&scene.key);
     assert!(
         (least..=least + 50).contains(&counted),
@@ -174,13 +175,13 @@ fn a_redis_that_came_back_empty_is_not_sent_what_the_store_should_have() {
     scene.redis.kill();
     scene.send(100);
     scene.redis.restart_empty();
-    wait_for("it says so", || {
+    until("it says so", || {
         let (_, status) = scene.gate().admin_call("GET", "/admin/status", "");
         let alarms = status["alarms"].as_array().unwrap();
         alarms.iter().any(|alarm| alarm["code"] == "store_away")
     });
     scene.send(100);
-    wait_for("it is kept", || scene.usage("spooled") > 0);
+    until("it is kept", || scene.usage("spooled") > 0);
     assert_eq!(scene.usage("lost"), 0);
     scene.redis.restore(&backup);
     scene.is_flushed();

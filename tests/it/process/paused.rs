@@ -6,7 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::gate::{Setup, Upstream, wait_for};
+use super::gate::{Setup, Upstream};
+use crate::support::patience::until;
 use crate::support::redis::RedisServer;
 
 /// Ten seconds by the clock of Redis, and one until the other asks again.
@@ -19,7 +20,7 @@ fn a_job_of_a_gate_that_stands_still_passes_to_another() {
         .map(|node| Setup::over_redis(upstream.address, &redis.url(), node, ""));
     let gates = setups.each_ref().map(Setup::start);
     let does = |at: usize| gates[at].does("rotation");
-    wait_for("one of them does it", || does(0) != does(1));
+    until("one of them does it", || does(0) != does(1));
     let first = usize::from(does(1));
     let other = 1 - first;
     let fence = || -> (String, u64) {
@@ -34,7 +35,7 @@ fn a_job_of_a_gate_that_stands_still_passes_to_another() {
 
     gates[first].pause();
     let began = Instant::now();
-    wait_for("the other does it", || does(other));
+    until("the other does it", || does(other));
     // A machine that runs many tests at once asks late.
     assert!(
         began.elapsed() < Duration::from_secs(15),
@@ -49,7 +50,7 @@ fn a_job_of_a_gate_that_stands_still_passes_to_another() {
     assert_eq!(after, before + 1);
 
     gates[first].resume();
-    wait_for("it knows", || !does(first));
+    until("it knows", || !does(first));
     assert!(does(other));
     assert_eq!(fence().1, after, "and takes nothing back");
 
@@ -57,7 +58,7 @@ fn a_job_of_a_gate_that_stands_still_passes_to_another() {
     let mut gates = gates.map(Some);
     gates[other].take().unwrap().terminate();
     let began = Instant::now();
-    wait_for("the first does it again", || {
+    until("the first does it again", || {
         gates[first].as_ref().unwrap().does("rotation")
     });
     assert!(

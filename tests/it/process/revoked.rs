@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::gate::{Client, Setup, Upstream};
+use crate::support::patience::until;
 use crate::support::redis::RedisServer;
 
 /// S1-13: Redis away, a revocation acknowledged, the gate killed: revoked when it starts again, and in the
@@ -25,13 +26,11 @@ fn a_revocation_outlives_the_gate_that_took_it_without_its_store() {
     let mut client = Client::new(gate.address, &secret).unwrap();
     assert_eq!(client.statuses(1), [401]);
     redis.restart();
-    let (status, told) = loop {
-        let (status, told) = gate.admin_call("DELETE", &path, "");
-        if status != 202 {
-            break (status, told);
-        }
-        std::thread::yield_now();
-    };
+    let (mut status, mut told) = (202, json!(null));
+    until("the store has it", || {
+        (status, told) = gate.admin_call("DELETE", &path, "");
+        status != 202
+    });
     assert_eq!((status, &told["key"]["status"]), (200, &json!("revoked")));
     gate.kill();
 

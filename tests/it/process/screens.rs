@@ -1,8 +1,4 @@
 //! `top` and `tail` on a real terminal, in front of real gates that are under load.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "what is waited for in another process is waited for by the real clock"
-)]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -10,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::gate::{Gate, PATIENCE, Setup, TOKEN, Upstream};
+use super::gate::{Gate, Setup, TOKEN, Upstream};
+use crate::support::patience::{PATIENCE, becomes_so, until};
 use crate::support::redis::RedisServer;
 
 /// A terminal with a shell in it; ended when dropped.
@@ -90,15 +86,13 @@ impl Terminal {
     /// Waits until a screen is as it is wanted, and gives it.
     #[track_caller]
     fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let screen = self.screen();
-            if is_so(&screen) {
-                return screen;
-            }
-            assert!(Instant::now() < deadline, "never {what}:\n{screen}");
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+        let mut screen = String::new();
+        let is_there = becomes_so(PATIENCE, || {
+            screen = self.screen();
+            is_so(&screen)
+        });
+        assert!(is_there, "never {what}:\n{screen}");
+        screen
     }
 
     #[track_caller]
@@ -360,10 +354,9 @@ fn counts_of_gates_under_load_are_exact_to_the_last_request() {
     let setups = [setup("gate-1"), setup("gate-2")];
     let gates: Vec<Gate> = setups.iter().map(Setup::start).collect();
     let (key, secret) = gates[0].create_key("shop");
-    let deadline = Instant::now() + PATIENCE;
-    while gates[1].status(&secret) != 200 {
-        assert!(Instant::now() < deadline);
-    }
+    until("the other gate has the key", || {
+        gates[1].status(&secret) == 200
+    });
 
     let counts = Counts::of(&gates[0]);
     counts.until("both gates count", |seen| seen.gates.len() == 2);
@@ -451,11 +444,8 @@ impl Counts {
 
     #[track_caller]
     fn until(&self, what: &str, is_so: impl Fn(&Seen) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_so(&self.seen()) {
-            assert!(Instant::now() < deadline, "never {what}: {:?}", self.seen());
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+        let is_there = becomes_so(PATIENCE, || is_so(&self.seen()));
+        assert!(is_there, "never {what}: {:?}", self.seen());
     }
 }
 

@@ -11,6 +11,7 @@ mod leavers;
 mod lists;
 mod quotas;
 mod rules;
+mod watches;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) use leavers::*;
 pub(crate) use lists::*;
 pub(crate) use quotas::*;
 pub(crate) use rules::*;
+pub(crate) use watches::*;
 
 /// One place where a store keeps things, empty when it is made.
 #[async_trait]
@@ -94,6 +96,12 @@ macro_rules! keeps_the_contract {
             a_name_is_one_gates_at_a_time,
             a_gate_that_beats_is_not_struck_off,
             whoever_waits_for_a_change_hears_who_has_applied_it,
+            what_gates_ask_and_answer_is_what_was_said,
+            a_question_lapses_by_the_stores_clock,
+            no_more_questions_are_asked_than_there_is_room_for,
+            an_answer_is_heard_once_and_of_too_many_the_oldest_go,
+            what_is_withdrawn_is_forgotten,
+            a_question_that_is_not_understood_is_left_out,
             audit_entries_are_chained_with_their_change,
             audit_entries_are_found_by_what_they_say,
             an_erased_owner_leaves_the_chain_whole,

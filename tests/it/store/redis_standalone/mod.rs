@@ -6,6 +6,7 @@ mod gates;
 pub(super) mod jobs;
 mod leases;
 mod refused;
+mod watches;
 
 use std::sync::Arc;
 
