@@ -119,11 +119,16 @@ impl Fault {
         }
     }
 
-    /// Whether nothing was heard, so that nobody said no: a network that drops what is sent, a host that hangs.
+    /// Whether nothing was heard, so that nobody said no: a network that drops what is sent or has no way there, a
+    /// name that nobody resolves, a host that hangs. Who refuses, resets or answers has said no.
     pub(in crate::store::redis) fn is_silence(&self) -> bool {
         match &self.cause {
             Cause::Silent | Cause::NotConnected => true,
-            Cause::Connect { source } | Cause::Failed { source } => source.is_timeout(),
+            Cause::Connect { source } | Cause::Failed { source } => {
+                source.is_io_error()
+                    && !source.is_connection_refusal()
+                    && !source.is_connection_dropped()
+            }
             _ => false,
         }
     }
@@ -270,5 +275,40 @@ impl From<Fault> for StoreError {
             },
             _ => Self::unavailable(fault),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind as Io};
+
+    use super::*;
+
+    #[test]
+    fn only_who_refuses_resets_or_answers_has_said_no() {
+        let of = |kind: Io| {
+            let source = RedisError::from(io::Error::from(kind));
+            Fault::at("here", Cause::Connect { source }).is_silence()
+        };
+        for silent in [
+            Io::TimedOut,
+            Io::HostUnreachable,
+            Io::NetworkUnreachable,
+            Io::NetworkDown,
+            Io::Other,
+        ] {
+            assert!(of(silent), "{silent:?}");
+        }
+        for no in [
+            Io::ConnectionRefused,
+            Io::ConnectionReset,
+            Io::BrokenPipe,
+            Io::UnexpectedEof,
+        ] {
+            assert!(!of(no), "{no:?}");
+        }
+        let source = RedisError::from((ErrorKind::AuthenticationFailed, "wrong password"));
+        assert!(!Fault::at("here", Cause::Failed { source }).is_silence());
+        assert!(Fault::at("here", Cause::Silent).is_silence());
     }
 }
