@@ -119,7 +119,7 @@ pub fn calls() -> Vec<Call> {
     vec![
         call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call), keys::create::about),
         call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call), keys::list::about),
-        call(Method::POST,   "/admin/keys/import",           OPERATOR, post(keys::import::call), keys::import::about),
+        call(Method::POST,   "/admin/keys/import",     GATE_OPERATOR,  post(keys::import::call), keys::import::about),
         call(Method::GET,    "/admin/keys/rotation",     GATE_VIEWER,  get(rotation::list::call), rotation::list::about),
         call(Method::POST,   "/admin/keys/rotation/enable",  GATE_ADMIN, post(rotation::enable::call), rotation::enable::about),
         call(Method::POST,   "/admin/keys/rotation/disable", GATE_ADMIN, post(rotation::disable::call), rotation::disable::about),

@@ -14,7 +14,7 @@ const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
 const TABLE: [(&str, &str, &str); 52] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
-    ("POST", "/admin/keys/import", "operator"),
+    ("POST", "/admin/keys/import", "operator of all"),
     ("GET", "/admin/keys/rotation", "viewer of all"),
     ("POST", "/admin/keys/rotation/enable", "admin of all"),
     ("POST", "/admin/keys/rotation/disable", "admin of all"),
