@@ -68,6 +68,14 @@ impl PathMatch {
     }
 }
 
+/// A segment of a canonical path without its parameters (`;v=1`, RFC 3986 §3.3), which some servers leave
+/// aside; also where their `;` is escaped, since some unescape it first.
+#[must_use]
+pub fn without_parameters(segment: &str) -> &str {
+    let plain = segment.split_once(';').map_or(segment, |(name, _)| name);
+    plain.split_once("%3B").map_or(plain, |(name, _)| name)
+}
+
 /// Where a route reads the key from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum KeySource {

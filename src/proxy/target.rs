@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::domain::permission::Method;
 use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::route::without_parameters;
 use crate::proxy::wire::Authority;
 
 /// Where a request is headed.
@@ -156,7 +157,8 @@ fn host(uri: &Uri, headers: &HeaderMap, last: &LastHost) -> Result<Host, Refusal
 /// A path in its one canonical form, or why it has none.
 ///
 /// # Errors
-/// `bad_request` for dot segments, plain or escaped, also with `;parameters` and between escaped slashes;
+/// `bad_request` for dot segments, plain or escaped, also with `;parameters`, whose `;` may be escaped, and
+/// between escaped slashes;
 /// escaped `\`, NUL or control characters; broken escapes; and anything that is no path. An escaped slash
 /// is for the route to judge.
 pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Refusal> {
@@ -175,10 +177,7 @@ pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Refusal> {
     {
         return Err(BAD.because("the path has characters that no path has"));
     }
-    let is_dots = |segment: &str| {
-        let name = segment.split_once(';').map_or(segment, |(name, _)| name);
-        name == "." || name == ".."
-    };
+    let is_dots = |segment: &str| matches!(without_parameters(segment), "." | "..");
     let mut segments = decoded
         .split('/')
         .flat_map(|segment| segment.split(ESCAPED_SLASH));
@@ -235,6 +234,7 @@ mod tests {
             "/a%3Fb",
             "/~x-_",
             "/a;v=1/b",
+            "/a%3Bv..;../b",
             "/%E2%82%AC",
         ] {
             assert_eq!(canonical(path).as_deref(), Ok(path));
@@ -271,6 +271,10 @@ mod tests {
             "/%2E/b",
             "/..;/b",
             "/..;a=1/b",
+            "/..%3b/b",
+            "/..%3Ba=1",
+            "/.%3b/b",
+            "/a%2f..%3b;x/b",
             "/.;x",
             "/%2e%2e;x/b",
             "/a%2f..",
