@@ -136,7 +136,7 @@ pub fn calls() -> Vec<Call> {
         call(Method::POST,   "/admin/users",           GATE_OPERATOR,  post(users::create::call), users::create::about),
         call(Method::GET,    "/admin/users",                 VIEWER,   get(users::list::call), users::list::about),
         call(Method::GET,    "/admin/users/{user_id}",       VIEWER,   get(users::get::call), users::get::about),
-        call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call), users::update::about),
+        call(Method::PATCH,  "/admin/users/{user_id}", GATE_OPERATOR,  patch(users::update::call), users::update::about),
         call(Method::DELETE, "/admin/users/{user_id}",    GATE_ADMIN,  delete(users::erase::call), users::erase::about),
         call(Method::POST,   "/admin/users/{user_id}/keys/disable", GATE_OPERATOR, post(users::disable::call), users::disable::about),
         call(Method::POST,   "/admin/users/{user_id}/sign-in",      GATE_OPERATOR, post(users::sign_in::call), users::sign_in::about),

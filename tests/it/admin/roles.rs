@@ -34,7 +34,7 @@ const TABLE: [(&str, &str, &str); 52] = [
     ("POST", "/admin/users", "operator of all"),
     ("GET", "/admin/users", "viewer"),
     ("GET", "/admin/users/{user_id}", "viewer"),
-    ("PATCH", "/admin/users/{user_id}", "operator"),
+    ("PATCH", "/admin/users/{user_id}", "operator of all"),
     ("DELETE", "/admin/users/{user_id}", "admin of all"),
     (
         "POST",
