@@ -4,6 +4,7 @@
 //! A listener that reads too slowly loses requests and is told how many; it never slows the gate.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, future};
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 
 use crate::admin::about::About;
 use crate::admin::ask::Params;
@@ -32,12 +33,60 @@ use crate::domain::summary::{Latencies, Rows, Whose};
 use crate::domain::watch::{StatusFilter, Telling, Wanted};
 use crate::{control, domain};
 
-/// The listeners there may be at once.
-pub(crate) struct Seats(Arc<Semaphore>);
+/// The listeners there may be at once: so many of one caller, and so many of those that are bound to owners,
+/// that those who run the gate find a seat whatever an owner does.
+#[derive(Default)]
+pub(crate) struct Seats(Arc<Mutex<Taken>>);
 
-impl Default for Seats {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LISTENERS_MAX)))
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    bound: usize,
+    /// By the id of who listens; none that has no seat.
+    of: HashMap<String, usize>,
+}
+
+/// A seat that is taken; given back when dropped.
+struct Seat {
+    seats: Arc<Mutex<Taken>>,
+    whose: String,
+    is_bound: bool,
+}
+
+impl Seats {
+    /// A seat for a caller, or why there is none.
+    fn take(&self, caller: &Caller) -> Result<Seat, &'static str> {
+        let is_bound = caller.bound_to.is_some();
+        let mut taken = self.0.lock();
+        let most = if is_bound { BOUND_EACH } else { EACH };
+        if taken.of.get(&caller.actor.id).copied().unwrap_or_default() >= most {
+            return Err("you are listening as often as you may");
+        }
+        if taken.all >= LISTENERS_MAX || is_bound && taken.bound >= BOUND_MAX {
+            return Err("as many are listening as may");
+        }
+        taken.all += 1;
+        taken.bound += usize::from(is_bound);
+        *taken.of.entry(caller.actor.id.clone()).or_default() += 1;
+        Ok(Seat {
+            seats: Arc::clone(&self.0),
+            whose: caller.actor.id.clone(),
+            is_bound,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.lock();
+        taken.all -= 1;
+        taken.bound -= usize::from(self.is_bound);
+        if let Some(count) = taken.of.get_mut(&self.whose) {
+            *count -= 1;
+            if *count == 0 {
+                taken.of.remove(&self.whose);
+            }
+        }
     }
 }
 
@@ -88,7 +137,7 @@ pub(crate) fn about() -> About {
     About::new(
         "watchRequests",
         "Watch requests as they finish",
-        "As server-sent events, of all gates that share the store (to a token bound to one owner they are numbers, and `upstream` and `endpoint` are `null`): `request` with a line of the access log, `dropped` with how many were left out, `gates` with whose requests are told and whose are missing; with `summary`, once a second and gate, `summary` with counts instead of requests. At most 64 listen at once.",
+        "As server-sent events, of all gates that share the store (to a token bound to one owner they are numbers, and `upstream` and `endpoint` are `null`): `request` with a line of the access log, `dropped` with how many were left out, `gates` with whose requests are told and whose are missing; with `summary`, once a second and gate, `summary` with counts instead of requests. At most 64 listen at once, 16 of them with one token; of tokens bound to one owner 16, and 4 with one.",
     )
     .query::<form::KeyRef>("key_id", "key_3fXk29QmZa", "Those of this key.")
     .query::<form::OwnerRef>("owner", "usr_7Gh2kQw9Lp", "Those of this owner's keys.")
@@ -110,12 +159,8 @@ pub(crate) async fn call(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let mut asked = Asked::read(&mut params);
     params.finish()?;
-    let Ok(permit) = Arc::clone(&shared.live_seats.0).try_acquire_owned() else {
-        return Err(Problem::too_many(
-            Duration::from_secs(10),
-            "as many are listening as may",
-        ));
-    };
+    let full = |why| Problem::too_many(Duration::from_secs(10), why);
+    let seat = shared.live_seats.take(&caller).map_err(full)?;
     if let Some(owner) = caller.bound_to {
         // Whoever asks for another's sees nothing, as everywhere; the gates are nobody's.
         let is_theirs = asked.wanted.owner.is_none_or(|asked| asked == owner);
@@ -135,7 +180,7 @@ pub(crate) async fn call(
     let mut teller = Teller::of(&caller);
     let told = news.filter_map(move |news| {
         // Given back when the stream is dropped.
-        let _held = &permit;
+        let _held = &seat;
         future::ready(teller.event(news).map(Ok))
     });
     Ok(Sse::new(told.take_until(until)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -268,6 +313,12 @@ fn told_counts(counts: &domain::summary::Counts) -> Counts {
 
 /// How many may listen at once.
 const LISTENERS_MAX: usize = 64;
+/// How many of them with one token: a dashboard that several people look at has one.
+const EACH: usize = 16;
+/// How many of them with tokens that are bound to an owner; half of what a store takes of questions.
+const BOUND_MAX: usize = 16;
+/// How many of those with one token.
+const BOUND_EACH: usize = 4;
 /// How many gates a bound caller is told from one another.
 const GATES_MAX: usize = 1_024;
 /// How long a name of a route or a gate is at most.

@@ -166,13 +166,55 @@ async fn a_listener_whose_token_was_revoked_is_sent_away() {
 async fn no_more_may_listen_than_there_is_room_for() {
     let admin = Admin::start();
     let mut listeners = Vec::new();
-    for _ in 0..64 {
-        listeners.push(listen(&admin, "", bearer()).await);
+    for _ in 0..4 {
+        let token = format!("Bearer {}", admin.make_token("viewer", None).await);
+        let token = ("authorization", token.as_str());
+        for _ in 0..16 {
+            listeners.push(listen(&admin, "", token).await);
+        }
+        let asked = request(Method::GET, "/admin/live", &[token], None);
+        let reply = admin.ask(asked).await;
+        assert_eq!(reply.problem(), (429, "too_many_requests"));
+        assert_eq!(reply.header("retry-after"), Some("10"));
     }
     let reply = admin.get("/admin/live").await;
     assert_eq!(reply.problem(), (429, "too_many_requests"));
     listeners.pop();
     listeners.push(listen(&admin, "", bearer()).await);
+}
+
+/// Nor by all owners together; and who gives a seat back may take one again.
+#[tokio::test]
+async fn no_owner_can_take_the_seats_of_those_who_run_the_gate() {
+    let admin = Admin::start();
+    let made = admin.make_key("k").await;
+    let owner = made["key"]["owner"]["id"].as_str();
+    let mut listeners = Vec::new();
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
+        let token = admin.make_token("viewer", owner).await;
+        tokens.push(format!("Bearer {token}"));
+    }
+    let refused = async |token: &str| {
+        let fields = [("authorization", token)];
+        let asked = request(Method::GET, "/admin/live", &fields, None);
+        let reply = admin.ask(asked).await;
+        assert_eq!(reply.problem(), (429, "too_many_requests"));
+    };
+    for token in &tokens[..4] {
+        for _ in 0..4 {
+            let seat = listen_to("1", &admin, "", ("authorization", token)).await;
+            listeners.push(seat);
+        }
+        refused(token).await;
+    }
+    refused(&tokens[4]).await;
+    for _ in 0..16 {
+        listeners.push(listen(&admin, "", bearer()).await);
+    }
+    drop(listeners.remove(0));
+    refused(&tokens[1]).await;
+    listeners.push(listen_to("1", &admin, "", ("authorization", &tokens[0])).await);
 }
 
 #[tokio::test]
