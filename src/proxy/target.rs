@@ -14,8 +14,9 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::domain::permission::Method;
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::domain::route::without_parameters;
+use crate::domain::route::{Route, without_parameters};
 use crate::proxy::wire::Authority;
+use crate::state::routes::RouteTable;
 
 /// Where a request is headed.
 #[derive(Debug)]
@@ -80,6 +81,32 @@ impl Target {
             path,
             query: uri.query().map(str::to_owned),
         })
+    }
+
+    /// Whether its escaped slashes are what its route takes, and lead round no other: an upstream that reads
+    /// them as slashes serves what another route is for, which may ask more of the key.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub(crate) fn ensure_slashes_fit(
+        &self,
+        route: &Route,
+        routes: &RouteTable,
+    ) -> Result<(), Refusal> {
+        const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
+        if !self.has_escaped_slash {
+            return Ok(());
+        }
+        if !route.keeps_encoded_slashes {
+            return Err(BAD.because("the path has an escaped slash"));
+        }
+        let read = self.path.replace(ESCAPED_SLASH, "/");
+        match routes.find(&self.host.name, &read, self.method) {
+            Ok(other) if other.route.asks_more_than(route) => {
+                Err(BAD.because("the path with its escaped slash read is another route's"))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Whether the path is below `/.portcullis/`, which is never forwarded.
