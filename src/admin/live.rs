@@ -3,6 +3,8 @@
 //!
 //! A listener that reads too slowly loses requests and is told how many; it never slows the gate.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,7 +13,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, future};
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
 
 use crate::admin::about::About;
 use crate::admin::ask::Params;
@@ -22,6 +25,7 @@ use crate::api::live::{
     Counts, Dropped, EVENT_DROPPED, EVENT_GATES, EVENT_REQUEST, EVENT_SUMMARY, Gates, Row, Summary,
 };
 use crate::api::{Text, form};
+use crate::control::caller::Caller;
 use crate::control::live::{News, StoreStanding};
 use crate::domain::id::OwnerId;
 use crate::domain::permission::Method;
@@ -29,12 +33,60 @@ use crate::domain::summary::{Latencies, Rows, Whose};
 use crate::domain::watch::{StatusFilter, Telling, Wanted};
 use crate::{control, domain};
 
-/// The listeners there may be at once.
-pub(crate) struct Seats(Arc<Semaphore>);
+/// The listeners there may be at once: so many of one caller, and so many of those that are bound to owners,
+/// that those who run the gate find a seat whatever an owner does.
+#[derive(Default)]
+pub(crate) struct Seats(Arc<Mutex<Taken>>);
 
-impl Default for Seats {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LISTENERS_MAX)))
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    bound: usize,
+    /// By the id of who listens; none that has no seat.
+    of: HashMap<String, usize>,
+}
+
+/// A seat that is taken; given back when dropped.
+struct Seat {
+    seats: Arc<Mutex<Taken>>,
+    whose: String,
+    is_bound: bool,
+}
+
+impl Seats {
+    /// A seat for a caller, or why there is none.
+    fn take(&self, caller: &Caller) -> Result<Seat, &'static str> {
+        let is_bound = caller.bound_to.is_some();
+        let mut taken = self.0.lock();
+        let most = if is_bound { BOUND_EACH } else { EACH };
+        if taken.of.get(&caller.actor.id).copied().unwrap_or_default() >= most {
+            return Err("you are listening as often as you may");
+        }
+        if taken.all >= LISTENERS_MAX || is_bound && taken.bound >= BOUND_MAX {
+            return Err("as many are listening as may");
+        }
+        taken.all += 1;
+        taken.bound += usize::from(is_bound);
+        *taken.of.entry(caller.actor.id.clone()).or_default() += 1;
+        Ok(Seat {
+            seats: Arc::clone(&self.0),
+            whose: caller.actor.id.clone(),
+            is_bound,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.lock();
+        taken.all -= 1;
+        taken.bound -= usize::from(self.is_bound);
+        if let Some(count) = taken.of.get_mut(&self.whose) {
+            *count -= 1;
+            if *count == 0 {
+                taken.of.remove(&self.whose);
+            }
+        }
     }
 }
 
@@ -85,7 +137,7 @@ pub(crate) fn about() -> About {
     About::new(
         "watchRequests",
         "Watch requests as they finish",
-        "As server-sent events, of all gates that share the store: `request` with a line of the access log, `dropped` with how many were left out, `gates` with whose requests are told and whose are missing; with `summary`, once a second and gate, `summary` with counts instead of requests. At most 64 listen at once.",
+        "As server-sent events, of all gates that share the store (to a token bound to one owner they are numbers, and `upstream` and `endpoint` are `null`): `request` with a line of the access log, `dropped` with how many were left out, `gates` with whose requests are told and whose are missing; with `summary`, once a second and gate, `summary` with counts instead of requests. At most 64 listen at once, 16 of them with one token; of tokens bound to one owner 16, and 4 with one.",
     )
     .query::<form::KeyRef>("key_id", "key_3fXk29QmZa", "Those of this key.")
     .query::<form::OwnerRef>("owner", "usr_7Gh2kQw9Lp", "Those of this owner's keys.")
@@ -107,17 +159,13 @@ pub(crate) async fn call(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let mut asked = Asked::read(&mut params);
     params.finish()?;
-    let Ok(permit) = Arc::clone(&shared.live_seats.0).try_acquire_owned() else {
-        return Err(Problem::too_many(
-            Duration::from_secs(10),
-            "as many are listening as may",
-        ));
-    };
+    let full = |why| Problem::too_many(Duration::from_secs(10), why);
+    let seat = shared.live_seats.take(&caller).map_err(full)?;
     if let Some(owner) = caller.bound_to {
-        // Whoever asks for another's sees nothing, as everywhere.
+        // Whoever asks for another's sees nothing, as everywhere; the gates are nobody's.
         let is_theirs = asked.wanted.owner.is_none_or(|asked| asked == owner);
         asked.wanted.owner = Some(owner);
-        if !is_theirs {
+        if !is_theirs || asked.node.is_some() {
             return Err(Problem::not_found());
         }
     }
@@ -129,50 +177,97 @@ pub(crate) async fn call(
         let ended = pin!(auth::ended(shared, headers));
         future::select(closing, ended).await;
     };
+    let mut teller = Teller::of(&caller);
     let told = news.filter_map(move |news| {
         // Given back when the stream is dropped.
-        let _held = &permit;
-        future::ready(event(news).map(Ok))
+        let _held = &seat;
+        future::ready(teller.event(news).map(Ok))
     });
     Ok(Sse::new(told.take_until(until)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-/// As it goes out.
-fn event(news: News) -> Option<Event> {
-    let named = |name| Event::default().event(name);
-    let event = match news {
-        News::Request(line) => Ok(named(EVENT_REQUEST).data(line.as_str())),
-        News::Gates(gates) => named(EVENT_GATES).json_data(told_gates(&gates)),
-        News::Counts(node, summary) => {
-            named(EVENT_SUMMARY).json_data(told_summary(&node, &summary))
-        }
-        News::Dropped(node, count) => named(EVENT_DROPPED).json_data(Dropped {
-            count,
-            node: Some(node.to_string()),
-        }),
-    };
-    // Nothing here fails to be written as JSON.
-    event.ok()
+/// How things are told on one stream. What gates and upstreams are called, and where they are, is no owner's
+/// business: to a bound caller gates are numbers, in the order they are told of.
+struct Teller {
+    /// The gates a bound caller was told of; `None` for all others, who are told their names.
+    numbered: Option<Vec<Box<str>>>,
 }
 
-fn told_gates(gates: &control::live::Gates) -> Gates {
-    let names = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect();
-    let store = match gates.store {
-        StoreStanding::Own => "own",
-        StoreStanding::Up => "up",
-        StoreStanding::Away => "away",
-        StoreStanding::Full => "full",
-    };
-    Gates {
-        gates: names(&gates.told_by),
-        missing: names(&gates.missing),
-        store: store.to_owned(),
+impl Teller {
+    fn of(caller: &Caller) -> Self {
+        Self {
+            numbered: caller.bound_to.map(|_| Vec::new()),
+        }
+    }
+
+    /// As it goes out.
+    fn event(&mut self, news: News) -> Option<Event> {
+        let named = |name| Event::default().event(name);
+        let event = match news {
+            News::Request(line) => Ok(named(EVENT_REQUEST).data(self.line(line.as_str())?)),
+            News::Gates(gates) => named(EVENT_GATES).json_data(self.gates(&gates)),
+            News::Counts(node, summary) => {
+                named(EVENT_SUMMARY).json_data(told_summary(self.gate(&node), &summary))
+            }
+            News::Dropped(node, count) => named(EVENT_DROPPED).json_data(Dropped {
+                count,
+                node: Some(self.gate(&node)),
+            }),
+        };
+        // Nothing here fails to be written as JSON.
+        event.ok()
+    }
+
+    /// What a gate is called.
+    fn gate(&mut self, name: &str) -> String {
+        let Some(known) = &mut self.numbered else {
+            return name.to_owned();
+        };
+        let place = known.iter().position(|known| **known == *name);
+        let place = place.unwrap_or_else(|| {
+            // Beyond it all are the last: a list that only grows needs an end.
+            known.truncate(GATES_MAX - 1);
+            known.push(name.into());
+            known.len() - 1
+        });
+        (place + 1).to_string()
+    }
+
+    /// A line of the access log; `None` of one that cannot be read, where something in it must not be told.
+    fn line<'l>(&mut self, line: &'l str) -> Option<Cow<'l, str>> {
+        if self.numbered.is_none() {
+            return Some(line.into());
+        }
+        let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+        for (name, value) in &mut fields {
+            match name.as_str() {
+                "upstream" | "endpoint" => *value = Value::Null,
+                "node" => *value = self.gate(value.as_str()?).into(),
+                _ => {}
+            }
+        }
+        Some(Value::Object(fields).to_string().into())
+    }
+
+    fn gates(&mut self, gates: &control::live::Gates) -> Gates {
+        let mut names = |names: &[Arc<str>]| names.iter().map(|name| self.gate(name)).collect();
+        let store = match gates.store {
+            StoreStanding::Own => "own",
+            StoreStanding::Up => "up",
+            StoreStanding::Away => "away",
+            StoreStanding::Full => "full",
+        };
+        Gates {
+            gates: names(&gates.told_by),
+            missing: names(&gates.missing),
+            store: store.to_owned(),
+        }
     }
 }
 
-fn told_summary(node: &str, summary: &domain::summary::Summary) -> Summary {
+fn told_summary(node: String, summary: &domain::summary::Summary) -> Summary {
     Summary {
-        node: node.to_owned(),
+        node,
         span_ms: summary.span.as_secs_f64() * 1_000.0,
         total: told_counts(&summary.total),
         keys: told_rows(&summary.keys, |(key, owner)| {
@@ -218,6 +313,14 @@ fn told_counts(counts: &domain::summary::Counts) -> Counts {
 
 /// How many may listen at once.
 const LISTENERS_MAX: usize = 64;
+/// How many of them with one token: a dashboard that several people look at has one.
+const EACH: usize = 16;
+/// How many of them with tokens that are bound to an owner; half of what a store takes of questions.
+const BOUND_MAX: usize = 16;
+/// How many of those with one token.
+const BOUND_EACH: usize = 4;
+/// How many gates a bound caller is told from one another.
+const GATES_MAX: usize = 1_024;
 /// How long a name of a route or a gate is at most.
 const NAME_MAX: usize = 255;
 /// After how much silence a comment is sent, so that whatever lies between keeps the connection.

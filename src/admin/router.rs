@@ -119,7 +119,7 @@ pub fn calls() -> Vec<Call> {
     vec![
         call(Method::POST,   "/admin/keys",                  OPERATOR, post(keys::create::call), keys::create::about),
         call(Method::GET,    "/admin/keys",                  VIEWER,   get(keys::list::call), keys::list::about),
-        call(Method::POST,   "/admin/keys/import",           OPERATOR, post(keys::import::call), keys::import::about),
+        call(Method::POST,   "/admin/keys/import",     GATE_OPERATOR,  post(keys::import::call), keys::import::about),
         call(Method::GET,    "/admin/keys/rotation",     GATE_VIEWER,  get(rotation::list::call), rotation::list::about),
         call(Method::POST,   "/admin/keys/rotation/enable",  GATE_ADMIN, post(rotation::enable::call), rotation::enable::about),
         call(Method::POST,   "/admin/keys/rotation/disable", GATE_ADMIN, post(rotation::disable::call), rotation::disable::about),
@@ -136,7 +136,7 @@ pub fn calls() -> Vec<Call> {
         call(Method::POST,   "/admin/users",           GATE_OPERATOR,  post(users::create::call), users::create::about),
         call(Method::GET,    "/admin/users",                 VIEWER,   get(users::list::call), users::list::about),
         call(Method::GET,    "/admin/users/{user_id}",       VIEWER,   get(users::get::call), users::get::about),
-        call(Method::PATCH,  "/admin/users/{user_id}",       OPERATOR, patch(users::update::call), users::update::about),
+        call(Method::PATCH,  "/admin/users/{user_id}", GATE_OPERATOR,  patch(users::update::call), users::update::about),
         call(Method::DELETE, "/admin/users/{user_id}",    GATE_ADMIN,  delete(users::erase::call), users::erase::about),
         call(Method::POST,   "/admin/users/{user_id}/keys/disable", GATE_OPERATOR, post(users::disable::call), users::disable::about),
         call(Method::POST,   "/admin/users/{user_id}/sign-in",      GATE_OPERATOR, post(users::sign_in::call), users::sign_in::about),

@@ -149,11 +149,10 @@ fn route(plane: &Plane, target: &Target) -> Result<Arc<RouteState>, No> {
         .routes
         .find(&target.host.name, &target.path, target.method)
     {
-        Ok(route) if target.has_escaped_slash && !route.route.keeps_encoded_slashes => {
-            let refusal = Refusal::new(RefusalCode::BadRequest);
-            Err(refusal.because("the path has an escaped slash").into())
+        Ok(route) => {
+            target.ensure_slashes_fit(&route.route, &plane.routes)?;
+            Ok(Arc::clone(route))
         }
-        Ok(route) => Ok(Arc::clone(route)),
         Err(Miss::Path) => Err(RefusalCode::NoRoute.into()),
         Err(Miss::Method(_)) => Err(RefusalCode::MethodNotAllowed.into()),
     }

@@ -180,7 +180,7 @@ static ENCODED_SLASHES: Field<bool> = Field {
     name: "encoded_slashes",
     kind: Kind::Word(&[("refuse", false), ("keep", true)]),
     absent: Absent::Default("refuse"),
-    says: "Whether an escaped slash (`%2F`) in a path is refused with 400, or kept as it is.",
+    says: "Whether an escaped slash (`%2F`) in a path is refused with 400, or kept as it is. It is refused all the same where the path with a slash in its place is a route's that asks more of the key.",
 };
 
 /// What routes may name.

@@ -140,7 +140,7 @@ impl OwnerService {
     /// ended yet it is not let back in: that would bring it back.
     ///
     /// # Errors
-    /// [`ControlError::NotAdmin`], [`ControlError::NotFound`], [`ControlError::NameTaken`],
+    /// [`ControlError::NotAdmin`], [`ControlError::Bound`], [`ControlError::NotFound`], [`ControlError::NameTaken`],
     /// [`ControlError::OwnerLeaving`], [`ControlError::Invalid`], or what the store returns.
     pub async fn update(
         &self,
@@ -151,6 +151,10 @@ impl OwnerService {
     ) -> Result<Owner, ControlError> {
         if lets_back_in && (caller.role != Role::Admin || caller.bound_to.is_some()) {
             return Err(ControlError::NotAdmin);
+        }
+        // Whoever may rename is told which names others have.
+        if caller.bound_to.is_some() {
+            return Err(ControlError::Bound);
         }
         if let Some(name) = name {
             check_name(name, "/name")?;

@@ -36,6 +36,18 @@ pub struct Route {
     pub keeps_encoded_slashes: bool,
 }
 
+impl Route {
+    /// Whether it asks something of a request's key that `other` does not.
+    #[must_use]
+    pub fn asks_more_than(&self, other: &Self) -> bool {
+        let is_new = |scope| !other.scopes.contains(scope);
+        let is_barred = |env| !self.envs.contains(env);
+        self.key != KeySource::None && other.key == KeySource::None
+            || self.scopes.iter().any(is_new)
+            || !self.envs.is_empty() && (other.envs.is_empty() || other.envs.iter().any(is_barred))
+    }
+}
+
 /// Which host a route serves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostMatch {
@@ -66,6 +78,17 @@ impl PathMatch {
             Self::Exact(path) | Self::Prefix(path) | Self::Template(path) => path,
         }
     }
+}
+
+/// A segment of a canonical path without its parameters (`;v=1`, RFC 3986 §3.3), which some servers leave
+/// aside; also where their `;` is escaped, since some unescape it first.
+#[must_use]
+pub fn without_parameters(segment: &str) -> &str {
+    let plain = segment.split_once(';').map_or(segment, |(name, _)| name);
+    if !plain.contains('%') {
+        return plain;
+    }
+    plain.split_once("%3B").map_or(plain, |(name, _)| name)
 }
 
 /// Where a route reads the key from.

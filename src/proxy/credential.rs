@@ -12,6 +12,7 @@ use crate::domain::route::KeySource;
 use crate::domain::secret::CREDENTIAL_MAX;
 use crate::domain::token::SESSION_COOKIE;
 use crate::proxy::cookies;
+use crate::proxy::query;
 use crate::proxy::target::Target;
 
 /// The field a key is read from unless a route says otherwise.
@@ -225,25 +226,10 @@ fn take_cookie(headers: &mut HeaderMap, name: &str, found: &mut Found) -> Result
     Ok(())
 }
 
-/// A query parameter. Names and values are compared as sent: secrets have no character that needs an
-/// escape.
 fn take_query(target: &mut Target, name: &str, found: &mut Found) -> Result<(), Refusal> {
-    let Some(query) = target.query.take().map(Zeroizing::new) else {
-        return Ok(());
-    };
-    let mut left = Vec::new();
-    for pair in query.split('&') {
-        match pair
-            .strip_prefix(name)
-            .and_then(|rest| rest.strip_prefix('='))
-        {
-            Some(value) => {
-                found.add(Credential::Part(Zeroizing::new(value.as_bytes().to_vec())))?
-            }
-            None => left.push(pair),
-        }
+    for value in query::cut(&mut target.query, name) {
+        found.add(Credential::Part(value))?;
     }
-    target.query = Some(left.join("&")).filter(|query| !query.is_empty());
     Ok(())
 }
 
@@ -475,7 +461,9 @@ mod tests {
         );
         let (taken, _, left) = take_from(&[], Some("api_key=v"), &query);
         assert_eq!((taken, left), (Ok(Some("v".into())), None));
-        let (taken, ..) = take_from(&[], Some("api_key=v&api_key=w"), &query);
-        assert_eq!(taken, Err(RefusalCode::AmbiguousCredential));
+        for twice in ["api_key=v&api_key=w", "api_key=v&%61pi_key=v"] {
+            let (taken, ..) = take_from(&[], Some(twice), &query);
+            assert_eq!(taken, Err(RefusalCode::AmbiguousCredential));
+        }
     }
 }

@@ -213,10 +213,7 @@ fn find(target: &Target, record: &mut Record) -> Result<Arc<RouteState>, Stop> {
         Ok(route) => {
             let route = Arc::clone(route);
             record.route = Some(Arc::clone(&route));
-            if target.has_escaped_slash && !route.route.keeps_encoded_slashes {
-                let refusal = Refusal::new(RefusalCode::BadRequest);
-                return Err(refusal.because("the path has an escaped slash").into());
-            }
+            target.ensure_slashes_fit(&route.route, &record.worker().plane.routes)?;
             Ok(route)
         }
         Err(Miss::Path) => Err(RefusalCode::NoRoute.into()),

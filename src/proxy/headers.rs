@@ -1,7 +1,7 @@
 //! What of a request's fields the upstream sees: what is meant for this hop goes, what would pass for
 //! ours goes, and ours is set.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::domain::refusal::{Refusal, RefusalCode};
@@ -27,8 +27,9 @@ pub(crate) type Dropped = SmallVec<[HeaderName; 2]>;
 /// Looks through a request's fields once: which of them go no further.
 ///
 /// # Errors
-/// `bad_request` for a field that another server might take for one of ours (`X_API_Key`), and for a
-/// `Connection` that asks us to drop what is ours to say (RFC 9110 §7.6.1).
+/// `bad_request` for a field that another server might take for one of ours (`X_API_Key`), for a
+/// `Connection` that asks us to drop what is ours to say (RFC 9110 §7.6.1), and for what HTTP/2 can bring
+/// here and HTTP/1 cannot: two lengths (RFC 9110 §8.6), space at the ends of a value (RFC 9113 §8.2.1).
 pub(crate) fn inspect(headers: &HeaderMap, is_trusted: bool) -> Result<Dropped, Refusal> {
     const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
     let mut dropped = Dropped::new();
@@ -42,6 +43,16 @@ pub(crate) fn inspect(headers: &HeaderMap, is_trusted: bool) -> Result<Dropped, 
                 return Err(BAD.because("a field's name could be taken for one of the gate's own"));
             }
         }
+    }
+    let mut lengths = 0;
+    for (name, value) in headers {
+        lengths += usize::from(name == CONTENT_LENGTH);
+        if has_space_at_an_end(value.as_bytes()) {
+            return Err(BAD.because("a field's value begins or ends with a space"));
+        }
+    }
+    if lengths > 1 {
+        return Err(BAD.because("there is more than one length"));
     }
     if !dropped.contains(&CONNECTION) {
         return Ok(dropped);
@@ -62,6 +73,11 @@ pub(crate) fn inspect(headers: &HeaderMap, is_trusted: bool) -> Result<Dropped, 
         }
     }
     Ok(dropped)
+}
+
+fn has_space_at_an_end(value: &[u8]) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_space(value.first()) || is_space(value.last())
 }
 
 /// Takes out of a request's trailers what would not pass as a field either, from anyone.
@@ -389,6 +405,29 @@ mod tests {
                 Err(RefusalCode::BadRequest),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn a_value_has_no_space_at_its_ends_and_a_request_one_length() {
+        for value in [" x", "x ", "\tx", "x\t", " ", "\t"] {
+            let fields = [("accept", "y"), ("x-note", value)];
+            assert_eq!(
+                dropped(&fields, true),
+                Err(RefusalCode::BadRequest),
+                "{value:?}"
+            );
+        }
+        for value in ["", "a b", "a\tb"] {
+            assert_eq!(dropped(&[("x-note", value)], true), Ok(vec![]), "{value:?}");
+        }
+        for (one, two) in [("5", "5"), ("5", "6")] {
+            let mut headers = HeaderMap::new();
+            headers.append(CONTENT_LENGTH, HeaderValue::from_static(one));
+            assert!(inspect(&headers, true).is_ok());
+            headers.append(CONTENT_LENGTH, HeaderValue::from_static(two));
+            let refusal = inspect(&headers, true).unwrap_err();
+            assert_eq!(refusal.code, RefusalCode::BadRequest);
         }
     }
 

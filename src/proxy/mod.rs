@@ -46,6 +46,7 @@ mod own;
 mod pace;
 mod plane;
 mod pool;
+mod query;
 mod record;
 mod respond;
 mod stream;

@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use crate::domain::limit::{Rate, RateLimit, Unit};
 use crate::domain::permission::{Method, address_allowed};
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::domain::route::KeySource;
+use crate::domain::route::{KeySource, without_parameters};
 use crate::proxy::body::{Outgoing, UploadError};
 use crate::proxy::credential;
 use crate::proxy::handle::{
@@ -40,8 +40,10 @@ use crate::state::limiter::{LimitBook, NamedLimit};
 
 /// Whether a path, as it came or canonical, is the gate's own.
 pub(crate) fn is_own(path: &str) -> bool {
-    path.strip_prefix("/.portcullis")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with("%2F"))
+    path.strip_prefix("/.portcullis").is_some_and(|rest| {
+        let rest = without_parameters(rest);
+        rest.is_empty() || rest.starts_with('/') || rest.starts_with("%2F")
+    })
 }
 
 /// Answers a request for a path of the gate's own.

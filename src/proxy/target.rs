@@ -9,11 +9,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use http::header::HOST;
-use http::uri::Authority;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::domain::permission::Method;
 use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::route::{Route, without_parameters};
+use crate::proxy::wire::Authority;
+use crate::state::routes::RouteTable;
 
 /// Where a request is headed.
 #[derive(Debug)]
@@ -80,6 +83,32 @@ impl Target {
         })
     }
 
+    /// Whether its escaped slashes are what its route takes, and lead round no other: an upstream that reads
+    /// them as slashes serves what another route is for, which may ask more of the key.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub(crate) fn ensure_slashes_fit(
+        &self,
+        route: &Route,
+        routes: &RouteTable,
+    ) -> Result<(), Refusal> {
+        const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
+        if !self.has_escaped_slash {
+            return Ok(());
+        }
+        if !route.keeps_encoded_slashes {
+            return Err(BAD.because("the path has an escaped slash"));
+        }
+        let read = self.path.replace(ESCAPED_SLASH, "/");
+        match routes.find(&self.host.name, &read, self.method) {
+            Ok(other) if other.route.asks_more_than(route) => {
+                Err(BAD.because("the path with its escaped slash read is another route's"))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Whether the path is below `/.portcullis/`, which is never forwarded.
     pub(crate) fn is_the_gates_own(&self) -> bool {
         &*self.path == "/.portcullis" || self.path.starts_with("/.portcullis/")
@@ -101,8 +130,8 @@ fn method(method: &http::Method) -> Result<Method, Refusal> {
     }
 }
 
-/// The one host of a request: of its target and its `Host` field, which must not disagree
-/// (RFC 9112 §3.2, RFC 9113 §8.3.1).
+/// The one host of a request: of its target and its `Host` field, each a host by the same strict reading
+/// in every version of HTTP, and not at odds (RFC 9112 §3.2, RFC 9113 §8.3.1).
 fn host(uri: &Uri, headers: &HeaderMap, last: &LastHost) -> Result<Host, Refusal> {
     const BAD: Refusal = Refusal::new(RefusalCode::BadRequest);
     let mut fields = headers.get_all(HOST).iter();
@@ -119,44 +148,44 @@ fn host(uri: &Uri, headers: &HeaderMap, last: &LastHost) -> Result<Host, Refusal
     let named = match field {
         None => None,
         Some(value) => {
-            let text = value.to_str().ok().filter(|text| !text.contains('@'));
-            let parsed = text.and_then(|text| text.parse::<Authority>().ok());
+            let parsed = Authority::parse(value.as_bytes());
             Some(parsed.ok_or(BAD.because("the Host field is not a host"))?)
         }
     };
-    let authority = match (uri.authority(), &named) {
-        (Some(target), Some(named)) if !same(target, named) => {
+    let invalid = BAD.because("the host is not valid");
+    let target = uri.authority().map(http::uri::Authority::as_str);
+    let aimed = match target {
+        None => None,
+        Some(text) => Some(Authority::parse(text.as_bytes()).ok_or(invalid)?),
+    };
+    let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
+    let port = if is_tls { 443 } else { 80 };
+    let authority = match (aimed, named) {
+        (Some(aimed), Some(named)) if !aimed.is_same(named, port) => {
             return Err(BAD.because("the Host field is not the target's host"));
         }
-        (Some(target), _) => target,
-        (None, Some(named)) => named,
+        (Some(authority), _) | (None, Some(authority)) => authority,
         (None, None) => return Err(BAD.because("there is no host")),
     };
-    if authority.host().is_empty() || authority.as_str().contains('@') {
-        return Err(BAD.because("the host is not valid"));
-    }
     let field = match field {
         Some(field) => field.clone(),
         // HTTP/2 has it in the target; Host is a copy, with the port (RFC 9113 §8.3.1).
-        None => HeaderValue::from_str(authority.as_str())
-            .map_err(|_| BAD.because("the host is not valid"))?,
+        None => HeaderValue::from_str(target.unwrap_or_default()).map_err(|_| invalid)?,
     };
+    let name = std::str::from_utf8(authority.host()).map_err(|_| invalid)?;
     let host = Host {
         field,
-        name: authority.host().to_ascii_lowercase().into(),
+        name: name.to_ascii_lowercase().into(),
     };
     *last.borrow_mut() = Some(host.clone());
     Ok(host)
 }
 
-fn same(one: &Authority, two: &Authority) -> bool {
-    one.host().eq_ignore_ascii_case(two.host()) && one.port_u16() == two.port_u16()
-}
-
 /// A path in its one canonical form, or why it has none.
 ///
 /// # Errors
-/// `bad_request` for dot segments, plain or escaped, also with `;parameters` and between escaped slashes;
+/// `bad_request` for dot segments, plain or escaped, also with `;parameters`, whose `;` may be escaped, and
+/// between escaped slashes;
 /// escaped `\`, NUL or control characters; broken escapes; and anything that is no path. An escaped slash
 /// is for the route to judge.
 pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Refusal> {
@@ -175,10 +204,7 @@ pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Refusal> {
     {
         return Err(BAD.because("the path has characters that no path has"));
     }
-    let is_dots = |segment: &str| {
-        let name = segment.split_once(';').map_or(segment, |(name, _)| name);
-        name == "." || name == ".."
-    };
+    let is_dots = |segment: &str| matches!(without_parameters(segment), "." | "..");
     let mut segments = decoded
         .split('/')
         .flat_map(|segment| segment.split(ESCAPED_SLASH));
@@ -235,6 +261,7 @@ mod tests {
             "/a%3Fb",
             "/~x-_",
             "/a;v=1/b",
+            "/a%3Bv..;../b",
             "/%E2%82%AC",
         ] {
             assert_eq!(canonical(path).as_deref(), Ok(path));
@@ -271,6 +298,10 @@ mod tests {
             "/%2E/b",
             "/..;/b",
             "/..;a=1/b",
+            "/..%3b/b",
+            "/..%3Ba=1",
+            "/.%3b/b",
+            "/a%2f..%3b;x/b",
             "/.;x",
             "/%2e%2e;x/b",
             "/a%2f..",
@@ -320,6 +351,40 @@ mod tests {
         assert_eq!(read("/x", &["a", "a"]), bad);
         assert_eq!(read("/x", &["u@a"]), bad);
         assert_eq!(read("/x", &[""]), bad);
+    }
+
+    /// In HTTP/2 nothing stands before this that would have judged it.
+    #[test]
+    fn an_authority_is_read_as_strictly_as_a_host_field() {
+        let read = |authority: &str, host: Option<&str>| {
+            let uri = Uri::builder()
+                .scheme("http")
+                .authority(authority)
+                .path_and_query("/");
+            let mut request = Request::builder().uri(uri.build().ok()?);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let request = request.body(()).ok()?;
+            let target = Target::of(&request, 100, &LastHost::default()).ok()?;
+            Some((target.host.name.to_string(), target.host.field))
+        };
+        for good in ["a.example:8443", "127.0.0.1", "[::1]:80", "A_b.c"] {
+            let (_, field) = read(good, None).unwrap();
+            assert_eq!(field, good, "{good}");
+        }
+        for bad in [
+            "x:99999", "x:", "x:0", "x:080", "x,y", "x;a=b", "*.x", "[v1.a]", "[::1]x", "u@x",
+            "x:80:80", "a%2eb", "",
+        ] {
+            assert_eq!(read(bad, None), None, "{bad}");
+            assert_eq!(read(bad, Some("x")), None, "{bad}");
+            assert_eq!(read("x", Some(bad)), None, "{bad}");
+            assert_eq!(read(bad, Some(bad)), None, "{bad}");
+        }
+        assert_eq!(read("x:99999", Some("x:88888")), None);
+        assert_eq!(read("x", Some("X:80")).unwrap().0, "x");
+        assert_eq!(read("x:8443", Some("x")), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `host[:port]`, in a Host field and in the absolute form of a target.
+//! `host[:port]`, in a Host field, in the absolute form of a target and in `:authority`.
 //!
 //! Stricter than the grammar of RFC 3986 §3.2 where looseness serves nobody: no user information
 //! (RFC 9110 §4.2.4), no empty host (§4.2.1), no escapes, a port without leading zeros and between
@@ -10,14 +10,14 @@ use super::octets::{self, HOST};
 
 /// A valid authority, in the client's spelling.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Authority<'a> {
+pub(crate) struct Authority<'a> {
     host: &'a [u8],
     port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
     /// The authority that fills `bytes`, if one does.
-    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (host, port) = match bytes {
             [b'[', ..] => {
                 let end = memchr::memchr(b']', bytes)?;
@@ -42,8 +42,13 @@ impl<'a> Authority<'a> {
         Some(Self { host, port })
     }
 
+    /// The name or address, which is ASCII; brackets and all where it is of IPv6.
+    pub(crate) fn host(self) -> &'a [u8] {
+        self.host
+    }
+
     /// Whether both name the same place for a scheme whose default port is `default`.
-    pub(super) fn is_same(self, other: Self, default: u16) -> bool {
+    pub(crate) fn is_same(self, other: Self, default: u16) -> bool {
         self.host.eq_ignore_ascii_case(other.host)
             && self.port.unwrap_or(default) == other.port.unwrap_or(default)
     }

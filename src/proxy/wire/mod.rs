@@ -30,6 +30,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use authority::Authority;
 pub(crate) use gate::Gate;
 #[cfg(test)]
 pub(crate) use state::Resume;

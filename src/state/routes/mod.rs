@@ -2,7 +2,7 @@
 //!
 //! Routes are tried from the most specific to the widest, and the first that serves host, path and
 //! method is taken: an exact host before a wildcard before any, a literal segment before a variable, a
-//! longer prefix before a shorter. So `POST /orders` beside `/` leaves `GET /orders` to `/`. A request
+//! longer prefix before a shorter. A segment is compared as it is, then without its parameters (`;v=1`). So `POST /orders` beside `/` leaves `GET /orders` to `/`. A request
 //! walks one tree of path segments per host that fits, and visits no node twice.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use crate::domain::permission::{Method, Methods};
-use crate::domain::route::{HostMatch, PathMatch, Route};
+use crate::domain::route::{HostMatch, PathMatch, Route, without_parameters};
 use crate::state::limiter::{LimitBook, NamedLimit, Slot, policy};
 use crate::state::upstreams::UpstreamState;
 use crate::state::usage::OWN_PATHS;
@@ -244,9 +244,14 @@ impl Node {
             None => (rest, None),
         };
         let literal = self.literals.get(segment);
-        let variable = self.variable.as_deref().filter(|_| !segment.is_empty());
+        // A server that leaves parameters aside serves `/secret` for `/secret;v=1`.
+        let plain = without_parameters(segment);
+        let has_parameters = plain.len() < segment.len();
+        let named = has_parameters.then(|| self.literals.get(plain)).flatten();
+        let variable = self.variable.as_deref().filter(|_| !plain.is_empty());
         let deeper = literal
             .into_iter()
+            .chain(named)
             .chain(variable)
             .find_map(|node| node.visit(after, take));
         deeper.or_else(|| {

@@ -90,6 +90,36 @@ fn the_most_specific_path_decides() {
 }
 
 #[test]
+fn parameters_of_a_segment_lead_round_no_route() {
+    let any = HostMatch::Any;
+    let table = table(&[
+        route("all", any.clone(), prefix("/"), &[]),
+        route("secret", any.clone(), prefix("/secret"), &[]),
+        route("deep", any.clone(), exact("/a/secret/b"), &[]),
+        route("one", any.clone(), template("/users/{id}"), &[]),
+        route("meant", any, exact("/m;v=1"), &[]),
+    ]);
+    let get = Method::Get;
+    check(
+        &table,
+        &[
+            ("h", "/secret;a", get, Ok("secret")),
+            ("h", "/secret;", get, Ok("secret")),
+            ("h", "/secret;a=1;b/x", get, Ok("secret")),
+            ("h", "/secret%3Ba", get, Ok("secret")),
+            ("h", "/secret%3B;a/x", get, Ok("secret")),
+            ("h", "/a;1/secret;2/b;3", get, Ok("deep")),
+            ("h", "/users/7;v=1", get, Ok("one")),
+            ("h", "/users/;v=1", get, Ok("all")),
+            ("h", "/secre;t", get, Ok("all")),
+            ("h", "/secret%3Fa", get, Ok("all")),
+            ("h", "/m;v=1", get, Ok("meant")),
+            ("h", "/m;v=2", get, Ok("all")),
+        ],
+    );
+}
+
+#[test]
 fn a_route_for_one_method_leaves_the_others_to_a_wider_one() {
     let any = HostMatch::Any;
     let table = table(&[

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::{LIVE_WITHIN, Node, Roster};
 use crate::domain::time::{Reading, Timestamp};
+use crate::store::local::is_node_name;
 use crate::store::{Beat, Beaten, StoreError, Struck};
 
 use super::connect::{Cause, Connection, Fault, Link};
@@ -286,29 +287,40 @@ async fn send(
     Ok((answer, stand, (sent, shared.clock.mono_ns())))
 }
 
-/// The rows that can be read: those of a version to come are its own business.
+/// The rows that can be read, as many as there may be: those of a version to come are its own business, and
+/// what no gate would have written is told to nobody.
 fn read_rows(words: impl Iterator<Item = Vec<u8>>) -> Vec<Node> {
     let mut words = words;
     let mut nodes = Vec::new();
     while let (Some(name), Some(row)) = (words.next(), words.next()) {
         nodes.extend(read_row(&name, &row));
+        if nodes.len() >= ROWS_TAKEN {
+            break;
+        }
     }
     nodes.sort_by(|one: &Node, other| one.name.cmp(&other.name));
     nodes
 }
 
 fn read_row(name: &[u8], row: &[u8]) -> Option<Node> {
+    let name = std::str::from_utf8(name)
+        .ok()
+        .filter(|it| is_node_name(it))?;
     let mut words = std::str::from_utf8(row).ok()?.split(' ');
     Some(Node {
-        name: Arc::from(std::str::from_utf8(name).ok()?),
+        name: Arc::from(name),
         boot: u64::from_str_radix(words.next()?, 16).ok()?,
         index: words.next()?.parse().ok()?,
         applied: Revision(words.next()?.parse().ok()?),
         beat_at: Timestamp::from_millis(words.next()?.parse().ok()?),
         is_off: words.next()? != UP,
         max_staleness: Duration::from_secs(words.next()?.parse().ok()?),
-        version: Arc::from(words.next()?),
+        version: Arc::from(words.next().filter(|version| is_version(version))?),
     })
+}
+
+fn is_version(text: &str) -> bool {
+    text.len() <= VERSION_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn foreign(shared: &Shared, mine: Stand, found: Option<Vec<u8>>) -> Fault {
@@ -343,6 +355,10 @@ const OFF: &str = "off";
 /// How long a row is kept that nobody beats for, at least.
 const ROW_KEPT_S: u64 = 24 * 3_600;
 const ROWS_MAX: u64 = 512;
+/// The same, of what is read.
+const ROWS_TAKEN: usize = 512;
+/// How long a version is at most.
+const VERSION_MAX: usize = 64;
 /// How long it is remembered who has applied a change.
 const ACKS_LIVE_S: i64 = 60;
 /// How long one blocking read is at most.
@@ -370,6 +386,44 @@ mod tests {
         for broken in ["", "ff 3 1 5 up", "x 3 1 5 up 1 v", "ff 3 -1 5 up 1 v"] {
             assert_eq!(read_row(b"g", broken.as_bytes()), None, "{broken}");
         }
+    }
+
+    /// Names and versions are shown to people and stand in answers; whoever can write to the store writes them.
+    #[test]
+    fn a_row_that_no_gate_would_write_is_told_to_nobody() {
+        let row = b"ff 3 1 5 up 1 0.1.0";
+        let longest = "g".repeat(64);
+        let of = |name: &str| read_row(name.as_bytes(), row);
+        for name in ["g", "Gate-1.a_b", &longest] {
+            assert_eq!(&*of(name).unwrap().name, name);
+        }
+        for name in [
+            "",
+            "a b",
+            "a/b",
+            "a\n",
+            "\u{1b}[2J",
+            "gäte",
+            "<b>",
+            &"g".repeat(65),
+        ] {
+            assert_eq!(of(name), None, "{name:?}");
+        }
+        assert_eq!(read_row(b"\xff", row), None);
+        for version in ["\u{1b}[2J", "a\tb", &"1".repeat(65)] {
+            let row = format!("ff 3 1 5 up 1 {version}");
+            assert_eq!(read_row(b"g", row.as_bytes()), None, "{version:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_rows_are_taken_than_a_roster_has() {
+        let rows = |count: u32| {
+            let pair = |number| [format!("g{number}"), "ff 3 1 5 up 1 0.1.0".to_owned()];
+            read_rows((0..count).flat_map(pair).map(String::into_bytes)).len()
+        };
+        assert_eq!(rows(512), 512);
+        assert_eq!(rows(100_000), 512);
     }
 
     #[test]

@@ -48,13 +48,13 @@ async fn each_line_is_done_or_told_why_not_and_the_others_are_made() {
     let long = "x".repeat(513);
     let owner = json!({"name": "Billing", "type": "team"});
     let text = [
-        line("first", "canary-one"),
+        line("first", "canary-number-one"),
         "\n".to_owned(),
-        line("twin", "canary-one"),
-        line("second", "canary-two"),
+        line("twin", "canary-number-one"),
+        line("second", "canary-number-two"),
         "canary no json\n".to_owned(),
         line("blank", "canary with blanks"),
-        line("comma", "canary,comma"),
+        line("comma", "canary,with,commas"),
         line("long", &long),
         // Our own form with a wrong checksum would be refused unseen.
         line(
@@ -72,11 +72,11 @@ async fn each_line_is_done_or_told_why_not_and_the_others_are_made() {
         ),
         format!(
             "{}\n",
-            json!({"name": "field", "owner": owner, "secret": "canary3", "colour": 1})
+            json!({"name": "field", "owner": owner, "secret": "canary-number-three", "colour": 1})
         ),
         format!(
             "{}\n",
-            json!({"name": "scope", "owner": owner, "secret": "canary4", "scopes": ["zz"]})
+            json!({"name": "scope", "owner": owner, "secret": "canary-number-four", "scopes": ["zz"]})
         ),
         json!({"name": "last", "owner": owner, "sha256": "ab".repeat(32)}).to_string(),
     ]
@@ -142,10 +142,63 @@ async fn each_line_is_done_or_told_why_not_and_the_others_are_made() {
     );
 }
 
+/// One character fewer could be guessed, one more is carried by no header.
+#[tokio::test]
+async fn a_secret_that_could_be_guessed_is_not_taken_over() {
+    let admin = Admin::start();
+    for (length, is_taken) in [
+        (1, false),
+        (15, false),
+        (16, true),
+        (512, true),
+        (513, false),
+    ] {
+        let told = import(&admin, "", &line("k", &"x".repeat(length))).await;
+        if is_taken {
+            assert_eq!(told[0]["outcome"], "done", "{length}");
+        } else {
+            assert_eq!(told[0]["code"], "invalid", "{length}");
+            assert_eq!(told[0]["errors"][0]["pointer"], "/secret", "{length}");
+        }
+    }
+    assert_eq!(admin.get("/admin/keys").await.names().len(), 2);
+}
+
+/// Whoever may import is told of a secret whether some key has it, and may take one before its key is made.
+#[tokio::test]
+async fn an_owner_cannot_find_out_whether_a_secret_is_anothers() {
+    let admin = Admin::start();
+    import(&admin, "", &line("theirs", "secret-of-client-a")).await;
+    let own = admin.make_key("own").await["key"]["owner"]["id"].clone();
+    for role in ["operator", "admin"] {
+        let token = admin.make_token(role, own.as_str()).await;
+        for query in ["", "?dry_run=true"] {
+            let mut answers = Vec::new();
+            for secret in ["secret-of-client-a", "secret-of-client-b"] {
+                let line = json!({"name": "guess", "owner_id": own, "secret": secret});
+                let request = Request::builder()
+                    .method(Method::POST)
+                    .uri(format!("/admin/keys/import{query}"))
+                    .header("host", "127.0.0.1")
+                    .header("authorization", format!("Bearer {token}"))
+                    .header("content-type", "application/x-ndjson")
+                    .body(Body::from(line.to_string()))
+                    .unwrap();
+                let reply = admin.ask(request).await;
+                assert_eq!(reply.problem(), (403, "forbidden"), "{role} {query}");
+                answers.push(reply.json["detail"].clone());
+            }
+            assert_eq!(answers[0], answers[1], "no secret is told from another");
+        }
+    }
+    let made = admin.get("/admin/keys?sort=name").await;
+    assert_eq!(made.names(), ["own", "theirs"], "nothing was made");
+}
+
 #[tokio::test]
 async fn a_second_import_of_the_same_file_makes_nothing() {
     let admin = Admin::start();
-    let text = line("a", "secret-a") + &line("b", "secret-b");
+    let text = line("a", "secret-of-client-a") + &line("b", "secret-of-client-b");
     import(&admin, "", &text).await;
     let revision = admin.store.revision().await.unwrap();
     let told = import(&admin, "", &text).await;
@@ -157,7 +210,9 @@ async fn a_second_import_of_the_same_file_makes_nothing() {
 #[tokio::test]
 async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     let admin = Admin::start();
-    let text = line("a", "secret-a") + &line("b", "secret-a") + &line("", "secret-c");
+    let text = line("a", "secret-of-client-a")
+        + &line("b", "secret-of-client-a")
+        + &line("", "secret-of-client-c");
     let revision = admin.store.revision().await.unwrap();
     let tried = import(&admin, "?dry_run=true", &text).await;
     assert_eq!(admin.store.revision().await.unwrap(), revision);
@@ -186,7 +241,7 @@ async fn what_is_no_import_is_refused_as_a_whole() {
 async fn thousands_of_lines_are_taken_up_as_they_arrive() {
     let admin = Admin::start();
     let text: String = (0..1_001)
-        .map(|number| line(&format!("k{number}"), &format!("secret-{number}")))
+        .map(|number| line(&format!("k{number}"), &format!("secret-of-client-{number}")))
         .collect();
     let pieces: Vec<Result<String, std::io::Error>> = text
         .as_bytes()
@@ -220,7 +275,7 @@ async fn an_import_that_breaks_off_tells_what_it_did_and_where_it_stopped() {
     ] {
         let admin = Admin::start();
         let text: String = (0..250)
-            .map(|number| line(&format!("k{number}"), &format!("secret-{number}")))
+            .map(|number| line(&format!("k{number}"), &format!("secret-of-client-{number}")))
             .collect();
         let reply = send(&admin, "", pieces(vec![Ok(text), rest])).await;
         let told = told(&reply);
@@ -244,7 +299,7 @@ async fn a_store_that_goes_away_in_the_middle_loses_nothing_that_was_told() {
         Arc::new(Shaken::new(store, shakes))
     });
     let text: String = (0..450)
-        .map(|number| line(&format!("k{number}"), &format!("secret-{number}")))
+        .map(|number| line(&format!("k{number}"), &format!("secret-of-client-{number}")))
         .collect();
     let told = told(&send(&admin, "", text).await);
     let (stopped, done) = told.split_last().unwrap();
@@ -276,7 +331,8 @@ async fn an_import_of_too_many_lines_stops_and_says_at_which() {
 async fn a_line_is_too_long_however_it_arrives() {
     let admin = Admin::start();
     let owner = json!({"name": "Billing", "type": "team"});
-    let made = json!({"name": "k", "owner": owner, "secret": "a-secret", "description": ""});
+    let made =
+        json!({"name": "k", "owner": owner, "secret": "a-secret-of-before", "description": ""});
     let of = |length: usize| {
         let line = made.to_string();
         let filled = " ".repeat(length - line.len() - 1);
@@ -313,7 +369,7 @@ async fn ndjson_may_say_how_its_text_is_coded() {
             .header("host", "127.0.0.1")
             .header(name, token)
             .header("content-type", kind)
-            .body(Body::from(line("a", "secret-a")))
+            .body(Body::from(line("a", "secret-of-client-a")))
             .unwrap();
         assert_eq!(admin.ask(request).await.status, status, "{kind}");
     }

@@ -26,13 +26,18 @@ fn finished(line: &str, owner: Option<OwnerId>, status: u16) -> Finished {
 }
 
 async fn listen(admin: &Admin, query: &str, token: (&str, &str)) -> Body {
+    listen_to("gate-1", admin, query, token).await
+}
+
+/// To the one gate there is, which is told of as `gate`.
+async fn listen_to(gate: &str, admin: &Admin, query: &str, token: (&str, &str)) -> Body {
     let asked = request(Method::GET, &format!("/admin/live{query}"), &[token], None);
     let response = admin.send(asked).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut body = response.into_body();
     // What is said first is whose requests are seen; here there is one gate.
-    let gates = r#"{"gates":["gate-1"],"missing":[],"store":"own"}"#;
+    let gates = format!(r#"{{"gates":["{gate}"],"missing":[],"store":"own"}}"#);
     let event = next(&mut body).await.unwrap();
     assert_eq!(event, format!("event: gates\ndata: {gates}\n\n"));
     body
@@ -78,17 +83,57 @@ async fn a_bound_token_sees_its_owners_requests_only() {
     let made = admin.make_key("k").await;
     let owner = made["key"]["owner"]["id"].as_str().unwrap();
     let token = format!("Bearer {}", admin.make_token("viewer", Some(owner)).await);
-    let mut body = listen(&admin, "", ("authorization", &token)).await;
-    admin.tap.show(finished("theirs", None, 200));
+    let mut body = listen_to("1", &admin, "", ("authorization", &token)).await;
+    let own: Option<OwnerId> = Some(owner.parse().unwrap());
+    let theirs = r#"{"path":"/theirs"}"#;
+    admin.tap.show(finished(theirs, None, 200));
     let other = OwnerId::from_random([9; 10]);
-    admin.tap.show(finished("theirs", Some(other), 200));
-    admin
-        .tap
-        .show(finished("mine", Some(owner.parse().unwrap()), 200));
+    admin.tap.show(finished(theirs, Some(other), 200));
+    admin.tap.show(finished(r#"{"path":"/mine"}"#, own, 200));
     assert_eq!(
         next(&mut body).await.unwrap(),
-        "event: request\ndata: mine\n\n"
+        "event: request\ndata: {\"path\":\"/mine\"}\n\n"
     );
+}
+
+/// What gates and upstreams are called, and where they are, is the operators' business.
+#[tokio::test]
+async fn a_bound_token_is_not_told_how_the_gates_are_built() {
+    let admin = Admin::start();
+    let made = admin.make_key("k").await;
+    let owner = made["key"]["owner"]["id"].as_str().unwrap();
+    let token = format!("Bearer {}", admin.make_token("viewer", Some(owner)).await);
+    let token = ("authorization", token.as_str());
+    let own: Option<OwnerId> = Some(owner.parse().unwrap());
+    let line = |node: &str| {
+        json!({"node": node, "path": "/x", "route": "orders", "upstream": "billing-db",
+            "endpoint": "10.0.0.5:8000", "attempts": 1})
+    };
+    let mut bound = listen_to("1", &admin, "", token).await;
+    let mut unbound = listen(&admin, "", bearer()).await;
+    // One that cannot be read is not told on: nobody knows what is in it.
+    admin.tap.show(finished("10.0.0.5:8000", own, 200));
+    for node in ["gate-1", "gate-2", "gate-1"] {
+        admin.tap.show(finished(&line(node).to_string(), own, 200));
+    }
+    for number in ["1", "2", "1"] {
+        let event = next(&mut bound).await.unwrap();
+        let data = event.strip_prefix("event: request\ndata: ").unwrap();
+        let mut expected = line(number);
+        expected["upstream"] = Value::Null;
+        expected["endpoint"] = Value::Null;
+        assert_eq!(serde_json::from_str::<Value>(data).unwrap(), expected);
+    }
+    next(&mut unbound).await.unwrap();
+    let event = next(&mut unbound).await.unwrap();
+    let whole = format!("event: request\ndata: {}\n\n", line("gate-1"));
+    assert_eq!(event, whole, "others are told all");
+
+    for node in ["gate-1", "gate-9"] {
+        let path = format!("/admin/live?node={node}");
+        let reply = admin.ask(request(Method::GET, &path, &[token], None)).await;
+        assert_eq!(reply.problem(), (404, "not_found"), "{node}");
+    }
 }
 
 #[tokio::test]
@@ -121,13 +166,55 @@ async fn a_listener_whose_token_was_revoked_is_sent_away() {
 async fn no_more_may_listen_than_there_is_room_for() {
     let admin = Admin::start();
     let mut listeners = Vec::new();
-    for _ in 0..64 {
-        listeners.push(listen(&admin, "", bearer()).await);
+    for _ in 0..4 {
+        let token = format!("Bearer {}", admin.make_token("viewer", None).await);
+        let token = ("authorization", token.as_str());
+        for _ in 0..16 {
+            listeners.push(listen(&admin, "", token).await);
+        }
+        let asked = request(Method::GET, "/admin/live", &[token], None);
+        let reply = admin.ask(asked).await;
+        assert_eq!(reply.problem(), (429, "too_many_requests"));
+        assert_eq!(reply.header("retry-after"), Some("10"));
     }
     let reply = admin.get("/admin/live").await;
     assert_eq!(reply.problem(), (429, "too_many_requests"));
     listeners.pop();
     listeners.push(listen(&admin, "", bearer()).await);
+}
+
+/// Nor by all owners together; and who gives a seat back may take one again.
+#[tokio::test]
+async fn no_owner_can_take_the_seats_of_those_who_run_the_gate() {
+    let admin = Admin::start();
+    let made = admin.make_key("k").await;
+    let owner = made["key"]["owner"]["id"].as_str();
+    let mut listeners = Vec::new();
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
+        let token = admin.make_token("viewer", owner).await;
+        tokens.push(format!("Bearer {token}"));
+    }
+    let refused = async |token: &str| {
+        let fields = [("authorization", token)];
+        let asked = request(Method::GET, "/admin/live", &fields, None);
+        let reply = admin.ask(asked).await;
+        assert_eq!(reply.problem(), (429, "too_many_requests"));
+    };
+    for token in &tokens[..4] {
+        for _ in 0..4 {
+            let seat = listen_to("1", &admin, "", ("authorization", token)).await;
+            listeners.push(seat);
+        }
+        refused(token).await;
+    }
+    refused(&tokens[4]).await;
+    for _ in 0..16 {
+        listeners.push(listen(&admin, "", bearer()).await);
+    }
+    drop(listeners.remove(0));
+    refused(&tokens[1]).await;
+    listeners.push(listen_to("1", &admin, "", ("authorization", &tokens[0])).await);
 }
 
 #[tokio::test]
@@ -226,7 +313,7 @@ async fn a_bound_token_is_counted_its_owners_requests_only() {
     let owner = made["key"]["owner"]["id"].as_str().unwrap();
     let token = format!("Bearer {}", admin.make_token("viewer", Some(owner)).await);
     let token = ("authorization", token.as_str());
-    let mut body = listen(&admin, "?summary=1s", token).await;
+    let mut body = listen_to("1", &admin, "?summary=1s", token).await;
     let (key, other) = (KeyId::from_random([1; 10]), OwnerId::from_random([9; 10]));
     let of = |owner| Some((key, owner));
     let passed = Passed::default();
@@ -242,6 +329,7 @@ async fn a_bound_token_is_counted_its_owners_requests_only() {
     let event = next(&mut body).await.unwrap();
     let data = event.strip_prefix("event: summary\ndata: ").unwrap();
     let told: Value = serde_json::from_str(data).unwrap();
+    assert_eq!(told["node"], "1");
     assert_eq!(told["total"]["requests"], 1);
     assert_eq!(told["owners"].as_array().unwrap().len(), 1);
     assert_eq!(told["owners"][0]["id"], owner);

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::admin::harness::Admin;
+use crate::admin::harness::{Admin, request};
 
 #[tokio::test]
 async fn an_owner_is_made_found_and_renamed() {
@@ -49,6 +49,33 @@ async fn a_name_is_taken_once_per_type_whatever_the_case() {
         reply.json["name"], "BILLING",
         "its own name in other letters"
     );
+}
+
+/// A name that is taken is told from one that is not; whoever is bound to one owner sees no others.
+#[tokio::test]
+async fn an_owner_cannot_find_out_who_else_there_is_by_a_new_name() {
+    let admin = Admin::start();
+    let key = admin.make_key("k").await;
+    let owner = &key["key"]["owner"];
+    let path = format!("/admin/users/{}", owner["id"].as_str().unwrap());
+    let other = json!({"name": "Other", "type": owner["type"]});
+    let other = admin.call(Method::POST, "/admin/users", other).await;
+    assert_eq!(other.status, 201, "{}", other.text);
+    for role in ["operator", "admin"] {
+        let token = admin.make_token(role, owner["id"].as_str()).await;
+        let token = format!("Bearer {token}");
+        let rename = async |name: &str| {
+            let fields = [("authorization", token.as_str())];
+            let body = Some(json!({"name": name}));
+            let reply = admin
+                .ask(request(Method::PATCH, &path, &fields, body))
+                .await;
+            assert_eq!(reply.problem(), (403, "forbidden"));
+            reply.json["detail"].clone()
+        };
+        assert_eq!(rename("Other").await, rename("Free").await);
+    }
+    assert_eq!(admin.get(&path).await.json["name"], owner["name"]);
 }
 
 #[tokio::test]

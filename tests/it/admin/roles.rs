@@ -14,7 +14,7 @@ const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
 const TABLE: [(&str, &str, &str); 52] = [
     ("POST", "/admin/keys", "operator"),
     ("GET", "/admin/keys", "viewer"),
-    ("POST", "/admin/keys/import", "operator"),
+    ("POST", "/admin/keys/import", "operator of all"),
     ("GET", "/admin/keys/rotation", "viewer of all"),
     ("POST", "/admin/keys/rotation/enable", "admin of all"),
     ("POST", "/admin/keys/rotation/disable", "admin of all"),
@@ -34,7 +34,7 @@ const TABLE: [(&str, &str, &str); 52] = [
     ("POST", "/admin/users", "operator of all"),
     ("GET", "/admin/users", "viewer"),
     ("GET", "/admin/users/{user_id}", "viewer"),
-    ("PATCH", "/admin/users/{user_id}", "operator"),
+    ("PATCH", "/admin/users/{user_id}", "operator of all"),
     ("DELETE", "/admin/users/{user_id}", "admin of all"),
     (
         "POST",

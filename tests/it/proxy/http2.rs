@@ -54,6 +54,45 @@ async fn host_and_authority_must_not_disagree() {
     assert_eq!(upstream.last().header("host"), Some("a.example"));
 }
 
+/// As over HTTP/1, where the byte gate refuses such a Host.
+#[tokio::test]
+async fn an_authority_that_is_no_host_is_not_forwarded() {
+    let upstream = Upstream::echo().await;
+    let gateway = gate(&upstream).await;
+    let key = gateway.create_key().await;
+    let mut connection = gateway.http2().await;
+    for host in ["x:99999", "x:", "x,y", "x;a=b", "*.x"] {
+        let reply = connection
+            .send(gateway.get("/").host(host).with(&key))
+            .await;
+        assert_eq!(reply.refusal(), "bad_request", "{host}");
+    }
+    let ask = gateway.get("/").host("x:99999").with(&key);
+    let reply = connection.send(ask.header("host", "x:88888")).await;
+    assert_eq!(reply.refusal(), "bad_request");
+    assert_eq!(upstream.connections(), 0);
+}
+
+/// Over HTTP/1 the byte gate sees to both.
+#[tokio::test]
+async fn a_value_with_space_at_its_ends_and_a_second_length_are_refused() {
+    let upstream = Upstream::echo().await;
+    let gateway = gate(&upstream).await;
+    let key = gateway.create_key().await;
+    let mut connection = gateway.http2().await;
+    for (name, value) in [("x-note", " a"), ("x-note", "a "), ("x-note", "a\t")] {
+        let ask = gateway.get("/").with(&key).header(name, value);
+        let reply = connection.send(ask).await;
+        assert_eq!(reply.refusal(), "bad_request", "{value:?}");
+    }
+    let ask = gateway.post("/").with(&key).header("content-length", "5");
+    let ask = ask.header("content-length", "5").body("hello");
+    assert_eq!(connection.send(ask).await.refusal(), "bad_request");
+    assert_eq!(upstream.connections(), 0);
+    let ask = gateway.get("/").with(&key).header("x-note", "a b");
+    assert_eq!(connection.send(ask).await.status, 200);
+}
+
 /// Clients may send a cookie in crumbs; HTTP/1.1 has one line (RFC 9113 §8.2.3).
 #[tokio::test]
 async fn the_crumbs_of_a_cookie_are_put_together() {

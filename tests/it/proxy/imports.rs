@@ -46,16 +46,20 @@ async fn a_secret_that_was_taken_over_opens_the_gate_as_it_is() {
         .start()
         .await;
     // One has our prefix, and not our form.
-    let plain = ["k0ng-7f3a", "pk_live_not-ours", "5f4dcc3b-5aa7-65d6-1d83"];
+    let plain = [
+        "k0ng-7f3a-5f4dcc3b",
+        "pk_live_not-of-ours",
+        "5f4dcc3b-5aa7-65d6-1d83",
+    ];
     let scopes = json!(["orders:read"]);
     let mut lines: Vec<Value> = plain
         .iter()
         .map(|secret| line(json!({"secret": secret, "scopes": scopes})))
         .collect();
     lines.push(line(
-        json!({"sha256": sha256("hashed-only"), "scopes": scopes}),
+        json!({"sha256": sha256("a-secret-hashed-only"), "scopes": scopes}),
     ));
-    lines.push(line(json!({"secret": "without-a-scope"})));
+    lines.push(line(json!({"secret": "with-no-scope-at-all"})));
     for secret in plain {
         assert_eq!(status(&gateway, secret).await, 401, "{secret}");
     }
@@ -66,11 +70,11 @@ async fn a_secret_that_was_taken_over_opens_the_gate_as_it_is() {
         told.iter().all(|line| line["outcome"] == "done"),
         "{told:?}"
     );
-    for secret in plain.into_iter().chain(["hashed-only"]) {
+    for secret in plain.into_iter().chain(["a-secret-hashed-only"]) {
         assert_eq!(status(&gateway, secret).await, 200, "{secret}");
     }
-    assert_eq!(status(&gateway, "without-a-scope").await, 403);
-    assert_eq!(status(&gateway, "k0ng-7f3b").await, 401);
+    assert_eq!(status(&gateway, "with-no-scope-at-all").await, 403);
+    assert_eq!(status(&gateway, "k0ng-7f3a-5f4dcc3c").await, 401);
     assert_eq!(upstream.requests(), 4);
     // What was taken over is revoked like any other.
     let path = format!("/admin/keys/{}", told[0]["key_id"].as_str().unwrap());
@@ -87,17 +91,17 @@ async fn hashes_from_elsewhere_are_found_beside_a_pepper() {
         .setting(&format!("keys: {{ {pepper}, previous_pepper: none }}"))
         .start()
         .await;
-    let hashed = line(json!({"sha256": sha256("hashed-only")}));
-    let text = line(json!({"secret": "known-in-full"}));
+    let hashed = line(json!({"sha256": sha256("a-secret-hashed-only")}));
+    let text = line(json!({"secret": "a-secret-known-in-full"}));
     let told = import(&beside, "", &[hashed.clone(), text.clone()]).await;
     assert!(
         told.iter().all(|line| line["outcome"] == "done"),
         "{told:?}"
     );
-    for secret in ["hashed-only", "known-in-full"] {
+    for secret in ["a-secret-hashed-only", "a-secret-known-in-full"] {
         assert_eq!(status(&beside, secret).await, 200, "{secret}");
     }
-    let twin = line(json!({"secret": "hashed-only"}));
+    let twin = line(json!({"secret": "a-secret-hashed-only"}));
     let told = import(&beside, "", &[twin]).await;
     assert_eq!(told[0]["code"], "duplicate_secret", "by its other hash");
 
@@ -108,6 +112,6 @@ async fn hashes_from_elsewhere_are_found_beside_a_pepper() {
     let told = import(&alone, "", &[hashed, text]).await;
     assert_eq!(told[0]["errors"][0]["pointer"], "/sha256");
     assert_eq!(told[1]["outcome"], "done");
-    assert_eq!(status(&alone, "hashed-only").await, 401);
-    assert_eq!(status(&alone, "known-in-full").await, 200);
+    assert_eq!(status(&alone, "a-secret-hashed-only").await, 401);
+    assert_eq!(status(&alone, "a-secret-known-in-full").await, 200);
 }

@@ -35,6 +35,9 @@ async fn only_what_is_served_there_is_answered_and_nothing_is_forwarded() {
         "/.portcullis/ready/x",
         "/.portcullis%2Fme",
         "/.portcullis%2fother",
+        "/.portcullis;v=1/me",
+        "/.portcullis%3b/me",
+        "/.portcullis/me;v=1",
         "/%2Eportcullis/me",
     ] {
         assert_eq!(

@@ -110,6 +110,8 @@ async fn a_path_that_can_be_read_in_two_ways_is_refused() {
         "/%2e%2e/b",
         "/a/.%2E/b",
         "/..;x/b",
+        "/..%3b/b",
+        "/a/..%3Bx",
         "/a%2fb",
         "/a%5Cb",
         "/a%00",
@@ -146,6 +148,47 @@ async fn an_escaped_slash_is_kept_where_a_route_says_so() {
         assert_eq!(gateway.get(path).await.refusal(), "bad_request", "{path}");
     }
     assert_eq!(upstream.requests(), 1);
+}
+
+/// An upstream that leaves parameters aside, or reads an escaped slash, serves there what another route is for.
+#[tokio::test]
+async fn no_spelling_of_a_path_leads_round_what_a_route_asks() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::routing("/", &upstream)
+        .route("{ match: { path_prefix: /secret }, upstream: api, scopes: [secret:read] }")
+        .route("{ match: { path_prefix: /keep }, upstream: api, encoded_slashes: keep }")
+        .route("{ match: { path_prefix: /keep/secret }, upstream: api, scopes: [secret:read] }")
+        .route("{ match: { path_prefix: /open }, upstream: api, key: none, encoded_slashes: keep }")
+        .route("{ match: { path_prefix: /open/keyed }, upstream: api }")
+        .start()
+        .await;
+    let key = gateway.create_key().await;
+    for (path, code) in [
+        ("/secret", "scope_missing"),
+        ("/secret;a", "scope_missing"),
+        ("/secret;a=1/x", "scope_missing"),
+        ("/secret%3ba", "scope_missing"),
+        ("/keep/secret;a/x", "scope_missing"),
+        ("/keep/secret%2fx", "bad_request"),
+        ("/keep/secret;a%2Fx", "bad_request"),
+        ("/keep%2Fx", "bad_request"),
+        ("/open/keyed%2Fx", "bad_request"),
+    ] {
+        let reply = gateway.get(path).with(&key).await;
+        assert_eq!(reply.refusal(), code, "{path}");
+    }
+    assert_eq!(gateway.get("/open/keyed;a").await.refusal(), "missing_key");
+    assert_eq!(upstream.connections(), 0);
+    // What leads round nothing passes, as it came.
+    for path in [
+        "/x;a=1/b",
+        "/keep/secre%2Ft",
+        "/open/a%2Fb",
+        "/keep/a;b%2Fc",
+    ] {
+        assert_eq!(gateway.get(path).with(&key).await.status, 200, "{path}");
+        assert_eq!(upstream.last().line(), format!("GET {path} HTTP/1.1"));
+    }
 }
 
 #[tokio::test]
