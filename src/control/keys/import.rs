@@ -184,18 +184,18 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// What keeps a secret from opening this gate, or would let strangers guess it.
+    /// What keeps a secret from ever opening this gate.
     fn secret_fault(&self, known: &Known) -> Option<FieldFault> {
         let rules = &self.service.rules;
         match known {
             Known::Text(secret) => {
                 let text = secret.reveal().as_bytes();
-                let is_fit = (PLAIN_MIN..=CREDENTIAL_MAX).contains(&text.len())
+                let is_sendable = (1..=CREDENTIAL_MAX).contains(&text.len())
                     && text
                         .iter()
                         .all(|byte| byte.is_ascii_graphic() && *byte != b',');
-                if !is_fit {
-                    let detail = "a secret is 16 to 512 visible ASCII characters without a comma: fewer could be guessed, and no header could carry others";
+                if !is_sendable {
+                    let detail = "a secret is 1 to 512 visible ASCII characters without a comma, so that a header can carry it";
                     return Some(FieldFault::new("/secret", "form", detail));
                 }
                 (form(&rules.prefix, text) == Form::Mistyped).then(|| {
@@ -244,9 +244,6 @@ impl Batch<'_> {
         self.service.owner_for(self.caller, choice, self.now).await
     }
 }
-
-/// How short a secret may be that somebody else made up: whoever guesses must have no chance.
-const PLAIN_MIN: usize = 16;
 
 /// Whether an error is about one import, and the others may still be made.
 const fn is_of_one(error: &ControlError) -> bool {
