@@ -77,7 +77,7 @@ pub(super) fn read(root: &Section, walk: &mut Walk, bound: &mut Vec<Bound>) -> A
     let typed = section.read(walk, &ADDRESS);
     let address = typed
         .as_ref()
-        .map_or_else(|| section.get(walk, &ADDRESS), |typed| typed.value);
+        .map_or_else(|| Section::default(&ADDRESS), |typed| typed.value);
     if let Some(typed) = &typed {
         listeners::bind(typed, "the admin API", walk, bound);
     } else if !section.has(ADDRESS.name) {
