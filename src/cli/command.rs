@@ -182,6 +182,7 @@ mod tests {
             "portcullis rotation enable --interval-days 90",
             "portcullis rotation enable --newest-only --grace 24h --label team=billing",
             "portcullis rotation disable --risk high",
+            "portcullis rotation disable --yes",
             "portcullis rotation show --json",
             "portcullis policies list --all",
             "portcullis policies create --name unused --revoke-unused-after 180d --revoke-warning 14d",

@@ -204,3 +204,25 @@ fn lists_can_be_read_on_80_columns_and_on_120() {
         }
     }
 }
+
+/// S3-05: what would go is shown before the question.
+#[test]
+fn on_a_terminal_all_rules_go_after_a_question_only() {
+    let rule = json!({"id": "rot_0000000001", "interval_days": 90, "keep_previous": true,
+        "grace": "0s", "selector": null, "due": 0});
+    let (rules, none) = (json!({"items": [rule]}), json!({"items": []}));
+    let admin = Admin::answering([answer(200, &rules), answer(200, &rules), answer(200, &none)]);
+    let line = ["rotation", "disable"];
+
+    let no = json!([["rot_0000000001 (all keys, every 90 days)", ""], ["Type yes", "no\n"]]);
+    let (seen, status) = typed(&admin, &line, &no);
+    assert_eq!(status, 1, "{seen}");
+    assert_eq!(admin.requests().len(), 1);
+
+    let (seen, status) = typed(&admin, &line, &json!([["Type yes", "yes\n"]]));
+    assert_eq!(status, 0, "{seen}");
+    assert!(
+        seen.contains("rot_0000000001 (all keys, every 90 days) is removed"),
+        "{seen}"
+    );
+}
