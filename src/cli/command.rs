@@ -215,6 +215,7 @@ mod tests {
             "portcullis tokens create --name ci --role operator --expires-in 30d",
             "portcullis tokens list",
             "portcullis tokens revoke tok_0000000000",
+            "portcullis tokens revoke ci --yes",
             "portcullis audit list --type key_rotation --key key_0000000000 --key-version 2 --actor tok_1 \
              --owner usr_0000000000 --from 2026-01-01 --to 2026-01-31 --outcome refused --code protected \
              --request-id req_1 --limit 10",

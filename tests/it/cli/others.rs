@@ -73,7 +73,7 @@ fn a_new_token_is_the_only_thing_on_standard_output() {
         ])
         .ends(0);
     let listed = admin.run(&["tokens", "list"]).ends(0);
-    let ended = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(0);
+    let ended = admin.run(&["tokens", "revoke", "tok_0000000xyz", "--yes"]).ends(0);
 
     assert_eq!(made.stdout, format!("{secret}\n"));
     assert!(!made.stderr.contains(secret), "{}", made.stderr);
@@ -96,9 +96,17 @@ fn a_token_that_ended_without_a_word_is_ended_too() {
     let nothing = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned();
     let admin = Admin::answering([nothing]);
 
-    let run = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(0);
+    let run = admin.run(&["tokens", "revoke", "tok_0000000xyz", "--yes"]).ends(0);
 
     assert_eq!(run.stdout, "tok_0000000xyz is revoked\n");
+}
+
+#[test]
+fn a_token_is_not_ended_unasked() {
+    let admin = Admin::answering([]);
+    let run = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(2);
+    assert!(run.stderr.contains("--yes"), "{}", run.stderr);
+    assert!(admin.requests().is_empty());
 }
 
 /// S1-14: how much, how it went, when last.
