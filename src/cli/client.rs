@@ -341,7 +341,12 @@ impl Client {
                     url: self.base.to_string(),
                     status,
                 },
-                |problem| Failure::Refused(Box::new(problem)),
+                |mut problem: Problem| {
+                    if problem.code == "not_found" && ends_in_admin(&self.base) {
+                        problem.detail.push_str(WITHOUT_ADMIN);
+                    }
+                    Failure::Refused(Box::new(problem))
+                },
             ),
             Err(error) => self.no_answer(error),
         }
@@ -370,6 +375,11 @@ fn read_address(connection: &Connection) -> Result<Url, Failure> {
         );
     }
     Ok(url)
+}
+
+/// Whether the address goes on to where the calls begin; a proxy may have such a path too.
+fn ends_in_admin(url: &Url) -> bool {
+    url.path().trim_end_matches('/').ends_with("/admin")
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -418,6 +428,8 @@ fn read_token(connection: &Connection, variable: Option<OsString>) -> Result<Hea
 pub(crate) const TOKEN_VARIABLE: &str = "PORTCULLIS_ADMIN_TOKEN";
 /// What the tokens begin with that a gate makes.
 const TOKEN_PREFIX: &str = "pct_";
+const WITHOUT_ADMIN: &str =
+    "; the admin API's address ends in /admin, which every command adds by itself: leave it out";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the 5 s that a gate waits for others with `wait=all`.
