@@ -341,7 +341,12 @@ impl Client {
                     url: self.base.to_string(),
                     status,
                 },
-                |problem| Failure::Refused(Box::new(problem)),
+                |mut problem: Problem| {
+                    if problem.code == "not_found" && ends_in_admin(&self.base) {
+                        problem.detail.push_str(WITHOUT_ADMIN);
+                    }
+                    Failure::Refused(Box::new(problem))
+                },
             ),
             Err(error) => self.no_answer(error),
         }
@@ -372,6 +377,11 @@ fn read_address(connection: &Connection) -> Result<Url, Failure> {
     Ok(url)
 }
 
+/// Whether the address goes on to where the calls begin; a proxy may have such a path too.
+fn ends_in_admin(url: &Url) -> bool {
+    url.path().trim_end_matches('/').ends_with("/admin")
+}
+
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -385,11 +395,16 @@ fn is_loopback(url: &Url) -> bool {
 fn read_token(connection: &Connection, variable: Option<OsString>) -> Result<HeaderValue, Failure> {
     let text = match (&connection.token_file, variable) {
         (Some(file), _) => {
+            let looks_secret = file.to_string_lossy().starts_with(TOKEN_PREFIX);
             let text = std::fs::read_to_string(file).map_err(|error| {
-                Failure::Usage(format!(
-                    "cannot read the token from {}: {error}",
-                    file.display()
-                ))
+                Failure::Usage(if looks_secret {
+                    format!(
+                        "--token-file names a file, and what it was given looks like a token: set {TOKEN_VARIABLE} \
+                         to it, or write it to a file. Who saw this command line has seen it"
+                    )
+                } else {
+                    format!("cannot read the token from {}: {error}", file.display())
+                })
             })?;
             Zeroizing::new(text)
         }
@@ -411,6 +426,10 @@ fn read_token(connection: &Connection, variable: Option<OsString>) -> Result<Hea
 
 /// Where the token is read from if no file is named.
 pub(crate) const TOKEN_VARIABLE: &str = "PORTCULLIS_ADMIN_TOKEN";
+/// What the tokens begin with that a gate makes.
+const TOKEN_PREFIX: &str = "pct_";
+const WITHOUT_ADMIN: &str =
+    "; the admin API's address ends in /admin, which every command adds by itself: leave it out";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the 5 s that a gate waits for others with `wait=all`.
@@ -461,6 +480,16 @@ mod tests {
         assert!(!format!("{token:?}").contains("pct_abc"));
         let bad = read_token(&connection, Some("pct_canary\nX-Evil: 1".into())).unwrap_err();
         assert!(!bad.render().contains("pct_canary"), "{}", bad.render());
+    }
+
+    // S0-14
+    #[test]
+    fn a_token_in_the_place_of_its_file_is_not_repeated() {
+        let mut connection = connection("http://127.0.0.1:9900");
+        connection.token_file = Some("pct_admin_canary".into());
+        let said = read_token(&connection, None).unwrap_err().render();
+        assert!(said.contains(TOKEN_VARIABLE), "{said}");
+        assert!(!said.contains("canary"), "{said}");
     }
 
     /// A stopped process takes connections, and its kernel what is sent on them.

@@ -182,6 +182,7 @@ mod tests {
             "portcullis rotation enable --interval-days 90",
             "portcullis rotation enable --newest-only --grace 24h --label team=billing",
             "portcullis rotation disable --risk high",
+            "portcullis rotation disable --yes",
             "portcullis rotation show --json",
             "portcullis policies list --all",
             "portcullis policies create --name unused --revoke-unused-after 180d --revoke-warning 14d",
@@ -194,6 +195,7 @@ mod tests {
             "portcullis keys rotate key_0000000000",
             "portcullis keys rotate key_0000000000 --grace 72h --reason regular --yes --json",
             "portcullis keys rotate key_0000000000 --revoke-earlier --expires-at 2030-01-01T00:00:00Z --yes",
+            "portcullis keys rotate key_0000000000 --expires-in 90d --yes",
             "portcullis keys test key_0000000000 /v1/orders --method POST --host api.example.com --address ::1",
             "portcullis keys create --name k --owner o --risk high --protected --self-rotation",
             "portcullis owners list",
@@ -214,6 +216,7 @@ mod tests {
             "portcullis tokens create --name ci --role operator --expires-in 30d",
             "portcullis tokens list",
             "portcullis tokens revoke tok_0000000000",
+            "portcullis tokens revoke ci --yes",
             "portcullis audit list --type key_rotation --key key_0000000000 --key-version 2 --actor tok_1 \
              --owner usr_0000000000 --from 2026-01-01 --to 2026-01-31 --outcome refused --code protected \
              --request-id req_1 --limit 10",
@@ -266,6 +269,7 @@ mod tests {
             "portcullis keys update shop --protected false",
             "portcullis usage shop --from yesterday",
             "portcullis keys rotate key_0000000000 --grace 73h",
+            "portcullis keys rotate shop --expires-in 1d --expires-at 2030-01-01T00:00:00Z",
             "portcullis keys rotate key_0000000000 --grace soon",
             "portcullis keys rotate key_0000000000 --grace 1h --revoke-earlier",
             "portcullis keys revoke key_0000000000 --version one",

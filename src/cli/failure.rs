@@ -172,6 +172,14 @@ impl Failure {
                         "  Is the gate running? PORTCULLIS_ADMIN_URL or --admin-url says where.\n",
                     );
                 }
+                if let Self::NoAnswer { url, source } = other
+                    && source.is_connect()
+                    && url.starts_with("https://")
+                {
+                    text.push_str(
+                        "  The admin API itself speaks no TLS: https:// reaches a proxy in front of it, http:// the gate.\n",
+                    );
+                }
                 if let Self::Strange { .. } = other {
                     text.push_str(
                         "  Is that the port of the gate, or another server? The admin API has its own, \

@@ -6,9 +6,9 @@ use super::client::Client;
 use super::command::Conversation;
 use super::failure::Failure;
 use super::output::Output;
-use super::render::{Cell, Table, Tone, visible};
+use super::render::{Cell, Table, Tone, to_the_second, visible};
 use crate::api::page::Page;
-use crate::api::status::Node;
+use crate::api::status::{Node, Status, StoreStatus};
 
 /// What to do with gates.
 #[derive(Debug, Subcommand)]
@@ -35,7 +35,9 @@ impl Conversation for NodesCommand {
                     return output.json(answer.as_json());
                 }
                 let page: Page<Node> = answer.read()?;
-                show_all(&page.items, output)
+                show_all(&page.items, output)?;
+                let status: Status = client.get(&["admin", "status"], &[]).await?.read()?;
+                note_age(&status.store, output)
             }
             Self::Forget { node, reason } => {
                 let reason = reason.map(|reason| ("reason", reason));
@@ -48,6 +50,21 @@ impl Conversation for NodesCommand {
             }
         }
     }
+}
+
+/// What is told of the others is as old as the store's last word.
+fn note_age(store: &StoreStatus, output: &mut Output) -> Result<(), Failure> {
+    if store.state != "away" {
+        return Ok(());
+    }
+    let since = match store.last_contact_at {
+        Some(time) => format!(
+            "as it was at {}, when it last answered",
+            to_the_second(time)
+        ),
+        None => "what this gate kept; it has not answered since the start".to_owned(),
+    };
+    output.note(&format!("The store is away. The table is {since}."))
 }
 
 fn show_all(nodes: &[Node], output: &mut Output) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use super::check;
-use super::client::Client;
+use super::client::{Client, TOKEN_VARIABLE};
 use super::failure::Failure;
 use super::output::Output;
 use super::serve;
@@ -59,11 +59,14 @@ impl Quickstart {
             (None, Some(echo)) => format!("http://{}", echo.address()),
             (None, None) => String::new(),
         };
-        let given = check::variable("PORTCULLIS_ADMIN_TOKEN").filter(|token| !token.is_empty());
+        let given = check::variable(TOKEN_VARIABLE).filter(|token| !token.is_empty());
+        if let Some(Err(why)) = given.as_deref().map(config::admin_token) {
+            return Err(Failure::Usage(format!("{TOKEN_VARIABLE} {why}")));
+        }
         let mut signals = serve::listen()?;
         let config = self.config(&upstream, given.clone())?;
         if let Some(warning) = given.as_deref().and_then(config::short_token) {
-            output.note(&format!("warning: PORTCULLIS_ADMIN_TOKEN: {warning}"))?;
+            output.note(&format!("warning: {TOKEN_VARIABLE}: {warning}"))?;
         }
         let started = app::start(config, Arc::new(SystemClock::new())).await;
         let running = started.map_err(|error| Failure::Gate(named(error)))?;
@@ -132,6 +135,10 @@ impl Quickstart {
                 output.line(&format!("  API key     {secret}   (shown this once)\n"))?;
                 output.line("Try it:\n")?;
                 output.line(&format!("  export PORTCULLIS_API_KEY={secret}"))?;
+                if let Some(token) = &running.first_token {
+                    let token = token.reveal();
+                    output.line(&format!("  export {TOKEN_VARIABLE}={token}"))?;
+                }
                 output.line(&format!(
                     "  curl -H \"X-API-Key: $PORTCULLIS_API_KEY\" http://{gate}/hello"
                 ))?;

@@ -9,8 +9,8 @@ use super::keys::KeyArgument;
 use super::names::resolved;
 use super::output::Output;
 use super::owners::OwnerArgument;
-use super::render::{Cell, Table, Tone};
-use crate::api::rotation::{DisableRotation, EnableRotation, RotationRules, Selector};
+use super::render::{Cell, Table, Tone, visible};
+use crate::api::rotation::{DisableRotation, EnableRotation, RotationRules, Rule, Selector};
 
 /// What to do about automatic rotation.
 #[derive(Debug, Subcommand)]
@@ -29,10 +29,13 @@ pub(crate) enum RotationCommand {
         #[command(flatten)]
         keys: Keys,
     },
-    /// Have keys rotate by themselves no more; without a selector, none at all
+    /// Have keys rotate by themselves no more; without a selector all rules go, after a question
     Disable {
         #[command(flatten)]
         keys: Keys,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Show the rules, and how many keys of each are due
     Show,
@@ -114,19 +117,73 @@ impl Conversation for RotationCommand {
                 let path = ["admin", "keys", "rotation", "enable"];
                 client.post(&path, &body, None).await?
             }
-            Self::Disable { keys } => {
-                let body = DisableRotation {
-                    selector: keys.into_selector(client).await?,
-                };
-                let path = ["admin", "keys", "rotation", "disable"];
-                client.post(&path, &body, None).await?
-            }
+            Self::Disable { keys, yes } => return disable(keys, yes, client, json, output).await,
         };
         if json {
             return output.json(answer.as_json());
         }
         show(&answer.read()?, output)
     }
+}
+
+/// Takes rules away, and names each that went.
+async fn disable(
+    keys: Keys,
+    yes: bool,
+    client: &Client,
+    json: bool,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let selector = keys.into_selector(client).await?;
+    let asks = selector.is_none() && !yes;
+    if asks && !output.may_ask() {
+        return Err(Failure::Usage(
+            "without a selector this takes every rule away, and there is no terminal to ask on; \
+             say which keys, or --yes"
+                .to_owned(),
+        ));
+    }
+    let before = client.get(&["admin", "keys", "rotation"], &[]).await?;
+    let before: RotationRules = before.read()?;
+    if asks && !before.items.is_empty() {
+        for rule in &before.items {
+            output.note(&called(rule))?;
+        }
+        output.confirm("All of these rules go. Type yes to take them away:")?;
+    }
+    let path = ["admin", "keys", "rotation", "disable"];
+    let body = DisableRotation { selector };
+    let answer = client.post(&path, &body, None).await?;
+    if json {
+        return output.json(answer.as_json());
+    }
+    let after: RotationRules = answer.read()?;
+    let is_left = |rule: &Rule| after.items.iter().any(|it| it.id == rule.id);
+    let removed: Vec<_> = before.items.iter().filter(|it| !is_left(it)).collect();
+    if removed.is_empty() {
+        output.note(&match &body.selector {
+            None => "There was no rule to take away.".to_owned(),
+            Some(selector) => format!(
+                "No rule is for {} alone; nothing was changed.",
+                visible(&shown(Some(selector)))
+            ),
+        })?;
+    }
+    for rule in removed {
+        output.line(&format!("{} is removed", called(rule)))?;
+    }
+    show(&after, output)
+}
+
+/// `rot_… (label team=billing, every 90 days)`.
+fn called(rule: &Rule) -> String {
+    let keys = shown(rule.selector.as_ref());
+    format!(
+        "{} ({}, every {} days)",
+        rule.id,
+        visible(&keys),
+        rule.interval_days
+    )
 }
 
 fn show(rules: &RotationRules, output: &mut Output) -> Result<(), Failure> {

@@ -9,12 +9,13 @@ use super::names::{Named, resolved};
 use super::output::Output;
 use super::owners::OwnerArgument;
 use super::paging::Paging;
-use super::render::{Cell, Sheet, Table, to_the_second};
+use super::render::{Cell, Sheet, Table, to_the_second, visible};
 use super::values::Span;
 use crate::api::page::Page;
 use crate::api::tokens::{CreateToken, Token, TokenCreated};
+use crate::app::SystemClock;
 use crate::domain::id::TokenId;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Clock as _, Timestamp};
 
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
@@ -26,11 +27,14 @@ pub(crate) enum TokensCommand {
         #[command(flatten)]
         paging: Paging,
     },
-    /// End a token for ever
+    /// End a token for ever, after a question
     Revoke {
         /// The token, by name or id
         #[arg(value_name = "NAME|ID")]
         token: Named<TokenId>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -80,8 +84,17 @@ impl Conversation for TokensCommand {
                 show_all(&page.items, output)?;
                 Paging::note_rest(page.next_cursor.as_deref(), output)
             }
-            Self::Revoke { token } => {
+            Self::Revoke { token, yes } => {
+                if !yes && !output.may_ask() {
+                    return Err(Failure::Usage(
+                        "revoking cannot be undone and there is no terminal to ask on; say --yes"
+                            .to_owned(),
+                    ));
+                }
                 let id = token.resolve(client).await?.to_string();
+                if !yes {
+                    confirm(&id, client, output).await?;
+                }
                 let answer = client.delete(&["admin", "tokens", &id], &[]).await?;
                 if json {
                     return output.json(answer.as_json());
@@ -123,6 +136,35 @@ impl Create {
              read -rs {TOKEN_VARIABLE} && export {TOKEN_VARIABLE}    # then paste it"
         ))
     }
+}
+
+/// Asks whether a token shall end, naming it, and saying so where no other of the store may administer.
+async fn confirm(id: &str, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    let answer = client.list(&["admin", "tokens"], Vec::new(), true).await?;
+    let tokens: Page<Token> = answer.read()?;
+    let name = match tokens.items.iter().find(|it| it.id.to_string() == id) {
+        Some(token) => format!("{id} ({}, {})", visible(&token.name), visible(&token.role)),
+        None => id.to_owned(),
+    };
+    output.note(&format!(
+        "{name} opens the admin API no more, for ever. This cannot be undone."
+    ))?;
+    if is_last_admin(id, &tokens.items, SystemClock::new().now()) {
+        output.note(
+            "It is the last one there with the role admin: without it, only the token that the gate is \
+             configured with\n(admin.token, PORTCULLIS_ADMIN_TOKEN) administers, and nobody where there is none.",
+        )?;
+    }
+    output.confirm("Type yes to revoke it:")
+}
+
+/// Whether this token administers, and no other does at `now`.
+fn is_last_admin(id: &str, tokens: &[Token], now: Timestamp) -> bool {
+    let mut admins = tokens.iter().filter(|token| {
+        let has_ended = token.expires_at.is_some_and(|end| *end <= now);
+        token.role == "admin" && token.revoked_at.is_none() && !has_ended
+    });
+    admins.next().is_some_and(|it| it.id.to_string() == id) && admins.next().is_none()
 }
 
 fn show_all(tokens: &[Token], output: &mut Output) -> Result<(), Failure> {

@@ -39,13 +39,7 @@ static TOKEN: Field<Zeroizing<String>> = Field {
         what: "a token of visible ASCII characters",
         pattern: None,
         secret: true,
-        parse: |text| {
-            if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                Ok(Zeroizing::new(text.to_owned()))
-            } else {
-                Err("holds other than visible ASCII characters".to_owned())
-            }
-        },
+        parse: admin_token,
     },
     absent: Absent::Means("made at first start and printed once"),
     says: "The bootstrap token, with the role admin.",
@@ -65,6 +59,18 @@ static HOSTS: List<String> = List {
     says: "Names a `Host` field may have here, besides addresses and `localhost`.",
 };
 
+/// An admin token as it is configured.
+///
+/// # Errors
+/// What is wrong with it, for people; the token is not in it.
+pub fn admin_token(text: &str) -> Result<Zeroizing<String>, String> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Zeroizing::new(text.to_owned()))
+    } else {
+        Err("holds other than visible ASCII characters".to_owned())
+    }
+}
+
 /// What to say of an admin token that is too short.
 #[must_use]
 pub fn short_token(token: &str) -> Option<String> {
@@ -77,7 +83,7 @@ pub(super) fn read(root: &Section, walk: &mut Walk, bound: &mut Vec<Bound>) -> A
     let typed = section.read(walk, &ADDRESS);
     let address = typed
         .as_ref()
-        .map_or_else(|| section.get(walk, &ADDRESS), |typed| typed.value);
+        .map_or_else(|| Section::default(&ADDRESS), |typed| typed.value);
     if let Some(typed) = &typed {
         listeners::bind(typed, "the admin API", walk, bound);
     } else if !section.has(ADDRESS.name) {

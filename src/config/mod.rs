@@ -51,7 +51,7 @@ use crate::domain::route::Route;
 use crate::domain::secret::Hasher;
 use crate::domain::upstream::Upstream;
 
-pub use admin::short_token;
+pub use admin::{admin_token, short_token};
 pub use fault::{Fault, Faults, Place};
 pub use load::{endpoint, load, load_text};
 pub use node_key::NodeSeed;

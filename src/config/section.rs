@@ -205,10 +205,13 @@ impl<'n> Section<'n> {
 
     /// The value of a field, or its default.
     pub(super) fn get<T: Clone>(&self, walk: &mut Walk, field: &Field<T>) -> T {
-        self.read(walk, field).map_or_else(
-            || default_of(&field.kind, field.absent.text()),
-            |read| read.value,
-        )
+        self.read(walk, field)
+            .map_or_else(|| Self::default(field), |read| read.value)
+    }
+
+    /// What a field means that is left out.
+    pub(super) fn default<T: Clone>(field: &Field<T>) -> T {
+        default_of(&field.kind, field.absent.text())
     }
 
     /// The values of a list, or its defaults.

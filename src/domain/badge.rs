@@ -43,7 +43,7 @@ impl Key {
         let live = self
             .versions
             .iter()
-            .filter(|version| self.version_state(version, now).is_live());
+            .filter(|version| self.told_state(version, now).is_live());
         let rotating = live.count() > 1;
         let stale = now.since(last_used_at.unwrap_or(self.created_at)) >= STALE_AFTER;
         [
@@ -62,13 +62,11 @@ impl Key {
 mod tests {
     use super::*;
     use crate::domain::id::{KeyId, OwnerId};
-    use crate::domain::key::KeySettings;
+    use crate::domain::key::{KeySettings, Standing};
     use crate::domain::lifecycle::{Birth, create};
     use crate::domain::secret::{Fingerprint, KeyHash};
 
-    #[test]
-    fn a_key_may_be_forgotten_thirty_days_after_its_last_use_and_not_before() {
-        let made = Timestamp::from_millis(1_000);
+    fn key(made: Timestamp) -> Key {
         let birth = Birth {
             id: KeyId::from_random([1; 10]),
             owner: OwnerId::from_random([2; 10]),
@@ -80,7 +78,31 @@ mod tests {
             fingerprint: Fingerprint::from_bytes([1; 6]),
             created_by: "tok_x".into(),
         };
-        let key = create(birth, KeySettings::named("k"), made);
+        create(birth, KeySettings::named("k"), made)
+    }
+
+    #[test]
+    fn a_key_is_rotating_while_two_of_its_secrets_are_admitted_and_not_once_it_is_revoked() {
+        let made = Timestamp::from_millis(1_000);
+        let end = made.after(Duration::from_secs(60));
+        let mut key = key(made);
+        let mut newer = key.versions[0].clone();
+        newer.number = 2;
+        newer.hash.digest = [2; 32];
+        newer.activated_at = Some(made);
+        key.versions[0].retires_at = Some(end);
+        key.versions.push(newer);
+        let just_before = end.before(Duration::from_millis(1));
+        assert!(key.badges(None, None, just_before).eq([Badge::Rotating]));
+        assert_eq!(key.badges(None, None, end).count(), 0);
+        key.standing = Standing::Revoked { at: made };
+        assert_eq!(key.badges(None, None, just_before).count(), 0);
+    }
+
+    #[test]
+    fn a_key_may_be_forgotten_thirty_days_after_its_last_use_and_not_before() {
+        let made = Timestamp::from_millis(1_000);
+        let key = key(made);
         let end = made.after(STALE_AFTER);
         let just_before = end.before(Duration::from_millis(1));
         assert_eq!(key.badges(None, None, just_before).count(), 0);

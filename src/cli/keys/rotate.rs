@@ -9,6 +9,7 @@ use crate::api::keys::{Key, KeyCreated, RotateKey};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::cli::values;
 use crate::domain::lifecycle::Grace;
 use crate::domain::span::Span;
 use crate::domain::time::Timestamp;
@@ -29,8 +30,11 @@ pub(crate) struct Rotate {
     #[arg(long, conflicts_with = "grace")]
     revoke_earlier: bool,
     /// Another end for the key; one that has expired needs it
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
     expires_at: Option<Timestamp>,
+    /// The same, from now on: 90d
+    #[arg(long, value_name = "SPAN")]
+    expires_in: Option<values::Span>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -57,11 +61,14 @@ impl Rotate {
             let key: Key = client.get(&["admin", "keys", &id], &[]).await?.read()?;
             self.ask(&key, output)?;
         }
+        let end = self
+            .expires_at
+            .or_else(|| self.expires_in.map(values::Span::ahead_of_now));
         let body = RotateKey {
             grace: self.grace.map(|grace| Span(grace.length()).to_string()),
             reason: self.reason,
             revoke_earlier: self.revoke_earlier,
-            expires_at: self.expires_at.map(|end| Some(end.to_string())),
+            expires_at: end.map(|end| Some(end.to_string())),
         };
         let path = ["admin", "keys", &id, "rotate"];
         let answer = client
@@ -265,6 +272,17 @@ mod tests {
         let (done, rotate, said) = dialog(&["--revoke-earlier"], "2\nyes\n");
         assert!(done.is_ok() && rotate.grace.is_none());
         assert!(said.contains("at once"), "{said}");
+    }
+
+    // S2-03
+    #[test]
+    fn another_end_is_a_time_or_how_far_ahead() {
+        assert!(rotate(&["--expires-in", "90d"]).expires_in.is_some());
+        assert!(
+            rotate(&["--expires-at", "2030-01-01T00:00:00Z"])
+                .expires_at
+                .is_some()
+        );
     }
 
     // S2-12

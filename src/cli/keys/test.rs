@@ -36,6 +36,7 @@ impl Test {
         json: bool,
         output: &mut Output,
     ) -> Result<(), Failure> {
+        let names_host = self.host.is_some();
         let body = TestKey {
             method: self.method,
             host: self.host,
@@ -50,6 +51,9 @@ impl Test {
             output.json(answer.as_json())?;
         } else {
             show::tested(&tested, output)?;
+        }
+        if tested.code.as_deref() == Some("no_route") && !names_host {
+            output.note("A route may name hosts: --host says which one the request asks.")?;
         }
         match tested.code {
             None => Ok(()),

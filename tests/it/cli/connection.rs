@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::canned::{Admin, TOKEN, answer, command, json as json_answer, run};
-use super::{KEY, key};
+use super::{KEY, key, problem};
 
 fn empty_page() -> String {
     json_answer(200, &json!({"items": [], "next_cursor": null}))
@@ -124,6 +124,42 @@ fn something_else_at_that_address_is_named_as_such() {
         admin.url()
     );
     assert!(run.stderr.starts_with(&said), "{}", run.stderr);
+}
+
+#[test]
+fn an_address_that_has_the_path_of_the_calls_is_said_to_have_it() {
+    let nothing = problem(
+        404,
+        "not_found",
+        "Not found",
+        "there is nothing here",
+        json!(null),
+    );
+    let admin = Admin::answering([json_answer(404, &nothing), json_answer(404, &nothing)]);
+    let at = |url: &str| {
+        let line = ["keys", "list", "--admin-url", url];
+        run(&line, &[("PORTCULLIS_ADMIN_TOKEN", TOKEN)])
+            .ends(1)
+            .stderr
+    };
+    let with_path = at(&format!("{}/admin", admin.url()));
+    assert!(with_path.contains("ends in /admin"), "{with_path}");
+    let without = at(&admin.url());
+    assert!(!without.contains("ends in /admin"), "{without}");
+}
+
+#[test]
+fn a_gate_that_is_asked_for_tls_is_said_to_speak_none() {
+    let admin = Admin::answering([empty_page()]);
+    let url = admin.url().replace("http://", "https://");
+    let line = ["keys", "list", "--admin-url", &url];
+    let said = run(&line, &[("PORTCULLIS_ADMIN_TOKEN", TOKEN)])
+        .ends(1)
+        .stderr;
+    assert!(
+        said.contains("The admin API itself speaks no TLS"),
+        "{said}"
+    );
 }
 
 #[test]

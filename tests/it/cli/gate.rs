@@ -379,3 +379,52 @@ fn keys_of_kong_and_of_a_table_are_taken_over() {
     let owners = owners["items"].as_array().unwrap();
     assert!(owners.iter().any(|owner| owner["name"] == "billing"));
 }
+
+/// The README's own placeholder, pasted as it stands.
+#[test]
+fn a_quickstart_with_a_token_that_no_client_can_send_names_the_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let line = ["quickstart", "--data-dir", data.to_str().unwrap()];
+    let said = run(&line, &[("PORTCULLIS_ADMIN_TOKEN", "…")])
+        .ends(2)
+        .stderr;
+    assert!(
+        said.contains("PORTCULLIS_ADMIN_TOKEN holds other than visible ASCII characters"),
+        "{said}"
+    );
+    assert!(!data.exists());
+}
+
+/// What it prints to be pasted opens both the gate and the admin API.
+#[test]
+fn a_quickstart_prints_both_secrets_to_be_pasted() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().to_str().unwrap();
+    let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let line = [&["quickstart", "--data-dir", path][..], &ports].concat();
+    let mut child = command(&line, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let said: Vec<String> = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap)
+        .take_while(|line| !line.starts_with("Ctrl-C"))
+        .collect();
+    let after = |name: &str| {
+        let mut found = said
+            .iter()
+            .filter_map(|line| line.trim().strip_prefix(name));
+        found.next().unwrap_or_default().trim().to_owned()
+    };
+    let (admin, token) = (after("admin API "), after("export PORTCULLIS_ADMIN_TOKEN="));
+    let listed = run(
+        &["keys", "list"],
+        &[
+            ("PORTCULLIS_ADMIN_URL", &*admin),
+            ("PORTCULLIS_ADMIN_TOKEN", &*token),
+        ],
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(after("export PORTCULLIS_API_KEY=").starts_with("pk_"));
+    assert!(listed.ends(0).stdout.contains("quickstart"));
+}

@@ -73,7 +73,9 @@ fn a_new_token_is_the_only_thing_on_standard_output() {
         ])
         .ends(0);
     let listed = admin.run(&["tokens", "list"]).ends(0);
-    let ended = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(0);
+    let ended = admin
+        .run(&["tokens", "revoke", "tok_0000000xyz", "--yes"])
+        .ends(0);
 
     assert_eq!(made.stdout, format!("{secret}\n"));
     assert!(!made.stderr.contains(secret), "{}", made.stderr);
@@ -96,9 +98,19 @@ fn a_token_that_ended_without_a_word_is_ended_too() {
     let nothing = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned();
     let admin = Admin::answering([nothing]);
 
-    let run = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(0);
+    let run = admin
+        .run(&["tokens", "revoke", "tok_0000000xyz", "--yes"])
+        .ends(0);
 
     assert_eq!(run.stdout, "tok_0000000xyz is revoked\n");
+}
+
+#[test]
+fn a_token_is_not_ended_unasked() {
+    let admin = Admin::answering([]);
+    let run = admin.run(&["tokens", "revoke", "tok_0000000xyz"]).ends(2);
+    assert!(run.stderr.contains("--yes"), "{}", run.stderr);
+    assert!(admin.requests().is_empty());
 }
 
 /// S1-14: how much, how it went, when last.
@@ -331,9 +343,21 @@ fn gates_are_listed_and_struck_off() {
         node("gate-1", "live", true),
         node("gate-2", "silent", false),
     ];
+    let status = |state: &str| {
+        json!({"node": "gate-1", "version": "0.1.0", "ready": true, "keys": 1,
+            "store": {"kind": "redis", "state": state, "revision": 1812,
+                "last_contact_at": "2026-01-31T12:00:00.123Z", "staleness_ms": 90_000},
+            "usage": {"queued": 0, "spooled": 0, "lost": 0}, "limits": {"leases": 0, "away": false},
+            "nodes": [], "quarantined": 0,
+            "config": {"loaded_at": "2026-01-31T12:00:00.123Z", "digest": ""}, "alarms": []})
+    };
+    let page = json!({"items": items, "next_cursor": null});
     let admin = Admin::answering([
-        answer(200, &json!({"items": items, "next_cursor": null})),
+        answer(200, &page),
+        answer(200, &status("up")),
         answer(200, &items[1]),
+        answer(200, &page),
+        answer(200, &status("away")),
     ]);
 
     let listed = admin.run(&["nodes", "list"]).ends(0);
@@ -348,10 +372,19 @@ fn gates_are_listed_and_struck_off() {
          gate-2  silent  1812      2026-01-31T12:00:00Z  0.1.0\n"
     );
     assert_eq!(struck.stdout, "gate-2 is struck off\n");
+    let away = admin.run(&["nodes", "list"]).ends(0);
+    assert_eq!(
+        (&*listed.stderr, &*away.stderr),
+        (
+            "",
+            "The store is away. The table is as it was at 2026-01-31T12:00:00Z, when it last answered.\n"
+        )
+    );
+    assert_eq!(away.stdout, listed.stdout);
     let requests = admin.requests();
     assert_eq!(requests[0].line, "GET /admin/nodes HTTP/1.1");
     assert_eq!(
-        requests[1].line,
+        requests[2].line,
         "DELETE /admin/nodes/gate-2?reason=burnt HTTP/1.1"
     );
 }

@@ -194,3 +194,16 @@ fn a_test_says_what_the_gate_would_say() {
         json!({"method": "POST", "host": "a.example", "path": "/v1", "address": "::1"})
     );
 }
+
+#[test]
+fn a_path_that_no_route_has_for_any_host_is_answered_with_the_flag_for_one() {
+    let refused = json!({"admitted": false, "status": 404, "code": "no_route", "detail": null,
+        "route": null, "upstream": null, "path": null, "version": null, "limits": [], "quotas": []});
+    let admin = Admin::answering([answer(200, &refused), answer(200, &refused)]);
+    let line = ["keys", "test", KEY, "/v1/orders"];
+    let told = admin.run(&line).ends(1).stderr;
+    assert!(told.contains("--host says which one"), "{told}");
+    let named = [&line[..], &["--host", "api.example.com"]].concat();
+    let told = admin.run(&named).ends(1).stderr;
+    assert!(!told.contains("--host"), "{told}");
+}

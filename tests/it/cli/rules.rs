@@ -24,7 +24,12 @@ fn rotation_is_enabled_shown_and_disabled_for_all_or_some() {
         "selector": {"label": "team=billing"}, "due": 3,
     }]});
     let none = json!({"items": []});
-    let admin = Admin::answering([answer(200, &rules), answer(200, &rules), answer(200, &none)]);
+    let admin = Admin::answering([
+        answer(200, &rules),
+        answer(200, &rules),
+        answer(200, &rules),
+        answer(200, &none),
+    ]);
     let enable = [
         "rotation",
         "enable",
@@ -35,7 +40,7 @@ fn rotation_is_enabled_shown_and_disabled_for_all_or_some() {
     let some = ["--grace", "24h", "--label", "team=billing"];
     let made = admin.run(&[&enable[..], &some[..]].concat()).ends(0);
     let shown = admin.run(&["rotation", "show"]).ends(0);
-    let ended = admin.run(&["rotation", "disable"]).ends(0);
+    let ended = admin.run(&["rotation", "disable", "--yes"]).ends(0);
 
     assert_eq!(
         made.stdout,
@@ -43,7 +48,10 @@ fn rotation_is_enabled_shown_and_disabled_for_all_or_some() {
          rot_0000000001  label team=billing  90 days  24h             3\n"
     );
     assert_eq!(shown.stdout, made.stdout);
-    assert_eq!(ended.stdout, "");
+    assert_eq!(
+        ended.stdout,
+        "rot_0000000001 (label team=billing, every 90 days) is removed\n"
+    );
     let requests = admin.requests();
     assert_eq!(
         requests[0].line,
@@ -57,11 +65,38 @@ fn rotation_is_enabled_shown_and_disabled_for_all_or_some() {
         })
     );
     assert_eq!(requests[1].line, "GET /admin/keys/rotation HTTP/1.1");
+    assert_eq!(requests[2].line, requests[1].line);
     assert_eq!(
-        requests[2].line,
+        requests[3].line,
         "POST /admin/keys/rotation/disable HTTP/1.1"
     );
-    assert_eq!(requests[2].json(), json!({}));
+    assert_eq!(requests[3].json(), json!({}));
+}
+
+/// S3-05
+#[test]
+fn every_rule_goes_only_when_that_is_meant_and_a_selector_without_a_rule_says_so() {
+    let rules = json!({"items": [{
+        "id": "rot_0000000001", "interval_days": 90, "keep_previous": true, "grace": "0s",
+        "selector": null, "due": 0,
+    }]});
+    let admin = Admin::answering([answer(200, &rules), answer(200, &rules)]);
+
+    let unasked = admin.run(&["rotation", "disable"]).ends(2);
+    assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    let none = admin
+        .run(&["rotation", "disable", "--label", "team=billing"])
+        .ends(0);
+
+    let said = "No rule is for label team=billing alone; nothing was changed.\n";
+    assert!(none.stderr.contains(said), "{}", none.stderr);
+    assert!(!none.stdout.contains("removed"), "{}", none.stdout);
+    let requests = admin.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(
+        requests[1].json(),
+        json!({"selector": {"label": "team=billing"}})
+    );
 }
 
 /// S4-07, S4-12

@@ -204,3 +204,58 @@ fn lists_can_be_read_on_80_columns_and_on_120() {
         }
     }
 }
+
+/// S3-05: what would go is shown before the question.
+#[test]
+fn on_a_terminal_all_rules_go_after_a_question_only() {
+    let rule = json!({"id": "rot_0000000001", "interval_days": 90, "keep_previous": true,
+        "grace": "0s", "selector": null, "due": 0});
+    let (rules, none) = (json!({"items": [rule]}), json!({"items": []}));
+    let admin = Admin::answering([answer(200, &rules), answer(200, &rules), answer(200, &none)]);
+    let line = ["rotation", "disable"];
+
+    let no = json!([
+        ["rot_0000000001 (all keys, every 90 days)", ""],
+        ["Type yes", "no\n"]
+    ]);
+    let (seen, status) = typed(&admin, &line, &no);
+    assert_eq!(status, 1, "{seen}");
+    assert_eq!(admin.requests().len(), 1);
+
+    let (seen, status) = typed(&admin, &line, &json!([["Type yes", "yes\n"]]));
+    assert_eq!(status, 0, "{seen}");
+    assert!(
+        seen.contains("rot_0000000001 (all keys, every 90 days) is removed"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn on_a_terminal_the_last_token_that_administers_is_said_to_be_that() {
+    let token = |id: &str, role: &str, revoked: Option<&str>| {
+        json!({"id": id, "name": role, "role": role, "owner_id": null, "fingerprint": "9f86d081884c",
+            "created_at": "2026-01-31T12:00:00.123Z", "expires_at": null, "revoked_at": revoked})
+    };
+    let ended = token("tok_0000000001", "admin", Some("2026-02-01T00:00:00.000Z"));
+    let (last, reads) = (
+        token("tok_0000000002", "admin", None),
+        token("tok_0000000003", "viewer", None),
+    );
+    let page = json!({"items": [ended, last, reads], "next_cursor": null});
+    let admin = Admin::answering([answer(200, &page), answer(200, &page), answer(200, &reads)]);
+
+    let steps = json!([
+        ["the last one there with the role admin", ""],
+        ["Type yes", "no\n"]
+    ]);
+    let (seen, status) = typed(&admin, &["tokens", "revoke", "tok_0000000002"], &steps);
+    assert_eq!(status, 1, "{seen}");
+    let steps = json!([
+        ["tok_0000000003 (viewer, viewer)", ""],
+        ["Type yes", "yes\n"]
+    ]);
+    let (seen, status) = typed(&admin, &["tokens", "revoke", "tok_0000000003"], &steps);
+    assert_eq!(status, 0, "{seen}");
+    assert!(!seen.contains("the last one"), "{seen}");
+    assert_eq!(admin.requests().len(), 3);
+}

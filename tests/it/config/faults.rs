@@ -137,6 +137,16 @@ fn addresses_of_the_gate_are_its_own() {
 }
 
 #[test]
+fn an_admin_address_without_a_port_is_one_fault() {
+    check(
+        "admin: { address: 127.0.0.1 }",
+        &[
+            "4:19 admin.address: `127.0.0.1` is not an address and a port, such as `127.0.0.1:8080` or `[::1]:8080`",
+        ],
+    );
+}
+
+#[test]
 fn a_redis_is_reached_in_exactly_one_way() {
     check(
         "store: { redis: { prefix: x } }",
