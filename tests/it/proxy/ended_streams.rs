@@ -251,11 +251,8 @@ async fn an_answer_that_its_client_hardly_takes_ends_with_its_key() {
 
         let closes = within("the API's connection closes", closed.recv());
         let taking = async {
-            while is_http2 {
-                let update = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 3]);
-                if !frames.try_write(update).await {
-                    break;
-                }
+            let update = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 3]);
+            while is_http2 && frames.try_write(&update).await {
                 a_moment().await;
             }
             std::future::pending().await
