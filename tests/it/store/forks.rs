@@ -196,6 +196,28 @@ async fn lost_revocations_follow_the_keys_that_were_lost_with_them() {
     }
 }
 
+/// A lost revocation is made again, as the change it was, though somebody else has changed its key since.
+#[tokio::test]
+async fn a_lost_revocation_is_made_again_whatever_it_met() {
+    let mut server = RedisServer::start();
+    let mut gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    let backup = server.backup();
+    let ended = ending(1, 1);
+    gate.commits(ended.clone()).await;
+    gate.store.close().await;
+    server.restore(&backup);
+    let other = Gate::at(&server).await;
+    other.commits(renaming(1, "met", 1)).await;
+    gate.reopen(&server.url()).await;
+
+    let kept = are_equal(&server, &[&gate, &other]).await;
+    let key = of(&kept, 1).unwrap();
+    assert_eq!((is_revoked(key), &*key.settings.name), (true, "met"));
+    assert!(other.changes_since(2).await.contains(&ended.id));
+    assert_eq!(said(&gate, "changes_lost").await, 0);
+}
+
 /// Whoever revokes the secret that a client has left, while the store lacks the one it has now, shuts out nobody.
 #[tokio::test]
 async fn a_lost_rotation_is_made_again_though_the_version_before_was_revoked_since() {
