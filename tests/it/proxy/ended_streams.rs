@@ -72,6 +72,21 @@ impl Events {
     }
 }
 
+/// An API that reads a head and answers nothing, and says when its connection is closed.
+async fn never_answering() -> (Upstream, mpsc::Receiver<()>) {
+    let (close, closed) = mpsc::channel(16);
+    let upstream = Upstream::serving(move |mut socket| {
+        let close = close.clone();
+        async move {
+            socket.head().await;
+            socket.closed().await;
+            // The test may be over.
+            let _ = close.send(()).await;
+        }
+    });
+    (upstream.await, closed)
+}
+
 async fn is_cut(stream: Answer) {
     let reply = within("the stream ends", stream.reply()).await;
     assert!(reply.is_cut);
@@ -184,16 +199,7 @@ async fn an_answer_that_never_pauses_ends_with_its_key() {
 /// Nothing of an answer goes to who was revoked before it began, and the client is told why.
 #[tokio::test]
 async fn a_request_that_waits_for_its_answer_ends_with_its_key() {
-    let (close, mut closed) = mpsc::channel(16);
-    let upstream = Upstream::serving(move |mut socket| {
-        let close = close.clone();
-        async move {
-            socket.head().await;
-            socket.closed().await;
-            let _ = close.send(()).await;
-        }
-    })
-    .await;
+    let (upstream, mut closed) = never_answering().await;
     let gateway = Gateway::routing("/", &upstream).h2c().start().await;
     for mut connection in [gateway.connect().await, gateway.http2().await] {
         let key = gateway.create_key().await;
@@ -268,16 +274,7 @@ async fn an_answer_that_its_client_hardly_takes_ends_with_its_key() {
 /// A client that streams to an API which answers at the end, as gRPC does.
 #[tokio::test]
 async fn a_body_on_its_way_up_ends_with_its_key() {
-    let (close, mut closed) = mpsc::channel(16);
-    let upstream = Upstream::serving(move |mut socket| {
-        let close = close.clone();
-        async move {
-            socket.head().await;
-            socket.closed().await;
-            let _ = close.send(()).await;
-        }
-    })
-    .await;
+    let (upstream, mut closed) = never_answering().await;
     let gateway = Gateway::routing("/", &upstream).h2c().start().await;
     for mut connection in [gateway.connect().await, gateway.http2().await] {
         let key = gateway.create_key().await;
