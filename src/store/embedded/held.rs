@@ -217,7 +217,8 @@ impl Held {
             let names: Vec<String> = self
                 .connection
                 .prepare(
-                    "SELECT name FROM sqlite_schema WHERE type = 'table'
+                    // Not what only finds names: it is made anew from what is carried.
+                    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'
                          AND name NOT LIKE 'sqlite%' ORDER BY name",
                 )?
                 .query_map([], |row| row.get(0))?

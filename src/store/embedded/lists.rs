@@ -1,20 +1,21 @@
 //! Answers lists and searches.
 //!
-//! A page of keys is found in one of three ways. Where an index knows that one of the conditions holds for
-//! few keys, those are gathered and sorted. Else the keys are looked through in the order they lie in,
-//! which is fast; if the conditions hold for few of them, those are sorted. But if they hold for many,
-//! that is noticed soon, and the list is walked in its own order until the page is full, which is soon too.
+//! A page of keys is found in one of four ways. Where an index knows that one of the conditions holds for
+//! few keys, those are gathered and sorted. Else the list is walked a little way in its own order: where the
+//! conditions hold for many, the page is soon full. If it is not, the keys are looked through in the order
+//! they lie in, which is fast; if the conditions hold for few of them, those are sorted. What is left holds for
+//! many, and for none at the begin of the list: it is walked until the page is full.
 
 use std::cmp::Ordering;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::conditions::{Condition, Few, conditions};
 use super::fault::{Fault, Quarantine};
-use super::tables::{millis, signed, strange, unsigned};
+use super::tables::{signed, strange, unsigned};
 use super::usage;
 use crate::domain::id::KeyId;
-use crate::domain::key::KeyStatus;
 use crate::domain::owner::Owner;
 use crate::domain::query::{KeyQuery, KeySort, Page, Position, SortField, SortValue};
 use crate::domain::token::AdminToken;
@@ -89,112 +90,17 @@ pub(super) fn tokens(
     read_page(rows, limit, "tokens", quarantine, record::decode_token)
 }
 
-/// A condition on keys, and how those it holds for are found if they are few.
-struct Condition {
-    sql: String,
-    values: Vec<Value>,
-    /// What to select from so that only those come up, and the condition in a form its index serves.
-    few: Option<(&'static str, String)>,
-}
-
-impl Condition {
-    fn new(sql: impl Into<String>, values: impl Into<Vec<Value>>) -> Self {
-        Self {
-            sql: sql.into(),
-            values: values.into(),
-            few: None,
-        }
-    }
-
-    fn few(mut self, from: &'static str, sql: impl Into<String>) -> Self {
-        self.few = Some((from, sql.into()));
-        self
-    }
-}
-
-/// The conditions of a query. Columns are written `+k.column` so that no index is taken but the one
-/// that was decided on.
-fn conditions(query: &KeyQuery) -> Vec<Condition> {
-    let mut conditions = Vec::new();
-    let now = Value::Integer(millis(query.now));
-    match query.status {
-        None => {}
-        Some(KeyStatus::Active) => conditions.push(Condition::new(
-            "+k.standing = 0 AND (+k.expires_at IS NULL OR +k.expires_at > ?)",
-            [now],
-        )),
-        Some(KeyStatus::Suspended) => conditions.push(
-            Condition::new(
-                "+k.standing = 1 AND (+k.expires_at IS NULL OR +k.expires_at > ?)",
-                [now],
-            )
-            .few(
-                "key_list k INDEXED BY key_list_by_standing",
-                "k.standing <> 0 AND k.standing = 1
-                 AND (+k.expires_at IS NULL OR +k.expires_at > ?)",
-            ),
-        ),
-        Some(KeyStatus::Expired) => conditions.push(
-            Condition::new("+k.standing <> 2 AND +k.expires_at <= ?", [now]).few(
-                "key_list k INDEXED BY key_list_by_end",
-                "+k.standing <> 2 AND k.expires_at <= ?",
-            ),
-        ),
-        Some(KeyStatus::Revoked) => conditions.push(Condition::new("+k.standing = 2", []).few(
-            "key_list k INDEXED BY key_list_by_standing",
-            "k.standing <> 0 AND k.standing = 2",
-        )),
-    }
-    if let Some(owner) = query.owner {
-        conditions.push(
-            Condition::new("+k.owner = ?", [Value::Text(owner.chars().to_owned())])
-                .few("key_list k INDEXED BY key_list_by_owner", "k.owner = ?"),
-        );
-    }
-    if let Some(product) = &query.product {
-        conditions.push(
-            Condition::new(
-                "EXISTS (SELECT 1 FROM key_product p WHERE p.product = ? AND p.seq = k.seq)",
-                [Value::Text(product.clone())],
-            )
-            .few(
-                "key_product p CROSS JOIN key_list k ON k.seq = p.seq",
-                "p.product = ?",
-            ),
-        );
-    }
-    if let Some((label, value)) = &query.label {
-        let mut values = vec![Value::Text(label.clone())];
-        let mut which = "l.label = ?".to_owned();
-        if let Some(value) = value {
-            values.push(Value::Text(value.clone()));
-            which.push_str(" AND l.value = ?");
-        }
-        conditions.push(
-            Condition::new(
-                format!("EXISTS (SELECT 1 FROM key_label l WHERE {which} AND l.seq = k.seq)"),
-                values,
-            )
-            .few("key_label l CROSS JOIN key_list k ON k.seq = l.seq", which),
-        );
-    }
-    if let Some(env) = &query.env {
-        conditions.push(Condition::new("+k.env = ?", [Value::Text(env.clone())]));
-    }
-    if let Some((before, is_stale)) = query.stale {
-        let than = if is_stale { "<" } else { ">=" };
-        conditions.push(Condition::new(
-            format!("iif(+k.used_at > 0, +k.used_at, +k.created_at) {than} ?"),
-            [Value::Integer(millis(before))],
-        ));
-    }
-    if let Some(name) = query.name.as_ref().filter(|name| !name.is_empty()) {
-        conditions.push(Condition::new(
-            "instr(k.name, ?) > 0",
-            [Value::Text(name.to_lowercase())],
-        ));
-    }
-    conditions
+/// Which keys are looked at, and how they come.
+#[derive(Clone, Copy)]
+enum Walk {
+    /// Those that an index finds.
+    Found(&'static str),
+    /// The list in its own order, only this many of it.
+    Beginning(usize),
+    /// All, in no order.
+    AsTheyLie,
+    /// The list in its own order.
+    List,
 }
 
 /// A page of the list of keys that is to be found.
@@ -208,29 +114,37 @@ pub(super) struct List<'a> {
 impl List<'_> {
     /// The places of the keys on the page, and of one more if there is one.
     fn find(&self, mut conditions: Vec<Condition>) -> Result<Vec<Position>, Fault> {
+        let most = self.limit + 1;
         if let Some(rarest) = self.rarest(&conditions)?
             && let Some(condition) = conditions.get_mut(rarest)
-            && let Some((from, sql)) = condition.few.take()
+            && let Some(few) = condition.few.take()
         {
-            condition.sql = sql;
-            return self.select(from, &conditions, true, self.limit + 1);
+            condition.sql = few.sql;
+            condition.values = few.values;
+            return self.select(Walk::Found(few.from), &conditions, most);
         }
         if !conditions.is_empty() {
-            let mut few = self.select("key_list k NOT INDEXED", &conditions, false, FEW + 1)?;
+            for rows in BEGINNINGS {
+                let page = self.select(Walk::Beginning(rows), &conditions, most)?;
+                if page.len() == most {
+                    return Ok(page);
+                }
+            }
+            let mut few = self.select(Walk::AsTheyLie, &conditions, FEW + 1)?;
             if few.len() <= FEW {
                 few.sort_by(|a, b| self.order(a, b));
-                few.truncate(self.limit + 1);
+                few.truncate(most);
                 return Ok(few);
             }
         }
-        self.select(self.index(), &conditions, true, self.limit + 1)
+        self.select(Walk::List, &conditions, most)
     }
 
     /// The condition that holds for fewest keys, if its index says that it is for few.
     fn rarest(&self, conditions: &[Condition]) -> Result<Option<usize>, Fault> {
         let mut rarest = None;
         for (at, condition) in conditions.iter().enumerate() {
-            let Some((from, sql)) = &condition.few else {
+            let Some(Few { from, sql, values }) = &condition.few else {
                 continue;
             };
             let count: i64 = self
@@ -239,7 +153,7 @@ impl List<'_> {
                     "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {sql} LIMIT {})",
                     FEW + 1
                 ))?
-                .query_row(params_from_iter(&condition.values), |row| row.get(0))?;
+                .query_row(params_from_iter(values), |row| row.get(0))?;
             if count <= FEW as i64 && rarest.is_none_or(|(_, least)| count < least) {
                 rarest = Some((at, count));
             }
@@ -250,12 +164,11 @@ impl List<'_> {
     /// The places of at most `most` keys that the conditions hold for.
     fn select(
         &self,
-        from: &str,
+        walk: Walk,
         conditions: &[Condition],
-        in_order: bool,
         most: usize,
     ) -> Result<Vec<Position>, Fault> {
-        let (sql, values) = self.statement(from, conditions, in_order, most);
+        let (sql, values) = self.statement(walk, conditions, most);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found = Vec::new();
@@ -274,35 +187,43 @@ impl List<'_> {
         Ok(found)
     }
 
-    fn statement(
-        &self,
-        from: &str,
-        conditions: &[Condition],
-        in_order: bool,
-        most: usize,
-    ) -> (String, Vec<Value>) {
-        let column = self.column();
+    fn statement(&self, walk: Walk, conditions: &[Condition], most: usize) -> (String, Vec<Value>) {
+        let (column, index) = (self.column(), self.index());
         let (than, order) = if self.sort.descending {
             ("<", "DESC")
         } else {
             (">", "ASC")
         };
-        let mut wheres = vec!["true"];
+        let (beyond, edge) = match edge(self.after) {
+            (Some(value), id) => (
+                format!("(k.{column}, k.id) {than} (?, ?)"),
+                vec![value, Value::Text(id)],
+            ),
+            (None, _) => ("true".to_owned(), Vec::new()),
+        };
+        let in_order = format!("ORDER BY k.{column} {order}, k.id {order}");
         let mut values = Vec::new();
+        let from = match walk {
+            Walk::Found(from) => from.to_owned(),
+            Walk::AsTheyLie => "key_list k NOT INDEXED".to_owned(),
+            Walk::List => format!("key_list k INDEXED BY {index}"),
+            Walk::Beginning(rows) => {
+                values.extend_from_slice(&edge);
+                format!(
+                    "(SELECT * FROM key_list k INDEXED BY {index} WHERE {beyond} {in_order} LIMIT {rows}) k"
+                )
+            }
+        };
+        let mut wheres = vec![&*beyond];
+        values.extend(edge);
         for condition in conditions {
             wheres.push(&condition.sql);
             values.extend_from_slice(&condition.values);
         }
-        let beyond = format!("(k.{column}, k.id) {than} (?, ?)");
-        if let (Some(value), id) = edge(self.after) {
-            wheres.push(&beyond);
-            values.extend([value, Value::Text(id)]);
-        }
         let wheres = wheres.join(" AND ");
-        let order = if in_order {
-            format!("ORDER BY k.{column} {order}, k.id {order}")
-        } else {
-            String::new()
+        let order = match walk {
+            Walk::AsTheyLie => "",
+            Walk::Found(_) | Walk::Beginning(_) | Walk::List => &in_order,
         };
         values.push(Value::Integer(signed(most as u64)));
         let sql = format!("SELECT k.id, k.{column} FROM {from} WHERE {wheres} {order} LIMIT ?");
@@ -319,9 +240,9 @@ impl List<'_> {
 
     const fn index(&self) -> &'static str {
         match self.sort.by {
-            SortField::CreatedAt => "key_list k INDEXED BY key_list_by_creation",
-            SortField::Name => "key_list k INDEXED BY key_list_by_name",
-            SortField::LastUsedAt => "key_list k INDEXED BY key_list_by_use",
+            SortField::CreatedAt => "key_list_by_creation",
+            SortField::Name => "key_list_by_name",
+            SortField::LastUsedAt => "key_list_by_use",
         }
     }
 
@@ -344,7 +265,7 @@ impl List<'_> {
     /// How the list is walked.
     #[cfg(test)]
     pub(super) fn plan(&self, query: &KeyQuery) -> String {
-        let (sql, values) = self.statement(self.index(), &conditions(query), true, self.limit);
+        let (sql, values) = self.statement(Walk::List, &conditions(query), self.limit);
         let mut statement = self
             .connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
@@ -431,5 +352,7 @@ fn edge(after: Option<&Position>) -> (Option<Value>, String) {
 }
 
 /// So many keys are gathered and sorted in a few milliseconds; of a million, a condition that holds for
-/// more fills a page of 100 within 20,000.
+/// more fills a page of 100 within 20,000, wherever it holds for as many as elsewhere.
 const FEW: usize = 5_000;
+/// How far the list is walked before the keys are looked through: half a millisecond, then ten.
+const BEGINNINGS: [usize; 2] = [1_000, 20_000];

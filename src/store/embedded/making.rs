@@ -12,7 +12,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::fault::Fault;
 use super::file;
 use super::held::{Held, TableOf};
-use super::tables;
+use super::tables::{self, Followers};
 use crate::store::StoreError;
 
 /// A store's file in the making.
@@ -20,7 +20,7 @@ pub(in crate::store) struct Making {
     connection: Connection,
     directory: PathBuf,
     path: PathBuf,
-    indexes: Vec<String>,
+    followers: Followers,
 }
 
 impl Making {
@@ -50,7 +50,7 @@ impl Making {
             .mode(0o600)
             .open(&path)
             .map_err(|error| file::unusable(&path, error))?;
-        let begin = || -> Result<(Connection, Vec<String>), Fault> {
+        let begin = || -> Result<(Connection, Followers), Fault> {
             let connection = file::bare(&path)?;
             for step in steps {
                 connection.execute_batch(step)?;
@@ -58,27 +58,16 @@ impl Making {
             connection.pragma_update(None, "application_id", tables::APPLICATION_ID)?;
             connection.pragma_update(None, "user_version", version)?;
             // Made when all rows are there: each is then sorted once.
-            let indexes: Vec<(String, String)> = connection
-                .prepare(
-                    "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL",
-                )?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            for (name, _) in &indexes {
-                connection.execute_batch(&format!("DROP INDEX {name}"))?;
-            }
+            let followers = tables::drop_followers(&connection, None)?;
             connection.execute_batch("BEGIN")?;
-            Ok((
-                connection,
-                indexes.into_iter().map(|(_, sql)| sql).collect(),
-            ))
+            Ok((connection, followers))
         };
-        let (connection, indexes) = begin()?;
+        let (connection, followers) = begin()?;
         Ok(Self {
             connection,
             directory: directory.to_owned(),
             path,
-            indexes,
+            followers,
         })
     }
 
@@ -127,12 +116,10 @@ impl Making {
             mut connection,
             directory,
             path,
-            indexes,
+            followers,
         } = self;
-        let mut finish = || -> Result<(), Fault> {
-            for index in &indexes {
-                connection.execute_batch(index)?;
-            }
+        let finish = || -> Result<(), Fault> {
+            followers.restore(&connection)?;
             connection.execute_batch("COMMIT")?;
             tables::migrate(&mut connection)?;
             connection.pragma_update(None, "journal_mode", "wal")?;

@@ -13,7 +13,7 @@
 //! | `snapshot` | hands out every key · `replace` takes every key anew |
 //! | `audit` | numbers, chains and finds audit entries · `walk` verifies them |
 //! | `outbox` | keeps events until they are too old |
-//! | `lists` | answers lists and searches · `quotas` what was given out of them |
+//! | `lists` | answers lists and searches · `conditions` what they ask for in SQL · `quotas` what was given out of them |
 //! | `usage` | counts, by hour and by day · `ledger` those that are not there yet |
 //! | `held` | all tables as of one moment · `making` a file of such tables · `adding` what a mirror lacks of its store |
 //! | `fault` | says what went wrong |
@@ -27,6 +27,7 @@
 mod adding;
 mod audit;
 mod change;
+mod conditions;
 mod fault;
 mod feed;
 mod file;

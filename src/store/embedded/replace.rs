@@ -23,10 +23,10 @@ pub(super) fn replace(
     seed: &Seed,
     now: Timestamp,
 ) -> Result<Revision, Fault> {
+    let followers = tables::drop_followers(transaction, Some(&["keys", "key_list"]))?;
     for table in CONTROL_TABLES {
         transaction.execute(&format!("DELETE FROM {table}"), [])?;
     }
-    let indexes = drop_indexes(transaction)?;
     transaction.execute_batch("CREATE TABLE claims (digest BLOB, pepper INTEGER, seq INTEGER)")?;
     let mut taken = HashSet::new();
     let mut again = Vec::new();
@@ -50,9 +50,7 @@ pub(super) fn replace(
              SELECT digest, pepper, seq FROM claims ORDER BY digest, pepper, seq;
          DROP TABLE claims;",
     )?;
-    for index in indexes {
-        transaction.execute_batch(&index)?;
-    }
+    followers.restore(transaction)?;
     for key in again {
         put_key(transaction, &key, Claim::Take)?;
     }
@@ -63,21 +61,6 @@ pub(super) fn replace(
     set_meta(transaction, tables::INCARNATION, seed.incarnation)?;
     set_revision(transaction, revision)?;
     Ok(revision)
-}
-
-/// Drops the indexes of keys; the statements that make them again.
-fn drop_indexes(transaction: &Connection) -> Result<Vec<String>, Fault> {
-    let indexes: Vec<(String, String)> = transaction
-        .prepare(
-            "SELECT name, sql FROM sqlite_schema
-             WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('keys', 'key_list')",
-        )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for (name, _) in &indexes {
-        transaction.execute_batch(&format!("DROP INDEX {name}"))?;
-    }
-    Ok(indexes.into_iter().map(|(_, sql)| sql).collect())
 }
 
 /// That all of the audit log is missing.

@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: u32 = 0x5063_756c;
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step takes the tables from one version to the next. What was released is never edited.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /// Ids are the ten characters without prefix, times milliseconds since 1970, names lower case.
 ///
@@ -230,6 +230,71 @@ CREATE TABLE quota_holder (
     PRIMARY KEY (key, quota, first_day, node)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// The parts of three characters that names have, so that a part of a name is found without looking through all of
+/// them. Of the names themselves nothing is in it: what it finds is looked at in `key_list`.
+const FIFTH: &str = "
+CREATE VIRTUAL TABLE key_name USING fts5(
+    name, content = 'key_list', content_rowid = 'seq',
+    tokenize = 'trigram case_sensitive 1', detail = 'none', columnsize = 0
+);
+CREATE TRIGGER key_name_of_new AFTER INSERT ON key_list BEGIN
+    INSERT INTO key_name (rowid, name) VALUES (new.seq, new.name);
+END;
+CREATE TRIGGER key_name_of_old AFTER DELETE ON key_list BEGIN
+    INSERT INTO key_name (key_name, rowid, name) VALUES ('delete', old.seq, old.name);
+END;
+CREATE TRIGGER key_name_of_renamed AFTER UPDATE OF name ON key_list WHEN old.name <> new.name BEGIN
+    INSERT INTO key_name (key_name, rowid, name) VALUES ('delete', old.seq, old.name);
+    INSERT INTO key_name (rowid, name) VALUES (new.seq, new.name);
+END;
+INSERT INTO key_name (key_name) VALUES ('rebuild');
+";
+
+/// What follows the rows of a table one by one and is quicker made when all are there: dropped, to be made again.
+pub(super) struct Followers(Vec<String>);
+
+/// Drops the indexes and triggers of the tables named, or of all.
+pub(super) fn drop_followers(
+    connection: &Connection,
+    of: Option<&[&str]>,
+) -> rusqlite::Result<Followers> {
+    let all: Vec<(String, String, String, String)> = connection
+        .prepare(
+            "SELECT type, name, tbl_name, sql FROM sqlite_schema
+             WHERE type IN ('index', 'trigger') AND sql IS NOT NULL",
+        )?
+        .query_map([], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut made = Vec::new();
+    for (kind, name, table, sql) in all {
+        if of.is_none_or(|of| of.contains(&table.as_str())) {
+            connection.execute_batch(&format!("DROP {kind} {name}"))?;
+            made.push(sql);
+        }
+    }
+    Ok(Followers(made))
+}
+
+impl Followers {
+    /// Makes them again, and what triggers had not kept.
+    pub(super) fn restore(self, connection: &Connection) -> rusqlite::Result<()> {
+        for sql in self.0 {
+            connection.execute_batch(&sql)?;
+        }
+        let has_names: bool = connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'key_name')",
+            [],
+            |row| row.get(0),
+        )?;
+        if has_names {
+            connection.execute_batch("INSERT INTO key_name (key_name) VALUES ('rebuild')")?;
+        }
+        Ok(())
+    }
+}
 
 /// Does what is missing of [`MIGRATIONS`], in one transaction; whether there was anything to do.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<bool> {

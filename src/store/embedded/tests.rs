@@ -18,7 +18,7 @@ use crate::domain::refusal::RefusalCode;
 use crate::domain::secret::{Fingerprint, KeyHash};
 use crate::domain::time::{Clock, Reading, Timestamp};
 use crate::domain::usage::{Step, Tally, UsageBatch, UsageRow};
-use crate::store::{Feed as _, News, StoreError, UsageStore as _};
+use crate::store::{Feed as _, KeyStore as _, News, StoreError, UsageStore as _};
 
 struct Still;
 
@@ -413,4 +413,36 @@ async fn a_store_of_every_older_format_is_opened_and_goes_on() {
         assert_eq!(days.unwrap()[0].tally.requests, 10);
         store.close().await;
     }
+}
+
+/// What finds names was not kept by older binaries: the first that does makes it of the keys that are there.
+#[tokio::test]
+async fn names_from_before_they_were_looked_up_by_their_parts_are_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(directory.path(), Arc::new(Still)).unwrap();
+    let mut key = key(1);
+    key.settings = KeySettings::named("an older one");
+    let mut made = change(0, 1..3).as_ref().clone();
+    made.writes = vec![Write::Key(key.clone())];
+    store.commit(made).await.unwrap();
+    store.close().await;
+    let (path, connection) = super::file::open(directory.path()).unwrap();
+    drop(connection);
+    let older = Connection::open(&path).unwrap();
+    older
+        .execute_batch(
+            "DROP TRIGGER key_name_of_new; DROP TRIGGER key_name_of_old; DROP TRIGGER key_name_of_renamed;
+             DROP TABLE key_name; PRAGMA user_version = 4;",
+        )
+        .unwrap();
+    drop(older);
+
+    let store = EmbeddedStore::open(directory.path(), Arc::new(Still)).unwrap();
+    let query = KeyQuery {
+        name: Some("older".into()),
+        ..KeyQuery::default()
+    };
+    let page = store.keys(&query, KeySort::default(), 10, None).await;
+    assert!(page.unwrap().items.iter().any(|it| it.key.id == key.id));
+    store.close().await;
 }

@@ -167,6 +167,7 @@ pub(crate) async fn names_are_searched_as_they_are_and_in_any_case(backend: &dyn
         "axb",
         "ÜBER-Key",
         "o'neil",
+        "say \"hi\" AND go",
     ];
     let writes = (1..)
         .zip(all)
@@ -181,12 +182,24 @@ pub(crate) async fn names_are_searched_as_they_are_and_in_any_case(backend: &dyn
         ("DONE", vec!["100% \\ done", "1000 done"]),
         ("", all.to_vec()),
         ("nobody", vec![]),
+        ("\"Hi\" and", vec!["say \"hi\" AND go"]),
+        ("hi\"", vec!["say \"hi\" AND go"]),
+        // Each part of three is there, and it is not.
+        ("100000", vec![]),
+        ("ber-key\0", vec![]),
     ] {
-        let query = KeyQuery {
-            name: Some(name.into()),
-            ..KeyQuery::default()
-        };
-        assert_eq!(names(&*store, &query).await, expected, "{name}");
+        assert_eq!(names(&*store, &part(name)).await, expected, "{name}");
+    }
+
+    commit(&*store, vec![Write::Key(named(5, "under-Key"))]).await;
+    assert_eq!(names(&*store, &part("über")).await, Vec::<&str>::new());
+    assert_eq!(names(&*store, &part("nder-k")).await, ["under-Key"]);
+}
+
+fn part(name: &str) -> KeyQuery {
+    KeyQuery {
+        name: Some(name.into()),
+        ..KeyQuery::default()
     }
 }
 
@@ -310,6 +323,9 @@ pub(crate) async fn rare_and_common_conditions_find_the_same(backend: &dyn Backe
         (Some(KeyStatus::Expired), Some(1), None, None, None),
         (Some(KeyStatus::Active), Some(1), None, None, None),
         (None, Some(2), None, Some("common"), None),
+        (None, None, None, None, Some("rare")),
+        (None, None, None, None, Some("common")),
+        (Some(KeyStatus::Active), None, None, None, Some("common")),
     ] {
         let query = KeyQuery {
             status,
