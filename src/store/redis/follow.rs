@@ -21,6 +21,7 @@ use crate::store::tombstones::Tombstones;
 use crate::store::{Concern, StoreError};
 
 use super::connect::{Backoff, Cause, Connection, Fault, Link};
+use super::fading::Fading;
 use super::feed::{self, Entry, Meta, NotAFeed, Stand};
 use super::make_good::Rounds;
 use super::mirror::{Mirror, Taken};
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     /// What was lost for good.
     pub(super) losses: Mutex<Vec<Concern>>,
     pub(super) rounds: Rounds,
+    /// What is shown though the store may have lost it.
+    pub(super) fading: Fading,
 }
 
 /// How the mirror stands to the store.
@@ -98,6 +101,7 @@ impl Shared {
             losses: Mutex::new(Vec::new()),
             verified: AtomicU64::new(0),
             rounds: Rounds::default(),
+            fading: Fading::default(),
             names,
             scripts: Scripts::new(),
             link,
@@ -234,6 +238,8 @@ impl Shared {
             self.heard(asked);
             // In step is who knows nothing that the store does not, if it takes it.
             self.make_good().await;
+            let faded = self.fade().await;
+            faded.map_err(|source| self.mirror_fault(source))?;
             self.stage.send_if_modified(|stage| {
                 let is_news = !matches!(stage, Stage::Following);
                 *stage = Stage::Following;

@@ -19,6 +19,7 @@
 //! | `mirror`, `follow`, `reload` | the copy; keeping it in step; reading it anew |
 //! | `backfill` | reading the audit log from before the mirror began, a page at a time |
 //! | `repair` | a store that has lost changes |
+//! | `fading` | what it has lost and only other gates can give back |
 //! | `make_good`, `tell` | what the store lacks and this gate knows; what is said of it |
 //! | `hold` | ending things while the store is away |
 //! | `union` | what a mirror shows besides the store: what has ended, and what is owed |
@@ -37,6 +38,7 @@ mod carry;
 mod commit;
 mod connect;
 mod counts;
+mod fading;
 mod feed;
 mod follow;
 mod frame;

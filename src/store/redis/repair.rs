@@ -9,9 +9,7 @@
 //! that it is owed.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::commit::{self, Answer, head_of};
@@ -22,7 +20,6 @@ use super::mirror::tombstones_of;
 use super::reload::History;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::id::KeyId;
-use crate::domain::key::Key;
 use crate::domain::tombstone::{Ended, ended_in, let_back_in};
 use crate::store::tombstones::{Owed, OwedKind};
 use crate::store::{Concern, Feed as _, News, StoreError};
@@ -59,7 +56,7 @@ impl Shared {
             self.common(connection, theirs, mine).await?
         };
         let is_all_known = match common {
-            Some(common) if !is_prefix => self.knows_after(common).await?,
+            Some(common) if !is_prefix => self.knows_between(common, mine.revision).await?,
             _ => false,
         };
         warn!(
@@ -78,54 +75,43 @@ impl Shared {
         // What was signed before the two parted, both have.
         self.give_up_signed(signed.unwrap_or(0))?;
         // Changes that are not known here may have made keys that nobody else knows.
-        let held = if is_all_known {
-            HashSet::new()
+        let shown = if is_all_known {
+            None
         } else {
-            self.key_ids().await?
+            Some(self.begin_to_fade(mine.incarnation).await?)
         };
         let lifted = match common {
             Some(common) => self.lifted_since(common).await?,
             None => Vec::new(),
         };
         self.reload(connection, History::Diverged, lifted).await?;
-        if !is_all_known {
-            let left = self.key_ids().await?;
-            let mut gone: Vec<_> = held.difference(&left).copied().collect();
-            gone.sort_unstable();
-            self.miss(&gone);
+        if let Some(shown) = shown {
+            self.miss_since(shown).await?;
         }
         Ok(true)
     }
 
-    /// Whether the mirror knows all changes after `common`.
-    async fn knows_after(&self, common: Revision) -> Result<bool, Fault> {
+    /// Whether the mirror knows all changes after `common`, up to `mine`.
+    async fn knows_between(&self, common: Revision, mine: Revision) -> Result<bool, Fault> {
         let first = self.mirror.tables().change_ids(common, 1).await;
         let first = first.map_err(|source| self.mirror_fault(source))?;
-        Ok(first.first().is_none_or(|(at, _)| *at == common.next()))
+        Ok(match first.first() {
+            Some((at, _)) => *at == common.next(),
+            None => mine <= common,
+        })
     }
 
-    /// The keys of the mirror.
-    async fn key_ids(&self) -> Result<HashSet<KeyId>, Fault> {
-        let ids = Arc::new(Mutex::new(HashSet::new()));
-        let taken = Arc::clone(&ids);
-        let take = Box::new(move |key: Key| {
-            taken.lock().insert(key.id);
-        });
-        let read = self.mirror.tables().snapshot(take).await;
-        read.map_err(|source| self.mirror_fault(source))?;
-        Ok(std::mem::take(&mut *ids.lock()))
-    }
-
-    /// Tells of keys that the store has lost, and that nobody can make again.
-    fn miss(&self, gone: &[KeyId]) {
+    /// Tells of keys that the store has lost, or secrets of theirs, and that nobody can make again.
+    pub(super) fn miss(&self, mut gone: Vec<KeyId>) {
         if gone.is_empty() {
             return;
         }
+        gone.sort_unstable();
         for some in gone.chunks(NAMED_AT_ONCE) {
             let names: Vec<_> = some.iter().map(ToString::to_string).collect();
             warn!(
                 keys = names.join(" "),
-                "the store has lost these keys, and they are refused now"
+                "the store has lost these keys, or secrets of theirs, and refuses them now"
             );
         }
         let first: Vec<_> = gone.iter().take(10).map(ToString::to_string).collect();
@@ -133,7 +119,7 @@ impl Shared {
         self.losses.lock().push(Concern {
             code: "keys_lost",
             detail: format!(
-                "{} keys were lost with the store, which came back older than this gate's journal: {}{more}; \
+                "{} keys, or secrets of theirs, were lost with the store, which came back older than this gate's journal: {}{more}; \
                  the log has them all",
                 gone.len(),
                 first.join(", ")

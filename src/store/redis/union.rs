@@ -132,7 +132,8 @@ impl Shared {
         Ok(news)
     }
 
-    /// The keys that lost changes wrote which may yet be made again, each as the last of them left it.
+    /// The keys that lost changes wrote which may yet be made again, each as the last of them left it, and those
+    /// that fade.
     fn keys_owed(&self) -> Vec<Key> {
         let Some(stand) = self.mirror.stand() else {
             return Vec::new();
@@ -146,6 +147,18 @@ impl Shared {
             if let Write::Key(key) = write {
                 keys.insert(key.id, key);
             }
+        }
+        for key in self.fading.keys(stand.incarnation) {
+            let mut write = Write::Key(key);
+            self.tombstones.lay_over(&mut write);
+            let Write::Key(key) = write else { continue };
+            let known = keys.remove(&key.id);
+            let id = key.id;
+            let shown = match known {
+                Some(known) => with_lost_secrets(Some(known.clone()), key).unwrap_or(known),
+                None => key,
+            };
+            keys.insert(id, shown);
         }
         keys.into_values().collect()
     }
@@ -163,7 +176,7 @@ fn lay_over_lost(owed: &BTreeMap<KeyId, Key>, write: &mut Write) -> bool {
 
 /// A key as the store has it, if it does, with the secrets that only `lost` knows; `None` if there are none. Where
 /// the store has given one's number to another secret, that one stands.
-fn with_lost_secrets(kept: Option<Key>, lost: Key) -> Option<Key> {
+pub(super) fn with_lost_secrets(kept: Option<Key>, lost: Key) -> Option<Key> {
     let Some(mut kept) = kept else {
         return Some(lost);
     };

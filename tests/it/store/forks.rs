@@ -7,12 +7,13 @@ use portcullis::domain::change::{Change, Revision, Write};
 use portcullis::domain::draw::QuotaDraw;
 use portcullis::domain::key::Key;
 use portcullis::domain::period::Span;
+use portcullis::domain::time::Clock;
 use portcullis::store::{ContactState, Feed, JobStore, Kept, LeaseStore, News, QuotaStore, Store};
 use rusqlite::Connection;
 
 use super::contract::call;
 use super::gate::{Gate, is_revoked, making, revoking};
-use super::losses::{are_equal, renaming, said, telling};
+use super::losses::{alarms, are_equal, renaming, said, telling};
 use super::things::{at, change, key, key_id, revoked, version};
 use crate::support::clock;
 use crate::support::patience::eventually;
@@ -112,6 +113,70 @@ async fn what_the_store_lost_is_shown_until_it_is_made_again_or_told_of() {
         [1, 2, 5].map(|it| secrets(&kept, it)),
         [Some(1), Some(2), Some(1)]
     );
+}
+
+/// A gate that read the store anew knows keys, and not the changes that made them. What of those the store loses then
+/// passes until others, who know them, had their turn; it is told of where nobody does.
+#[tokio::test]
+async fn what_only_others_can_give_back_passes_until_they_had_their_turn() {
+    let mut server = RedisServer::start();
+    let mut gate = Gate::at(&server).await;
+    let now = gate.clock.read().wall;
+    let young = |number, secrets: u16, expect| {
+        let mut key = key(number);
+        key.versions = (1..=secrets).map(|it| version(number, it)).collect();
+        for version in &mut key.versions {
+            version.created_at = now;
+        }
+        telling(change(Revision(expect), vec![Write::Key(key)]))
+    };
+    gate.commits(young(1, 1, 0)).await;
+    let backup = server.backup();
+    gate.commits(young(1, 2, 1)).await;
+    gate.commits(young(5, 1, 2)).await;
+    let fresh = Gate::at(&server).await;
+    gate.store.close().await;
+    let secrets = async || {
+        let (shown, _) = fresh.keys().await;
+        [1, 5].map(|it| of(&shown, it).map(|key| key.versions.len()))
+    };
+    let has_read_anew = async |times| {
+        eventually("the gate reads the store anew", || {
+            let is_following = fresh.store.contact().state == ContactState::Following;
+            fresh.store.renewals() == times && is_following
+        })
+        .await;
+    };
+
+    server.restore(&backup);
+    has_read_anew(fresh.store.renewals() + 1).await;
+    assert_eq!(fresh.store.revision().await.unwrap(), Revision(1));
+    assert_eq!(secrets().await, [Some(2), Some(1)]);
+    assert_eq!(alarms(&fresh), Vec::<&str>::new());
+
+    gate.reopen(&server.url()).await;
+    are_equal(&server, &[&gate, &fresh]).await;
+    assert_eq!(secrets().await, [Some(2), Some(1)]);
+    gate.store.close().await;
+    fresh.clock.turn(Duration::from_secs(16));
+
+    // Nobody else is there any more who knows them.
+    fresh.store.close().await;
+    let fresh = Gate::at(&server).await;
+    let before = fresh.store.renewals();
+    server.restore(&backup);
+    eventually("the gate reads the store anew", || {
+        fresh.store.renewals() > before
+    })
+    .await;
+    fresh.clock.turn(Duration::from_secs(16));
+    eventually("it tells of what is lost", || {
+        alarms(&fresh) == ["keys_lost"]
+    })
+    .await;
+    let (shown, _) = fresh.keys().await;
+    let secrets = [1, 5].map(|it| of(&shown, it).map(|key| key.versions.len()));
+    assert_eq!(secrets, [Some(1), None]);
 }
 
 /// A key that the store has lost two secrets of gets them back one by one, by whichever gate comes first: at a
