@@ -316,6 +316,11 @@ impl From<ControlError> for Problem {
                 "the store does not answer; try again",
                 error,
             ),
+            ControlError::StoreEstranged(_) => Self::trouble(
+                Code::StoreUnavailable,
+                "what is where the store was is not this gate's store; `alarms` in /admin/status says what to do",
+                error,
+            ),
             ControlError::StoreFull(_) => Self::trouble(
                 Code::StoreFull,
                 "the store has no room left; nothing was changed",
@@ -341,6 +346,7 @@ const VERIFY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
 
     /// What the audit log says of a refused attempt is what the caller was told.
     #[test]
@@ -370,6 +376,12 @@ mod tests {
             let (said, told) = (format!("{error:?}"), error.refusal());
             assert_eq!(told, Some(Problem::from(error).code.as_str()), "{said}");
         }
+        let estranged = ControlError::from(StoreError::Unusable {
+            place: "redis".to_owned(),
+            reason: "it is another store".to_owned(),
+        });
+        assert_eq!(estranged.refusal(), None);
+        assert_eq!(Problem::from(estranged).code, Code::StoreUnavailable);
         let ours = ControlError::Contended { attempts: 8 };
         assert_eq!(ours.refusal(), None);
     }

@@ -85,6 +85,9 @@ pub enum ControlError {
     /// The store has no room left.
     #[error("store is full")]
     StoreFull(#[source] StoreError),
+    /// What is where the store was is not this gate's store, or not one that it can use.
+    #[error("store is not this gate's")]
+    StoreEstranged(#[source] StoreError),
     /// What the store holds, or did, is not as it should be.
     #[error("store is not as it should be")]
     StoreBroken(#[source] StoreError),
@@ -100,9 +103,8 @@ impl From<StoreError> for ControlError {
             StoreError::Fenced { .. } => Self::Fenced(error),
             StoreError::Unavailable { .. } => Self::StoreAway(error),
             StoreError::Full { .. } => Self::StoreFull(error),
-            StoreError::Conflict { .. }
-            | StoreError::Corrupt { .. }
-            | StoreError::Unusable { .. } => Self::StoreBroken(error),
+            StoreError::Unusable { .. } => Self::StoreEstranged(error),
+            StoreError::Conflict { .. } | StoreError::Corrupt { .. } => Self::StoreBroken(error),
         }
     }
 }
@@ -141,6 +143,7 @@ impl ControlError {
             | Self::NotApplied { .. }
             | Self::StoreAway(_)
             | Self::StoreFull(_)
+            | Self::StoreEstranged(_)
             | Self::StoreBroken(_)
             | Self::Random(_) => return None,
         })

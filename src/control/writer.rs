@@ -197,10 +197,9 @@ impl Writer {
             None => ChangeId(draw()?),
         };
         let done = match self.land(Some(id), &draft, patience).await {
-            Err(
-                error @ (ControlError::StoreAway(_)
-                | ControlError::StoreBroken(StoreError::Unusable { .. })),
-            ) => self.hold(id, &draft, error).await?,
+            Err(error @ (ControlError::StoreAway(_) | ControlError::StoreEstranged(_))) => {
+                self.hold(id, &draft, error).await?
+            }
             done => done?,
         };
         if self.store.holds(&ends) {
