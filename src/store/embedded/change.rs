@@ -196,12 +196,15 @@ pub(super) fn insert_key(transaction: &Connection, key: &Key) -> Result<i64, Fau
         .prepare_cached("INSERT INTO keys (id, record) VALUES (?1, ?2)")?
         .execute(params![key.id.chars(), record::encode_key(key)])?;
     let seq = transaction.last_insert_rowid();
+    // Apart from what is inserted by it: within one statement SQLite prepared that anew for every key.
+    let used_at: Option<i64> = transaction
+        .prepare_cached("SELECT max(at) FROM last_used WHERE key = ?1")?
+        .query_row([key.id.chars()], |row| row.get(0))?;
     transaction
         .prepare_cached(
             "INSERT INTO key_list
                  (seq, id, name, owner, env, standing, created_at, expires_at, used_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
-                 coalesce((SELECT max(at) FROM last_used WHERE key = ?2), 0))",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             seq,
@@ -212,6 +215,7 @@ pub(super) fn insert_key(transaction: &Connection, key: &Key) -> Result<i64, Fau
             standing(key),
             millis(key.created_at),
             key.settings.expires_at.map(millis),
+            used_at.unwrap_or(0),
         ])?;
     put_marks(transaction, key, seq)?;
     Ok(seq)

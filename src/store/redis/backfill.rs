@@ -1,5 +1,6 @@
 //! Reading what the mirror lacks of the audit log, the newest first, a page between two looks at the feed:
-//! a million entries must not keep a gate from following.
+//! a million entries must not keep a gate from following. A change that comes waits for no more than a page, and
+//! while pages are read most of the time is left to changes and to the rest of the machine.
 
 use redis::{Cmd, Value};
 use tracing::warn;
@@ -138,5 +139,5 @@ impl From<StoreError> for Trouble {
     }
 }
 
-/// How many entries are read at once: a few hundred kilobytes.
-const PAGE: usize = 500;
+/// How many entries are read at once: some ten milliseconds.
+const PAGE: usize = 100;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redis::Value;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::domain::change::Revision;
@@ -245,11 +246,12 @@ impl Shared {
                 *stage = Stage::Following;
                 is_news
             });
+            let began = Instant::now();
             is_whole = is_whole || !self.fill_audit(&connection).await?;
             let wait_ms = match (is_whole, self.tombstones.is_owed()) {
                 (true, false) => BLOCK_MS,
                 (true, true) => OWING_BLOCK_MS,
-                (false, _) => 1,
+                (false, _) => rest_after(began.elapsed()),
             };
             let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
             asked = self.clock.read();
@@ -417,6 +419,12 @@ impl Shared {
             .stand()
             .map_or(Revision(0), |stand| stand.revision)
     }
+}
+
+/// How long is waited for news, in milliseconds, after a page of the audit log that took so long.
+fn rest_after(page: Duration) -> u64 {
+    let rest = u64::try_from(page.as_millis()).unwrap_or(u64::MAX);
+    rest.saturating_mul(2).clamp(1, OWING_BLOCK_MS)
 }
 
 /// How often a store that moves on meanwhile is met anew before the connection is.

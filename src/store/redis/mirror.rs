@@ -8,8 +8,9 @@
 //! ended in them, whatever the store says.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -320,21 +321,27 @@ impl Mirror {
     pub(super) async fn replace(
         &self,
         incarnation: [u8; 16],
-        mut writes: mpsc::Receiver<Write>,
+        mut writes: mpsc::Receiver<Vec<Write>>,
         stand: &Arc<OnceLock<Stand>>,
     ) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
         let cut_short = || StoreError::unavailable("reading the store ended early");
         let (known, tombstones) = (Arc::clone(stand), self.tombstones.clone());
         // Also when whoever reads was stopped: what has come by then must not be taken for all there is.
-        let writes = std::iter::from_fn(move || match writes.blocking_recv() {
-            Some(mut write) => {
-                // What was ended after it was read, and before it is here: whoever ended it waits for the turn
-                // only to find what had not come by then.
-                tombstones.lay_over(&mut write);
-                Some(Ok(write))
+        let mut batch = Vec::new().into_iter();
+        let writes = std::iter::from_fn(move || {
+            loop {
+                if let Some(mut write) = batch.next() {
+                    // What was ended after it was read, and before it is here: whoever ended it waits for the
+                    // turn only to find what had not come by then.
+                    tombstones.lay_over(&mut write);
+                    return Some(Ok(write));
+                }
+                match writes.blocking_recv() {
+                    Some(more) => batch = more.into_iter(),
+                    None => return known.get().is_none().then(|| Err(cut_short())),
+                }
             }
-            None => known.get().is_none().then(|| Err(cut_short())),
         });
         let known = Arc::clone(stand);
         let stands = move || {
@@ -463,7 +470,12 @@ fn read_origin(dir: &Path) -> Option<Stand> {
 /// Writes the origin so that after a crash it is there whole or not at all.
 fn write_origin(dir: &Path, stand: Stand) -> io::Result<()> {
     let (path, new) = (dir.join(ORIGIN), dir.join("origin.new"));
-    let mut file = File::create(&new)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
     let (incarnation, change) = (hex(&stand.incarnation), hex(&stand.change.0));
     let head = feed::head_text(stand.head);
     writeln!(file, "{incarnation} {} {change} {head}", stand.revision)?;

@@ -45,7 +45,7 @@ impl Shared {
         }
         let noted = self.tombstones.note(Vec::new(), lifted).await;
         noted.map_err(|source| self.mirror_fault(source))?;
-        let (writes, received) = mpsc::channel(WRITES_AHEAD);
+        let (writes, received) = mpsc::channel(BATCHES_AHEAD);
         let reading = Reading {
             shared: self,
             connection,
@@ -55,6 +55,7 @@ impl Shared {
                 .map(|mine| mine.revision),
             found: Vec::new(),
             lifted: Vec::new(),
+            batch: Vec::new(),
             writes,
             unreadable: 0,
             kept: 0,
@@ -94,7 +95,9 @@ struct Reading<'a> {
     found: Vec<Tombstone>,
     /// Who was let back in since the mirror was in step.
     lifted: Vec<Ended>,
-    writes: mpsc::Sender<Write>,
+    /// What was read and is not on its way yet.
+    batch: Vec<Write>,
+    writes: mpsc::Sender<Vec<Write>>,
     unreadable: u64,
     kept: u64,
 }
@@ -103,6 +106,7 @@ impl Reading<'_> {
     /// Sends every record on; returns where the store then stands.
     async fn all(mut self, begun: Stand, known: &OnceLock<Stand>) -> Result<Stand, Fault> {
         let stand = self.read(begun).await?;
+        self.send_batch().await?;
         // Before the mirror forgets it.
         let noted = self.shared.tombstones.note(
             std::mem::take(&mut self.found),
@@ -220,9 +224,18 @@ impl Reading<'_> {
             }
             _ => self.end_again(revision, &mut write),
         }
+        self.batch.push(write);
+        if self.batch.len() < BATCH {
+            return Ok(());
+        }
+        self.send_batch().await
+    }
+
+    async fn send_batch(&mut self) -> Result<(), Fault> {
+        let batch = std::mem::take(&mut self.batch);
         // Nobody receives any more if the mirror failed; its own error says why.
         let gone = |_| self.shared.link.blame(Cause::NotConnected);
-        self.writes.send(write).await.map_err(gone)
+        self.writes.send(batch).await.map_err(gone)
     }
 
     /// Ends in a record of the store what has ended here.
@@ -254,8 +267,10 @@ fn scan(name: &str, cursor: u64) -> Cmd {
 const BUCKETS_AT_ONCE: usize = 8;
 const SCAN_COUNT: usize = 1_000;
 const FEED_READ: usize = 256;
+/// How many records are handed over at once: for one alone, waking who waits for it takes longer than reading it.
+const BATCH: usize = 256;
 /// How far reading may be ahead of writing.
-const WRITES_AHEAD: usize = 1_024;
+const BATCHES_AHEAD: usize = 4;
 
 /// The name and the value of a field of a hash.
 type Pair = (Vec<u8>, Vec<u8>);
