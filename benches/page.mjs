@@ -65,7 +65,7 @@ try {
   })();
   const name = () => `key ${1 + random(KEYS)}`;
   const search = page.getByLabel("Search by name");
-  const row = (of) => page.getByRole("rowheader", { name: of, exact: true });
+  const row = (of) => page.getByRole("link", { name: of, exact: true });
 
   await measure("open the list", async () => {
     await page.goto("/keys");
