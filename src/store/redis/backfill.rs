@@ -2,7 +2,11 @@
 //! a million entries must not keep a gate from following. A change that comes waits for no more than a page, and
 //! while pages are read most of the time is left to changes and to the rest of the machine.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use redis::{Cmd, Value};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::connect::{Cause, Connection, Fault};
@@ -17,22 +21,31 @@ impl Shared {
     ///
     /// # Errors
     /// If the store cannot be read, or the mirror not be written.
-    pub(super) async fn fill_audit(&self, connection: &Connection) -> Result<bool, Fault> {
-        let read = async |gap: String| self.audit_page(connection, &gap).await;
-        match self.mirror.fill_audit(read).await {
+    pub(super) async fn fill_audit(
+        &self,
+        connection: &Connection,
+        page: &mut Page,
+    ) -> Result<bool, Fault> {
+        let began = Instant::now();
+        let most = page.entries;
+        let read = async |gap: String| self.audit_page(connection, &gap, most).await;
+        let filled = self.mirror.fill_audit(read).await;
+        page.took(began.elapsed());
+        match filled {
             Ok(is_missing) => Ok(is_missing),
             Err(Trouble::Store(fault)) => Err(fault),
             Err(Trouble::Mirror(source)) => Err(self.mirror_fault(source)),
         }
     }
 
-    /// The entries up to `gap`, the id of a stream, and what is missing before them.
+    /// At most `most` entries up to `gap`, the id of a stream, and what is missing before them.
     async fn audit_page(
         &self,
         connection: &Connection,
         gap: &str,
+        most: usize,
     ) -> Result<(Vec<Sealed>, Option<String>), Trouble> {
-        let answer: Value = connection.ask(&ask(&self.names, gap)).await?;
+        let answer: Value = connection.ask(&ask(&self.names, gap, most)).await?;
         let damaged = || {
             self.link.blame(Cause::Damaged {
                 what: "its audit log cannot be read".to_owned(),
@@ -55,7 +68,7 @@ impl Shared {
                 entry.veil = veil.and_then(|veil| record::decode_veil(&veil).ok());
             }
         }
-        let is_last = length < PAGE;
+        let is_last = length < most;
         let gap = oldest.filter(|_| !is_last);
         Ok((entries, gap.map(|oldest| format!("({oldest}"))))
     }
@@ -94,6 +107,40 @@ impl Shared {
     }
 }
 
+/// How much is read at once, by how long the last page took.
+pub(super) struct Page {
+    entries: usize,
+    rest: Duration,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            entries: 64,
+            rest: *REST.start(),
+        }
+    }
+}
+
+impl Page {
+    fn took(&mut self, time: Duration) {
+        let entries = if time > HELD_MAX {
+            self.entries / 2
+        } else if time < HELD_MAX / 3 {
+            self.entries * 2
+        } else {
+            self.entries
+        };
+        self.entries = entries.clamp(*ENTRIES.start(), *ENTRIES.end());
+        self.rest = (time * 2).clamp(*REST.start(), *REST.end());
+    }
+
+    /// How long is to be waited for news before the next.
+    pub(super) const fn rest(&self) -> Duration {
+        self.rest
+    }
+}
+
 /// A part of the stream, the newest first.
 struct Part {
     entries: Vec<Sealed>,
@@ -103,10 +150,10 @@ struct Part {
     length: usize,
 }
 
-fn ask(names: &Names, gap: &str) -> Cmd {
+fn ask(names: &Names, gap: &str, most: usize) -> Cmd {
     let mut command = redis::cmd("XREVRANGE");
     command.arg(names.audit()).arg(gap).arg("-");
-    command.arg("COUNT").arg(PAGE);
+    command.arg("COUNT").arg(most);
     command
 }
 
@@ -139,5 +186,33 @@ impl From<StoreError> for Trouble {
     }
 }
 
-/// How many entries are read at once: some ten milliseconds.
-const PAGE: usize = 100;
+/// How long changes may have to wait for a page.
+const HELD_MAX: Duration = Duration::from_millis(10);
+/// How many entries a page has, at least and at most.
+const ENTRIES: RangeInclusive<usize> = 16..=512;
+/// How long is waited for news after a page, at least and at most.
+const REST: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_shrink_where_changes_would_wait_for_them_and_grow_where_they_would_not() {
+        let mut page = Page::default();
+        let mut after = |ms| {
+            page.took(Duration::from_millis(ms));
+            (page.entries, page.rest.as_millis())
+        };
+        assert_eq!(after(40), (32, 80));
+        assert_eq!(after(11), (16, 22));
+        assert_eq!(after(400), (16, 100));
+        assert_eq!(after(6), (16, 12));
+        assert_eq!(after(2), (32, 4));
+        assert_eq!(after(0), (64, 1));
+        for _ in 0..9 {
+            after(0);
+        }
+        assert_eq!(after(0), (512, 1));
+    }
+}

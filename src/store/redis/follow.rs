@@ -12,7 +12,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redis::Value;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::domain::change::Revision;
@@ -21,6 +20,7 @@ use crate::store::signed_head::SignedHead;
 use crate::store::tombstones::Tombstones;
 use crate::store::{Concern, StoreError};
 
+use super::backfill::Page;
 use super::connect::{Backoff, Cause, Connection, Fault, Link};
 use super::fading::Fading;
 use super::feed::{self, Entry, Meta, NotAFeed, Stand};
@@ -146,7 +146,11 @@ impl Shared {
             };
             if is_news {
                 let cause = std::error::Error::source(&fault).map(tracing::field::display);
-                warn!(cause, "the store is away, serving on what is here: {fault}");
+                let goes_on = match self.mirror.stand() {
+                    Some(_) => "serving on what is here",
+                    None => "and there is nothing here to serve from",
+                };
+                warn!(cause, "the store is away, {goes_on}: {fault}");
             }
             let is_estranged =
                 matches!(fault.cause(), Cause::Foreign { .. } | Cause::Emptied { .. });
@@ -234,7 +238,7 @@ impl Shared {
         self.mirror.doubt();
         *pause = Backoff::default();
         info!(revision = %self.revision(), "following the store");
-        let mut is_whole = false;
+        let (mut is_whole, mut page) = (false, Page::default());
         loop {
             self.heard(asked);
             // In step is who knows nothing that the store does not, if it takes it.
@@ -246,12 +250,11 @@ impl Shared {
                 *stage = Stage::Following;
                 is_news
             });
-            let began = Instant::now();
-            is_whole = is_whole || !self.fill_audit(&connection).await?;
+            is_whole = is_whole || !self.fill_audit(&connection, &mut page).await?;
             let wait_ms = match (is_whole, self.tombstones.is_owed()) {
                 (true, false) => BLOCK_MS,
                 (true, true) => OWING_BLOCK_MS,
-                (false, _) => rest_after(began.elapsed()),
+                (false, _) => u64::try_from(page.rest().as_millis()).unwrap_or(BLOCK_MS),
             };
             let ask = feed::ask_news(&self.names, self.revision(), wait_ms, FEED_READ);
             asked = self.clock.read();
@@ -419,12 +422,6 @@ impl Shared {
             .stand()
             .map_or(Revision(0), |stand| stand.revision)
     }
-}
-
-/// How long is waited for news, in milliseconds, after a page of the audit log that took so long.
-fn rest_after(page: Duration) -> u64 {
-    let rest = u64::try_from(page.as_millis()).unwrap_or(u64::MAX);
-    rest.saturating_mul(2).clamp(1, OWING_BLOCK_MS)
 }
 
 /// How often a store that moves on meanwhile is met anew before the connection is.
