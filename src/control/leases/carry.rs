@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parking_lot::Mutex;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::domain::lease::LeaseReply;
 use crate::domain::time::Clock;
@@ -65,6 +65,7 @@ impl Leases {
     pub(crate) async fn serve(&self) {
         let mut asks = Vec::new();
         let mut under_way = FuturesUnordered::new();
+        let mut probed_at = None::<Instant>;
         loop {
             let pause = self.pause();
             tokio::select! {
@@ -84,7 +85,13 @@ impl Leases {
             };
             // How long the store has been silent is only known if it is asked now and then.
             let is_due = self.link.is_away() || self.link.is_quiet(now_ns);
-            let is_probe = is_due && under_way.is_empty() && self.store.leases().is_some();
+            // It may say no at once, each time.
+            let is_time = probed_at.is_none_or(|at| at.elapsed() >= PROBE_PAUSE);
+            let may_probe = under_way.is_empty() && self.store.leases().is_some();
+            let is_probe = is_due && is_time && may_probe;
+            if is_probe {
+                probed_at = Some(Instant::now());
+            }
             if is_probe || !planned.is_empty() {
                 under_way.push(self.send(planned));
             }
@@ -193,5 +200,5 @@ impl Leases {
 
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 const PAUSE_MIN: Duration = Duration::from_micros(500);
-/// How often to look whether the store is back; each look waits for its answer.
+/// How often to look whether the store is back, at most; each look waits for its answer.
 const PROBE_PAUSE: Duration = Duration::from_millis(50);

@@ -1,6 +1,8 @@
 //! Usage is exact over a Redis that dies, comes back with what it had, or comes back empty, and over gates that
 //! are stopped and killed meanwhile.
 
+use std::time::{Duration, Instant};
+
 use super::gate::{Client, Gate, Setup, Upstream};
 use crate::support::patience::until;
 use crate::support::redis::RedisServer;
@@ -185,4 +187,28 @@ fn a_redis_that_came_back_empty_is_not_sent_what_the_store_should_have() {
     assert_eq!(scene.usage("lost"), 0);
     scene.redis.restore(&backup);
     scene.is_flushed();
+}
+
+/// Without its store a gate looks for it now and then, and is at rest between.
+#[test]
+fn a_gate_without_its_store_does_not_spin() {
+    let mut scene = Scene::new();
+    scene.send(10);
+    scene.redis.kill();
+    until("the gate notices", || {
+        let (_, status) = scene.gate().admin_call("GET", "/admin/status", "");
+        status["store"]["state"] == "away"
+    });
+    let (began, before) = (Instant::now(), cpu_time(scene.gate()));
+    std::thread::sleep(Duration::from_secs(3));
+    let (took, used) = (began.elapsed(), cpu_time(scene.gate()) - before);
+    assert!(used < took / 2, "{used:?} of {took:?} were computed");
+}
+
+/// How long a gate has computed (proc(5), `stat`), in hundredths of a second as Linux counts them.
+fn cpu_time(gate: &Gate) -> Duration {
+    let stat = gate.proc("stat");
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let of = |at: usize| -> u64 { fields.split(' ').nth(at).unwrap().parse().unwrap() };
+    Duration::from_millis((of(11) + of(12)) * 10)
 }
