@@ -346,7 +346,6 @@ const VERIFY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
 
     /// What the audit log says of a refused attempt is what the caller was told.
     #[test]
@@ -376,12 +375,6 @@ mod tests {
             let (said, told) = (format!("{error:?}"), error.refusal());
             assert_eq!(told, Some(Problem::from(error).code.as_str()), "{said}");
         }
-        let estranged = ControlError::from(StoreError::Unusable {
-            place: "redis".to_owned(),
-            reason: "it is another store".to_owned(),
-        });
-        assert_eq!(estranged.refusal(), None);
-        assert_eq!(Problem::from(estranged).code, Code::StoreUnavailable);
         let ours = ControlError::Contended { attempts: 8 };
         assert_eq!(ours.refusal(), None);
     }

@@ -155,3 +155,23 @@ impl ControlError {
         Self::Invalid(vec![FieldFault::new(pointer, code, detail)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Callers are told to come back, and not that the gate has a fault.
+    #[test]
+    fn another_store_in_the_place_of_ours_is_not_taken_for_a_broken_one() {
+        let other = StoreError::Unusable {
+            place: "redis at 127.0.0.1:6379".to_owned(),
+            reason: "it is another store".to_owned(),
+        };
+        let error = ControlError::from(other);
+        assert!(
+            matches!(error, ControlError::StoreEstranged(_)),
+            "{error:?}"
+        );
+        assert_eq!(error.refusal(), None);
+    }
+}

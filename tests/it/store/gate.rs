@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use portcullis::config::{RedisChoice, RedisSite, RedisTls};
 use portcullis::domain::change::{Change, ChangeId, Revision, Write};
 use portcullis::domain::key::{Key, Standing};
+use portcullis::domain::query::{KeyQuery, KeySort};
 use portcullis::store::node_key::NodeKey;
 use portcullis::store::redis::{Local, RedisStore};
 use portcullis::store::{Feed, KeyStore, News, StoreError};
@@ -118,6 +119,16 @@ impl Gate {
         let mut keys = std::mem::take(&mut *keys.lock());
         keys.sort_by_key(|key: &Key| key.id);
         (keys, revision)
+    }
+
+    /// Whether a search for its name finds a key.
+    pub(super) async fn finds(&self, key: &Key) -> bool {
+        let query = KeyQuery {
+            name: Some(key.settings.name.clone()),
+            ..KeyQuery::default()
+        };
+        let page = self.store.keys(&query, KeySort::default(), 100, None).await;
+        page.unwrap().items.iter().any(|it| it.key.id == key.id)
     }
 
     pub(super) async fn has_revoked(&self, number: u32) -> bool {

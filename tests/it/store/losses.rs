@@ -8,11 +8,10 @@ use portcullis::domain::audit::query::{AuditQuery, Kind};
 use portcullis::domain::change::{Change, Revision, Write};
 use portcullis::domain::key::Key;
 use portcullis::domain::owner::OwnerKind;
-use portcullis::domain::query::{KeyQuery, KeySort};
 use portcullis::domain::tombstone::Ended;
 use portcullis::store::redis::RedisStore;
 use portcullis::store::{
-    AuditStore, ContactState, Feed, Kept, KeyStore, OwnerStore, Store, StoreError, TokenStore,
+    AuditStore, ContactState, Feed, Kept, OwnerStore, Store, StoreError, TokenStore,
 };
 
 use super::gate::{Gate, choice, is_revoked, local, making, node_key, revoking};
@@ -69,13 +68,7 @@ pub(super) async fn are_equal(server: &RedisServer, gates: &[&Gate]) -> Vec<Key>
     let fresh = Gate::at(server).await;
     let (keys, _) = fresh.keys().await;
     for key in &keys {
-        let query = KeyQuery {
-            name: Some(key.settings.name.clone()),
-            ..KeyQuery::default()
-        };
-        let found = fresh.store.keys(&query, KeySort::default(), 100, None);
-        let found = found.await.unwrap().items;
-        assert!(found.iter().any(|it| it.key.id == key.id), "{key:?}");
+        assert!(fresh.finds(key).await, "{key:?}");
     }
     for (found, end) in all {
         assert_eq!(found, keys);
