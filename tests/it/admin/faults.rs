@@ -38,6 +38,14 @@ async fn a_store_that_does_not_answer_is_told_as_such_and_nothing_is_made() {
                 place: "here".into(),
                 reason: "broken".into(),
             },
+            (503, "store_unavailable"),
+        ),
+        (
+            StoreError::Corrupt {
+                table: "keys",
+                key: "broken".into(),
+                source: "no route".into(),
+            },
             (503, "internal"),
         ),
     ] {
