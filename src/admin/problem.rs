@@ -318,7 +318,7 @@ impl From<ControlError> for Problem {
             ),
             ControlError::StoreEstranged(_) => Self::trouble(
                 Code::StoreUnavailable,
-                "what is where the store was is not this gate's store; `alarms` in /admin/status says what to do",
+                "what is where the store was is not this gate's store, or not one it can use; `alarms` in /admin/status says what to do",
                 error,
             ),
             ControlError::StoreFull(_) => Self::trouble(

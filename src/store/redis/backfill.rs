@@ -26,11 +26,16 @@ impl Shared {
         connection: &Connection,
         page: &mut Page,
     ) -> Result<bool, Fault> {
-        let began = Instant::now();
         let most = page.entries;
-        let read = async |gap: String| self.audit_page(connection, &gap, most).await;
+        let mut read_at = Instant::now();
+        let read = async |gap: String| {
+            let page = self.audit_page(connection, &gap, most).await;
+            read_at = Instant::now();
+            page
+        };
         let filled = self.mirror.fill_audit(read).await;
-        page.took(began.elapsed());
+        // How long the store is away says nothing of how much can be written here.
+        page.took(read_at.elapsed());
         match filled {
             Ok(is_missing) => Ok(is_missing),
             Err(Trouble::Store(fault)) => Err(fault),

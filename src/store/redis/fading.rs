@@ -16,7 +16,7 @@ use super::follow::Shared;
 use super::union::with_lost_secrets;
 use crate::domain::id::KeyId;
 use crate::domain::key::Key;
-use crate::store::{Feed as _, KeyStore as _, StoreError};
+use crate::store::{Feed as _, KeyStore as _};
 
 /// Keys that are shown for a while, though the store may have lost them or secrets of theirs.
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ pub(super) struct Fading(Mutex<Vec<Batch>>);
 #[derive(Debug)]
 struct Batch {
     incarnation: [u8; 16],
-    /// By the gate's clock, in nanoseconds.
-    until_ns: u64,
+    /// By the gate's clock, in nanoseconds; not known while the store is still being read.
+    until_ns: Option<u64>,
     keys: Vec<Key>,
 }
 
@@ -38,30 +38,57 @@ impl Fading {
         of_this.flat_map(|batch| batch.keys.clone()).collect()
     }
 
-    fn add(&self, batch: Batch) {
-        if !batch.keys.is_empty() {
-            self.0.lock().push(batch);
-        }
-    }
-
-    fn keep(&self, which: impl Fn(&Key) -> bool) {
-        for batch in &mut *self.0.lock() {
-            batch.keys.retain(&which);
-        }
-    }
-
-    /// The keys whose time is over by `now`; they are let go of.
-    fn take_due(&self, now_ns: u64) -> Vec<Key> {
+    /// Adds these in the place of older copies of them, with the secrets that only those have.
+    fn add(&self, incarnation: [u8; 16], young: &mut HashMap<KeyId, Key>) {
         let mut batches = self.0.lock();
-        let due = batches.extract_if(.., |batch| batch.until_ns <= now_ns);
-        due.flat_map(|batch| batch.keys).collect()
+        for batch in &mut *batches {
+            let is_of_this = batch.incarnation == incarnation;
+            batch.keys.retain(|older| {
+                let Some(newer) = young.get_mut(&older.id) else {
+                    return true;
+                };
+                if is_of_this
+                    && let Some(with) = with_lost_secrets(Some(newer.clone()), older.clone())
+                {
+                    *newer = with;
+                }
+                false
+            });
+        }
+        batches.push(Batch {
+            incarnation,
+            until_ns: None,
+            keys: young.values().cloned().collect(),
+        });
+        batches.retain(|batch| !batch.keys.is_empty());
+    }
+
+    /// Has the time of those begin that were added while the store was read, but for `whole`, which it has.
+    fn begin(&self, whole: &HashSet<KeyId>, now_ns: u64) {
+        for batch in &mut *self.0.lock() {
+            batch.keys.retain(|key| !whole.contains(&key.id));
+            let until_ns = now_ns.saturating_add(SHOWN_FOR_NS);
+            batch.until_ns.get_or_insert(until_ns);
+        }
+    }
+
+    /// The keys of a store whose time is over by `now_ns`; all whose time is over are let go of.
+    fn take_due(&self, incarnation: [u8; 16], now_ns: u64) -> Vec<Key> {
+        let mut batches = self.0.lock();
+        let due = batches.extract_if(.., |batch| batch.until_ns.is_some_and(|it| it <= now_ns));
+        let of_this = due.filter(|batch| batch.incarnation == incarnation);
+        of_this.flat_map(|batch| batch.keys).collect()
     }
 }
 
 /// What the mirror showed before it was read anew.
+#[derive(Default)]
 pub(super) struct Shown {
+    /// Those that it shows no more.
     ids: HashSet<KeyId>,
     young: HashMap<KeyId, Key>,
+    /// The young ones that it shows still, with every secret.
+    whole: HashSet<KeyId>,
 }
 
 impl Shared {
@@ -70,8 +97,7 @@ impl Shared {
     /// # Errors
     /// If the mirror cannot be read.
     pub(super) async fn begin_to_fade(&self, incarnation: [u8; 16]) -> Result<Shown, Fault> {
-        let reading = self.clock.read();
-        let since = reading.wall.before(YOUNG);
+        let since = self.clock.now().before(YOUNG);
         let gathered = Arc::new(Mutex::new((HashSet::new(), BTreeMap::new())));
         let gathering = Arc::clone(&gathered);
         let gather = Box::new(move |key: Key| {
@@ -88,14 +114,13 @@ impl Shared {
         let read = self.mirror.tables().snapshot(gather).await;
         read.map_err(|source| self.mirror_fault(source))?;
         let (ids, young) = take(&mut *gathered.lock());
-        let keys: Vec<Key> = young.into_values().collect();
-        let young = keys.iter().map(|key| (key.id, key.clone())).collect();
-        self.fading.add(Batch {
-            incarnation,
-            until_ns: reading.mono_ns.saturating_add(SHOWN_FOR_NS),
-            keys,
-        });
-        Ok(Shown { ids, young })
+        let mut young = young.into_values().map(|key| (key.id, key)).collect();
+        self.fading.add(incarnation, &mut young);
+        Ok(Shown {
+            ids,
+            young,
+            whole: HashSet::new(),
+        })
     }
 
     /// Has only what the mirror, read anew, shows no more go on being shown, and tells of what is too old for that.
@@ -106,42 +131,39 @@ impl Shared {
         let left = Arc::new(Mutex::new(shown));
         let leaving = Arc::clone(&left);
         let leave = Box::new(move |key: Key| {
-            let Shown { ids, young } = &mut *leaving.lock();
+            let Shown { ids, young, whole } = &mut *leaving.lock();
             let id = key.id;
             ids.remove(&id);
-            let was = young.remove(&id);
-            if let Some(was) = was.filter(|was| with_lost_secrets(Some(key), was.clone()).is_some())
+            if let Some(was) = young.get(&id)
+                && with_lost_secrets(Some(key), was.clone()).is_none()
             {
-                young.insert(id, was);
+                whole.insert(id);
             }
         });
         let read = self.mirror.tables().snapshot(leave).await;
         read.map_err(|source| self.mirror_fault(source))?;
-        let Shown { ids, young } = &*left.lock();
-        self.fading.keep(|key| young.contains_key(&key.id));
+        let Shown { ids, young, whole } = take(&mut *left.lock());
+        self.fading.begin(&whole, self.clock.mono_ns());
         self.miss(
-            ids.iter()
+            ids.into_iter()
                 .filter(|id| !young.contains_key(id))
-                .copied()
                 .collect(),
         );
         Ok(())
     }
 
-    /// Stops showing what nobody has given back in its time.
-    ///
-    /// # Errors
-    /// If the mirror cannot be read; it was let go of all the same.
-    pub(super) async fn fade(&self) -> Result<(), StoreError> {
+    /// Stops showing what nobody has given back in its time, and tells of it.
+    pub(super) async fn fade(&self) {
+        let Some(stand) = self.mirror.stand() else {
+            return;
+        };
+        let now_ns = self.clock.mono_ns();
         let mut gone = Vec::new();
-        for key in self.fading.take_due(self.clock.read().mono_ns) {
+        for key in self.fading.take_due(stand.incarnation, now_ns) {
             let id = key.id;
-            let kept = match self.mirror.tables().key(id).await {
-                Ok(kept) => kept,
-                Err(StoreError::Corrupt { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            if with_lost_secrets(kept, key).is_some() {
+            // What cannot be read is not shown either.
+            let kept = self.mirror.tables().key(id).await;
+            if kept.map_or(true, |kept| with_lost_secrets(kept, key).is_some()) {
                 gone.push(id);
             }
         }
@@ -149,7 +171,6 @@ impl Shared {
             self.miss(gone);
             self.mirror.renew();
         }
-        Ok(())
     }
 }
 

@@ -159,6 +159,7 @@ impl Shared {
             } else {
                 Stage::Away(fault)
             });
+            self.fade().await;
             tokio::select! {
                 () = pause.wait() => {}
                 // The commands got through: so may this.
@@ -243,8 +244,7 @@ impl Shared {
             self.heard(asked);
             // In step is who knows nothing that the store does not, if it takes it.
             self.make_good().await;
-            let faded = self.fade().await;
-            faded.map_err(|source| self.mirror_fault(source))?;
+            self.fade().await;
             self.stage.send_if_modified(|stage| {
                 let is_news = !matches!(stage, Stage::Following);
                 *stage = Stage::Following;

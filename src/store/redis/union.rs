@@ -13,7 +13,7 @@ use crate::domain::change::{Change, Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::key::Key;
 use crate::domain::tombstone::{Graves, Tombstone, ended_in};
-use crate::store::tombstones::OwedKind;
+use crate::store::tombstones::{OwedKind, Tombstones};
 use crate::store::{Feed as _, KeyStore as _, News, OwnerStore as _, StoreError, TokenStore as _};
 
 impl Mirror {
@@ -75,25 +75,28 @@ impl Shared {
         if owed.is_empty() {
             return self.mirror.tables().snapshot(take).await;
         }
-        let mut shown = BTreeMap::new();
-        for key in owed {
-            let with = match self.mirror.tables().key(key.id).await {
-                Ok(kept) => with_lost_secrets(kept, key),
-                Err(StoreError::Corrupt { .. }) => None,
-                Err(error) => return Err(error),
-            };
-            shown.extend(with.map(|key| (key.id, key)));
-        }
-        let taking = Arc::new(Mutex::new((take, shown)));
-        let taken = Arc::clone(&taking);
+        // Laid over each as it is handed over: what a key was before says nothing of what others made of it since.
+        let lost: BTreeMap<KeyId, Key> = owed.into_iter().map(|key| (key.id, key)).collect();
+        let taking = Arc::new(Mutex::new((take, lost)));
+        let (taken, tombstones) = (Arc::clone(&taking), self.tombstones.clone());
         let all = Box::new(move |key: Key| {
-            let (take, shown) = &mut *taken.lock();
-            take(shown.remove(&key.id).unwrap_or(key));
+            let (take, lost) = &mut *taken.lock();
+            let with = lost
+                .remove(&key.id)
+                .and_then(|lost| with_lost_secrets(Some(key.clone()), lost));
+            take(with.map_or(key, |with| ended(&tombstones, with)));
         });
         let revision = self.mirror.tables().snapshot(all).await?;
-        let (take, shown) = &mut *taking.lock();
-        for (_, key) in std::mem::take(shown) {
-            take(key);
+        let left = std::mem::take(&mut taking.lock().1);
+        for (id, key) in left {
+            match self.mirror.tables().key(id).await {
+                // What has come since the snapshot is told of after it.
+                Ok(_) => {}
+                Err(StoreError::Corrupt { .. }) => continue,
+                Err(error) => return Err(error),
+            }
+            let key = ended(&self.tombstones, key);
+            (taking.lock().0)(key);
         }
         Ok(revision)
     }
@@ -149,9 +152,7 @@ impl Shared {
             }
         }
         for key in self.fading.keys(stand.incarnation) {
-            let mut write = Write::Key(key);
-            self.tombstones.lay_over(&mut write);
-            let Write::Key(key) = write else { continue };
+            let key = ended(&self.tombstones, key);
             let known = keys.remove(&key.id);
             let id = key.id;
             let shown = match known {
@@ -161,6 +162,16 @@ impl Shared {
             keys.insert(id, shown);
         }
         keys.into_values().collect()
+    }
+}
+
+/// A key with everything ended in it that has.
+fn ended(tombstones: &Tombstones, key: Key) -> Key {
+    let mut write = Write::Key(key.clone());
+    tombstones.lay_over(&mut write);
+    match write {
+        Write::Key(key) => key,
+        _ => key,
     }
 }
 

@@ -115,6 +115,15 @@ async fn what_the_store_lost_is_shown_until_it_is_made_again_or_told_of() {
     );
 }
 
+/// Waits until a gate follows a store that it has read anew since it had done so `before` times.
+async fn has_read_anew(gate: &Gate, before: u64) {
+    eventually("the gate reads the store anew", || {
+        let is_following = gate.store.contact().state == ContactState::Following;
+        gate.store.renewals() > before && is_following
+    })
+    .await;
+}
+
 /// A gate that read the store anew knows keys, and not the changes that made them. What of those the store loses then
 /// passes until others, who know them, had their turn; it is told of where nobody does.
 #[tokio::test]
@@ -130,29 +139,27 @@ async fn what_only_others_can_give_back_passes_until_they_had_their_turn() {
         }
         telling(change(Revision(expect), vec![Write::Key(key)]))
     };
-    gate.commits(young(1, 1, 0)).await;
+    gate.commits(telling(making(1))).await;
+    let oldest = server.backup();
+    gate.commits(young(2, 1, 1)).await;
     let backup = server.backup();
-    gate.commits(young(1, 2, 1)).await;
-    gate.commits(young(5, 1, 2)).await;
+    gate.commits(young(2, 2, 2)).await;
+    gate.commits(young(5, 1, 3)).await;
     let fresh = Gate::at(&server).await;
     gate.store.close().await;
     let secrets = async || {
         let (shown, _) = fresh.keys().await;
-        [1, 5].map(|it| of(&shown, it).map(|key| key.versions.len()))
+        [2, 5].map(|it| of(&shown, it).map(|key| key.versions.len()))
     };
-    let has_read_anew = async |times| {
-        eventually("the gate reads the store anew", || {
-            let is_following = fresh.store.contact().state == ContactState::Following;
-            fresh.store.renewals() == times && is_following
-        })
-        .await;
-    };
-
-    server.restore(&backup);
-    has_read_anew(fresh.store.renewals() + 1).await;
-    assert_eq!(fresh.store.revision().await.unwrap(), Revision(1));
-    assert_eq!(secrets().await, [Some(2), Some(1)]);
-    assert_eq!(alarms(&fresh), Vec::<&str>::new());
+    // Twice, before anybody has given anything back.
+    for (lost, left) in [(&backup, 2), (&oldest, 1)] {
+        let before = fresh.store.renewals();
+        server.restore(lost);
+        has_read_anew(&fresh, before).await;
+        assert_eq!(fresh.store.revision().await.unwrap(), Revision(left));
+        assert_eq!(secrets().await, [Some(2), Some(1)]);
+        assert_eq!(alarms(&fresh), Vec::<&str>::new());
+    }
 
     gate.reopen(&server.url()).await;
     are_equal(&server, &[&gate, &fresh]).await;
@@ -165,17 +172,14 @@ async fn what_only_others_can_give_back_passes_until_they_had_their_turn() {
     let fresh = Gate::at(&server).await;
     let before = fresh.store.renewals();
     server.restore(&backup);
-    eventually("the gate reads the store anew", || {
-        fresh.store.renewals() > before
-    })
-    .await;
+    has_read_anew(&fresh, before).await;
     fresh.clock.turn(Duration::from_secs(16));
     eventually("it tells of what is lost", || {
         alarms(&fresh) == ["keys_lost"]
     })
     .await;
     let (shown, _) = fresh.keys().await;
-    let secrets = [1, 5].map(|it| of(&shown, it).map(|key| key.versions.len()));
+    let secrets = [2, 5].map(|it| of(&shown, it).map(|key| key.versions.len()));
     assert_eq!(secrets, [Some(1), None]);
 }
 
