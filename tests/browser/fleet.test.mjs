@@ -1,10 +1,10 @@
 // What the dashboard says of several gates over one Redis, while one of them, or the Redis, stands still.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
 import { Site } from "./gate.mjs";
-import { launch, open } from "./page.mjs";
+import { launch, open, test } from "./page.mjs";
 
 let site;
 let gates;

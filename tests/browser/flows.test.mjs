@@ -3,10 +3,10 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
 import { Gate } from "./gate.mjs";
-import { launch, open } from "./page.mjs";
+import { launch, open, test } from "./page.mjs";
 
 let gate;
 let browser;
@@ -626,6 +626,8 @@ test("a page elsewhere signs nobody in, and reads nothing of a session", () =>
       other.evaluate(() => document.forms[0].submit()),
     ]);
     assert.ok(reply.status() === 403 || reply.status() === 415, `${reply.status()}`);
+    // A page that is closed before it has got there may never be.
+    await other.waitForURL(/session/);
     assert.deepEqual((await watched.context.cookies()).map((it) => it.value), before);
     await other.close();
     server.closeAllConnections();

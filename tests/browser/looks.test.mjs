@@ -1,9 +1,9 @@
 // Each page once per width and theme: sound, no wider than the screen, and kept as a picture.
 
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
 import { Gate } from "./gate.mjs";
-import { launch, open } from "./page.mjs";
+import { launch, open, test } from "./page.mjs";
 
 let gate;
 let browser;

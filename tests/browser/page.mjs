@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as runner from "node:test";
 
 import { chromium } from "playwright-core";
 
@@ -12,6 +13,11 @@ const SHOTS = process.env.PORTCULLIS_SHOTS ?? new URL("../../target/dashboard", 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 mkdirSync(SHOTS, { recursive: true });
+
+/** A test, which fails if it does not end: much of what a browser is asked for has no bound of its own. */
+export function test(name, walk) {
+  return runner.test(name, { timeout: 120_000 }, walk);
+}
 
 export function launch(options = []) {
   if (!existsSync(CHROMIUM)) throw new Error(`no ${CHROMIUM}: install the Debian package chromium`);
