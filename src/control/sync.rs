@@ -293,7 +293,7 @@ impl Sync {
                 let (mut last, mut awaited) = (None, Vec::new());
                 for (revision, change) in changes {
                     if change.id.is_awaited() {
-                        awaited.push(revision);
+                        awaited.push((revision, change.id));
                     }
                     // Before the keys of the change, which may name what it makes.
                     if self.rules.apply(&change.writes) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::domain::change::Revision;
+use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::Roster;
 use crate::domain::job::Claim;
 use crate::domain::lease::{LeaseCall, LeaseReply};
@@ -66,10 +66,14 @@ pub trait FleetStore: Send + Sync {
     ///
     /// # Errors
     /// If nobody was told; the next beat says it too.
-    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError>;
+    async fn acknowledge(
+        &self,
+        node: &str,
+        changes: &[(Revision, ChangeId)],
+    ) -> Result<(), StoreError>;
 
-    /// The next gate that says it has applied `revision`, each once; `None` if none does within `wait`.
-    /// Only one waits for a revision at a time, and no other call waits for this one.
+    /// The next gate that says it has applied what is `revision` here, each once; `None` if none does within
+    /// `wait`, or what one says is of another history. Only one waits for a revision at a time, and no other call waits for this one.
     ///
     /// # Errors
     /// If nobody can be heard.

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::domain::change::Revision;
+use crate::domain::change::{ChangeId, Revision};
 use crate::store::Store;
 
 /// Changes that were applied here and that someone waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
-    revisions: Mutex<Vec<Revision>>,
+    changes: Mutex<Vec<(Revision, ChangeId)>>,
     news: Notify,
 }
 
 impl Words {
     /// This gate acts on these changes.
-    pub(crate) fn applied(&self, revisions: impl IntoIterator<Item = Revision>) {
-        let mut waiting = self.revisions.lock();
+    pub(crate) fn applied(&self, changes: impl IntoIterator<Item = (Revision, ChangeId)>) {
+        let mut waiting = self.changes.lock();
         let before = waiting.len();
-        waiting.extend(revisions);
+        waiting.extend(changes);
         let is_news = waiting.len() > before;
         // Whoever is not told in time sees it in the next beat.
         let too_many = waiting.len().saturating_sub(WORDS_MAX);
@@ -34,15 +34,15 @@ impl Words {
     /// Tells whoever waits, as soon as there is something to tell; for as long as it is polled.
     pub(crate) async fn pass_on(&self, store: &dyn Store, node: &Arc<str>) {
         loop {
-            let revisions = std::mem::take(&mut *self.revisions.lock());
-            if revisions.is_empty() {
+            let changes = std::mem::take(&mut *self.changes.lock());
+            if changes.is_empty() {
                 self.news.notified().await;
                 continue;
             }
             let Some(fleet) = store.fleet() else {
                 continue;
             };
-            if let Err(error) = fleet.acknowledge(node, &revisions).await {
+            if let Err(error) = fleet.acknowledge(node, &changes).await {
                 tracing::debug!(%error, "nobody was told of an applied change, the next beat says it");
             }
         }
@@ -59,10 +59,11 @@ mod tests {
     #[test]
     fn only_the_last_changes_wait_to_be_told_of() {
         let words = Words::default();
-        words.applied((1..=1_030).map(Revision));
-        let waiting = words.revisions.lock();
+        let change = |revision| (Revision(revision), ChangeId([0; 16]));
+        words.applied((1..=1_030).map(change));
+        let waiting = words.changes.lock();
         assert_eq!(waiting.len(), 1_024);
-        assert_eq!(waiting.first(), Some(&Revision(7)));
-        assert_eq!(waiting.last(), Some(&Revision(1_030)));
+        assert_eq!(waiting.first(), Some(&change(7)));
+        assert_eq!(waiting.last(), Some(&change(1_030)));
     }
 }

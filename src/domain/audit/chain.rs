@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -95,6 +96,27 @@ impl Veil {
 }
 
 impl Sealed {
+    /// Where the chain ends with it.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        Head {
+            seq: self.seq,
+            hash: self.hash,
+        }
+    }
+
+    /// Whether it was sealed where the chain ended at `head`.
+    #[must_use]
+    pub fn follows(&self, head: Head) -> bool {
+        #[derive(Deserialize)]
+        struct Body {
+            previous_hash: String,
+        }
+        let body: Result<Body, _> = serde_json::from_slice(&self.body);
+        let previous = body.ok().and_then(|body| unhex(&body.previous_hash));
+        self.seq == head.seq + 1 && previous == Some(head.hash)
+    }
+
     /// The exported form, with `hash`.
     ///
     /// # Errors
@@ -284,6 +306,41 @@ mod tests {
                     .prop_map(|fields| Value::Object(fields.into_iter().collect())),
             ]
         })
+    }
+
+    #[test]
+    fn an_entry_follows_where_it_was_sealed_and_nowhere_else() {
+        let seal = |head: &mut Head, body: &str| {
+            let body = body.replace("PREVIOUS", &hex(&head.hash));
+            let (seq, hash) = (head.seq + 1, Sha256::digest(&body).into());
+            *head = Head { seq, hash };
+            Sealed {
+                seq,
+                hash,
+                body: body.into(),
+                veil: None,
+            }
+        };
+        let (before, mut head) = (Head::default(), Head::default());
+        let first = seal(&mut head, r#"{"previous_hash":"PREVIOUS","seq":1}"#);
+        let between = head;
+        let second = seal(&mut head, r#"{"previous_hash":"PREVIOUS","seq":2}"#);
+        assert_eq!((first.head(), second.head()), (between, head));
+        assert!(first.follows(before) && second.follows(between));
+        assert!(!first.follows(between) && !second.follows(before) && !second.follows(head));
+        // As many before it, and others.
+        let others = Head {
+            hash: [7; 32],
+            ..between
+        };
+        assert!(!second.follows(others));
+        let fewer = Head { seq: 0, ..between };
+        assert!(!second.follows(fewer));
+        let torn = Sealed {
+            body: b"{".to_vec(),
+            ..second
+        };
+        assert!(!torn.follows(between));
     }
 
     proptest! {

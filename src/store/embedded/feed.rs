@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::audit;
 use super::fault::{Fault, Quarantine};
 use super::tables::{revision, signed, unsigned};
-use crate::domain::audit::chain::Sealed;
+use crate::domain::audit::chain::{Digest, Head, Sealed};
 use crate::domain::change::{Change, ChangeId, Revision};
 use crate::store::{News, record};
 
@@ -110,17 +110,28 @@ pub(super) fn note_audit_end(
     Ok(())
 }
 
-/// The changes after `after`, at most `most`, by their ids.
-pub(super) fn ids(
+/// The changes after `after`, at most `most`, by what tells them apart.
+pub(super) fn places(
     connection: &Connection,
     after: Revision,
     most: usize,
-) -> Result<Vec<(Revision, ChangeId)>, Fault> {
+) -> Result<Vec<Place>, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT revision, change FROM feed WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+        "SELECT revision, change, audit_end, hash FROM feed LEFT JOIN audit ON seq = audit_end
+         WHERE revision > ?1 ORDER BY revision LIMIT ?2",
     )?;
     let rows = statement.query_map(params![signed(after.0), signed(most as u64)], |row| {
-        Ok((Revision(unsigned(row.get(0)?)), ChangeId(row.get(1)?)))
+        let seq: Option<i64> = row.get(2)?;
+        let hash: Option<Digest> = row.get(3)?;
+        Ok(Place {
+            revision: Revision(unsigned(row.get(0)?)),
+            change: ChangeId(row.get(1)?),
+            head: match (seq.map(unsigned), hash) {
+                (Some(0), _) => Some(Head::default()),
+                (Some(seq), Some(hash)) => Some(Head { seq, hash }),
+                _ => None,
+            },
+        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -175,6 +186,18 @@ pub(super) fn journal(
     Ok(journal)
 }
 
+/// Which change landed at a revision, and in which history: a change that is made again keeps its id, but never
+/// has the audit chain behind it that it had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Where it landed.
+    pub revision: Revision,
+    /// The change.
+    pub change: ChangeId,
+    /// Where the audit chain then ended, if that is known.
+    pub head: Option<Head>,
+}
+
 /// A change as a mirror took it.
 #[derive(Debug, Clone)]
 pub struct Journaled {
@@ -184,6 +207,18 @@ pub struct Journaled {
     pub change: Change,
     /// Its audit entries.
     pub sealed: Vec<Sealed>,
+}
+
+impl Journaled {
+    /// What tells it apart. Without audit entries, where the chain ended is not known.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            revision: self.revision,
+            change: self.change.id,
+            head: self.sealed.last().map(Sealed::head),
+        }
+    }
 }
 
 /// How many changes are kept for those who follow.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::feed::{self, Journaled};
+use super::feed::{self, Journaled, Place};
 use super::store::EmbeddedStore;
 use super::writer::{Seed, Work};
 use super::{audit, tables};
@@ -74,16 +74,12 @@ impl EmbeddedStore {
             .await
     }
 
-    /// The ids of the changes after `after` that are still known, in order, at most `most`.
+    /// The places of the changes after `after` that are still known, in order, at most `most`.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn change_ids(
-        &self,
-        after: Revision,
-        most: usize,
-    ) -> Result<Vec<(Revision, ChangeId)>, StoreError> {
-        self.ask(move |connection| feed::ids(connection, after, most))
+    pub async fn places(&self, after: Revision, most: usize) -> Result<Vec<Place>, StoreError> {
+        self.ask(move |connection| feed::places(connection, after, most))
             .await
     }
 

@@ -52,7 +52,7 @@ mod walk;
 mod writer;
 
 pub(super) use adding::{Adding, QuotaRow};
-pub use feed::Journaled;
+pub use feed::{Journaled, Place};
 pub(super) use held::{Held, Pieces, StandOf, TableOf};
 pub(super) use making::{Made, Making};
 pub(super) use seal::Seen;

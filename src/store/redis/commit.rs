@@ -179,7 +179,7 @@ fn call(
     call.key(shared.names.feed());
     call.key(shared.names.audit());
     call.key(shared.names.veils());
-    let head = sealed.last().map_or(stand.head, head_of);
+    let head = sealed.last().map_or(stand.head, Sealed::head);
     call.bytes(super::names::hex(&stand.incarnation))
         .number(stand.revision.0)
         .bytes(feed::change_text(stand.change))
@@ -218,13 +218,6 @@ fn parts(sealed: &Sealed) -> [Vec<u8>; 3] {
         record::encode_sealed(&bare),
         veil.unwrap_or_default(),
     ]
-}
-
-pub(super) const fn head_of(sealed: &Sealed) -> Head {
-    Head {
-        seq: sealed.seq,
-        hash: sealed.hash,
-    }
 }
 
 /// Has the mirror show what was done before whoever did it is told.

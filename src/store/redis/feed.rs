@@ -1,7 +1,8 @@
 //! The feed and the line that says where it ends, as they lie in Redis.
 //!
 //! The id of an entry is its revision, so a gap is seen, not inferred. Each entry names the change before
-//! it, so a fork is seen, not inferred. It holds the whole change, so that any gate could give it back.
+//! it, and its audit entries the chain before them, so a fork is seen, not inferred: also where a change was made
+//! again at the revision it had. It holds the whole change, so that any gate could give it back.
 
 use redis::{Cmd, Value};
 
@@ -9,6 +10,7 @@ use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::audit::form;
 use crate::domain::change::{Change, ChangeId, Revision, Write};
 use crate::domain::id::OwnerId;
+use crate::store::embedded::Place;
 use crate::store::record;
 
 use super::frame::{self, Kind};
@@ -58,6 +60,55 @@ pub(super) struct Entry {
     pub(super) unreadable: u64,
     /// When it was committed, in microseconds of the store's clock; `None` if it does not say.
     pub(super) committed_us: Option<u64>,
+}
+
+impl Stand {
+    /// The change that was the last.
+    pub(super) const fn place(&self) -> Place {
+        Place {
+            revision: self.revision,
+            change: self.change,
+            head: Some(self.head),
+        }
+    }
+
+    /// Whether it is what stands there, as far as that is known.
+    pub(super) fn is_at(&self, place: Place) -> bool {
+        let is_of_its_chain = place.head.is_none_or(|head| head == self.head);
+        self.revision == place.revision && self.change == place.change && is_of_its_chain
+    }
+}
+
+impl Entry {
+    /// Whether it was made upon what stands there, as far as that is known. What could not be read of it says
+    /// nothing.
+    pub(super) fn follows(&self, place: Place) -> bool {
+        let first = self.sealed.first().filter(|_| self.unreadable == 0);
+        let is_of_its_chain = match (first, place.head) {
+            (Some(first), Some(head)) => first.follows(head),
+            _ => true,
+        };
+        self.revision == place.revision.next() && self.before == place.change && is_of_its_chain
+    }
+
+    /// Whether it is what stands there, as far as that is known.
+    pub(super) fn is_at(&self, place: Place) -> bool {
+        let is_of_its_chain = match (self.sealed.last(), place.head) {
+            (Some(last), Some(head)) => last.head() == head,
+            _ => true,
+        };
+        self.revision == place.revision && self.change.id == place.change && is_of_its_chain
+    }
+
+    /// Where the store that stood there stands with it.
+    pub(super) fn moves(&self, stand: Stand) -> Stand {
+        Stand {
+            incarnation: stand.incarnation,
+            revision: self.revision,
+            change: self.change.id,
+            head: self.sealed.last().map_or(stand.head, Sealed::head),
+        }
+    }
 }
 
 /// An answer does not look like a feed.

@@ -331,7 +331,7 @@ impl Shared {
                     return Ok(true);
                 }
             }
-        } else if theirs.revision == mine.revision && theirs.change == mine.change {
+        } else if theirs.is_at(mine.place()) {
             return Ok(true);
         }
         self.stage.send_replace(Stage::Repairing);

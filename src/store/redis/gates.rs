@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::follow::Shared;
 use super::store::RedisStore;
 use super::{leases, nodes};
-use crate::domain::change::Revision;
+use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::Roster;
 use crate::domain::lease::{LeaseCall, LeaseReply};
 use crate::store::{Beat, Beaten, FleetStore, LeaseStore, StoreError, Struck};
@@ -31,8 +31,12 @@ impl FleetStore for RedisStore {
         nodes::strike_off(&self.shared, node).await
     }
 
-    async fn acknowledge(&self, node: &str, revisions: &[Revision]) -> Result<(), StoreError> {
-        nodes::acknowledge(&self.shared, node, revisions).await
+    async fn acknowledge(
+        &self,
+        node: &str,
+        changes: &[(Revision, ChangeId)],
+    ) -> Result<(), StoreError> {
+        nodes::acknowledge(&self.shared, node, changes).await
     }
 
     async fn acknowledged(

@@ -24,7 +24,7 @@ use crate::domain::audit::chain::{Head, Sealed};
 use crate::domain::change::{ChangeId, Revision, Write};
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::tombstone::{Ended, Tombstone, ended_in, let_back_in};
-use crate::store::embedded::{EmbeddedStore, Seen};
+use crate::store::embedded::{EmbeddedStore, Place, Seen};
 use crate::store::node_key::MirrorKey;
 use crate::store::tombstones::Tombstones;
 use crate::store::{
@@ -151,14 +151,14 @@ impl Mirror {
         let mut stands = Vec::new();
         let mut applying = Vec::new();
         for mut entry in entries {
-            if entry.revision <= stand.revision {
+            if entry.revision < stand.revision || entry.is_at(stand.place()) {
                 continue;
             }
-            if entry.revision != stand.revision.next() {
+            if entry.revision > stand.revision.next() {
                 taken = Taken::Gap;
                 break;
             }
-            if entry.before != stand.change {
+            if !entry.follows(stand.place()) {
                 taken = Taken::Fork;
                 break;
             }
@@ -166,14 +166,7 @@ impl Mirror {
                 warn!(revision = %entry.revision, records = entry.unreadable, "records of a change cannot be read and are set aside");
                 self.set_aside(entry.unreadable);
             }
-            stand.revision = entry.revision;
-            stand.change = entry.change.id;
-            if let Some(last) = entry.sealed.last() {
-                stand.head = Head {
-                    seq: last.seq,
-                    hash: last.hash,
-                };
-            }
+            stand = entry.moves(stand);
             self.end_again(&mut entry.change.writes);
             stands.push(stand);
             applying.push(
@@ -237,19 +230,18 @@ impl Mirror {
     ///
     /// # Errors
     /// If the tables cannot be read.
-    pub(super) async fn change_at(
-        &self,
-        revision: Revision,
-    ) -> Result<Option<ChangeId>, StoreError> {
+    pub(super) async fn place(&self, revision: Revision) -> Result<Option<Place>, StoreError> {
         let Some(before) = revision.0.checked_sub(1) else {
-            return Ok(Some(feed::NO_CHANGE));
+            return Ok(Some(Place {
+                revision,
+                change: feed::NO_CHANGE,
+                head: Some(Head::default()),
+            }));
         };
-        let ids = self.tables.change_ids(Revision(before), 1).await?;
-        let known = ids.into_iter().find(|(at, _)| *at == revision);
+        let places = self.tables.places(Revision(before), 1).await?;
+        let known = places.into_iter().find(|it| it.revision == revision);
         let origin = || read_origin(&self.dir).filter(|origin| origin.revision == revision);
-        Ok(known
-            .map(|(_, id)| id)
-            .or_else(|| origin().map(|origin| origin.change)))
+        Ok(known.or_else(|| origin().map(|origin| origin.place())))
     }
 
     /// How often the tables were taken anew.

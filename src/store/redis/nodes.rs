@@ -122,13 +122,20 @@ pub(super) async fn beat(shared: &Shared, beat: &Beat) -> Result<Beaten, StoreEr
         b"FOREIGN" => return Err(foreign(shared, stand, words.next()).into()),
         _ => return Err(damaged(shared).into()),
     }
-    let head = (|| {
+    let theirs = (|| {
         let at_us = number(&words.next()?)?;
         let revision = Revision(number(&words.next()?)?);
         let change = ChangeId(unhex(&words.next()?)?);
-        Some((at_us, revision, change))
+        let head = feed::read_head(std::str::from_utf8(&words.next()?).ok()?)?;
+        let theirs = Stand {
+            incarnation: stand.incarnation,
+            revision,
+            change,
+            head,
+        };
+        Some((at_us, theirs))
     })();
-    let Some((at_us, revision, change)) = head else {
+    let Some((at_us, theirs)) = theirs else {
         return Err(damaged(shared).into());
     };
     shared.heard(sent);
@@ -138,8 +145,12 @@ pub(super) async fn beat(shared: &Shared, beat: &Beat) -> Result<Beaten, StoreEr
     let nodes = read_rows(words);
     // What the follower missed, whatever keeps it from seeing it: a silent connection, a master that is none
     // any more and does not know.
-    let is_forked = revision == stand.revision && change != stand.change;
-    if shared.neighbours.is_behind(shared.revision(), revision) || is_forked {
+    let is_forked = theirs.revision == stand.revision && theirs != stand;
+    if shared
+        .neighbours
+        .is_behind(shared.revision(), theirs.revision)
+        || is_forked
+    {
         shared.follower_missed.notify_waiters();
     }
     Ok(Beaten::Known(Roster { at, nodes }))
@@ -195,12 +206,12 @@ pub(super) async fn strike_off(shared: &Shared, node: &str) -> Result<Struck, St
 pub(super) async fn acknowledge(
     shared: &Shared,
     node: &str,
-    revisions: &[Revision],
+    changes: &[(Revision, ChangeId)],
 ) -> Result<(), StoreError> {
     let mut words = redis::pipe();
-    for revision in revisions {
+    for (revision, change) in changes {
         let list = shared.names.acks(*revision);
-        words.rpush(&list, node).ignore();
+        words.rpush(&list, word(node, *change)).ignore();
         words.expire(&list, ACKS_LIVE_S).ignore();
     }
     let answers: redis::Value = shared.link.ask_all(&words).await?;
@@ -208,7 +219,13 @@ pub(super) async fn acknowledge(
     Ok(())
 }
 
-/// The next gate that says so; `None` if none does in time.
+/// What `node` says that has applied `change`: which change it was, since a store that lost some has others at their
+/// revisions.
+fn word(node: &str, change: ChangeId) -> String {
+    format!("{node} {}", feed::change_text(change))
+}
+
+/// The next gate that says so; `None` if none does in time, or what one says is of another change.
 ///
 /// # Errors
 /// If nobody can be heard.
@@ -236,7 +253,12 @@ pub(super) async fn acknowledged(
     match connection.ask::<Option<(String, String)>>(&ask).await {
         Ok(answer) => {
             idle.lock().push(connection);
-            Ok(answer.map(|(_, node)| node))
+            let here = shared.mirror.place(revision).await?;
+            let said = answer.zip(here).and_then(|((_, said), here)| {
+                let (node, _) = said.split_once(' ')?;
+                (said == word(node, here.change)).then(|| node.to_owned())
+            });
+            Ok(said)
         }
         Err(fault) => {
             // The others lead where this one did. One that nobody waits for to the end is let go of, too.
@@ -280,7 +302,13 @@ async fn send(
         .number(ROW_KEPT_S)
         .number(ROWS_MAX)
         .number(stand.revision.0)
-        .bytes(feed::change_text(stand.change));
+        .bytes(feed::change_text(stand.change))
+        .bytes(feed::head_text(stand.head))
+        .bytes(if stand.head.seq > 0 {
+            &stand.head.hash[..]
+        } else {
+            &[]
+        });
     shared.link.may_write().await?;
     let sent = shared.clock.read();
     let answer = shared.scripts.beat.run(shared.link.any(), &call).await?;

@@ -172,20 +172,16 @@ impl Reading<'_> {
         let shared = self.shared;
         let until = shared.look(self.connection, Some(begun)).await?;
         let mut at = begun;
+        let unreadable = self.unreadable;
         while at.revision < until.revision {
             let ask = feed::ask_range(&shared.names, at.revision, Some(until.revision), FEED_READ);
             let entries = shared.entries(feed::read_range(self.connection.ask(&ask).await?))?;
             let before = at.revision;
             for entry in entries {
-                if entry.revision != at.revision.next() || entry.before != at.change {
+                if !entry.follows(at.place()) {
                     return Err(shared.link.blame(Cause::Trimmed));
                 }
-                at.revision = entry.revision;
-                at.change = entry.change.id;
-                if let Some(last) = entry.sealed.last() {
-                    at.head.seq = last.seq;
-                    at.head.hash = last.hash;
-                }
+                at = entry.moves(at);
                 self.unreadable += entry.unreadable;
                 for write in entry.change.writes {
                     self.send(entry.revision, write).await?;
@@ -195,10 +191,12 @@ impl Reading<'_> {
                 return Err(shared.link.blame(Cause::Trimmed));
             }
         }
-        if at.change != until.change {
+        // Where the chain ends, the store knows also where its feed cannot be read.
+        let is_there = at.head == until.head || self.unreadable > unreadable;
+        if at.change != until.change || !is_there {
             return Err(shared.link.blame(Cause::Forked));
         }
-        Ok(at)
+        Ok(until)
     }
 
     async fn pass(&mut self, kind: Kind, record: &[u8]) -> Result<(), Fault> {

@@ -12,13 +12,14 @@ use std::collections::HashSet;
 
 use tracing::{info, warn};
 
-use super::commit::{self, Answer, head_of};
+use super::commit::{self, Answer};
 use super::connect::{Cause, Connection, Fault};
 use super::feed::{self, Entry, Stand};
 use super::follow::Shared;
 use super::mirror::tombstones_of;
 use super::reload::History;
-use crate::domain::change::{Change, ChangeId, Revision, Write};
+use crate::domain::audit::chain::Sealed;
+use crate::domain::change::{Change, Revision, Write};
 use crate::domain::id::KeyId;
 use crate::domain::tombstone::{Ended, ended_in, let_back_in};
 use crate::store::tombstones::{Owed, OwedKind};
@@ -38,9 +39,9 @@ impl Shared {
         let Some(mine) = self.mirror.stand() else {
             return Ok(false);
         };
-        let known = self.mirror.change_at(theirs.revision).await;
+        let known = self.mirror.place(theirs.revision).await;
         let known = known.map_err(|source| self.mirror_fault(source))?;
-        let is_prefix = theirs.revision < mine.revision && known == Some(theirs.change);
+        let is_prefix = theirs.revision < mine.revision && known.is_some_and(|it| theirs.is_at(it));
         let common = if is_prefix {
             match self.give_back(theirs, mine.revision).await? {
                 Given::To(reached) if reached == mine.revision => {
@@ -93,10 +94,10 @@ impl Shared {
 
     /// Whether the mirror knows all changes after `common`, up to `mine`.
     async fn knows_between(&self, common: Revision, mine: Revision) -> Result<bool, Fault> {
-        let first = self.mirror.tables().change_ids(common, 1).await;
+        let first = self.mirror.tables().places(common, 1).await;
         let first = first.map_err(|source| self.mirror_fault(source))?;
         Ok(match first.first() {
-            Some((at, _)) => *at == common.next(),
+            Some(first) => first.revision == common.next(),
             None => mine <= common,
         })
     }
@@ -145,8 +146,9 @@ impl Shared {
                     Ok(Answer::Landed) => {}
                     Ok(Answer::Conflict(found)) => {
                         // Another gate does the same, or went on without it.
-                        let there = self.change_in_store(missing.revision).await?;
-                        if found < missing.revision || there != Some(missing.change.id) {
+                        let there = self.entry_in_store(missing.revision).await?;
+                        let is_there = there.is_some_and(|it| it.is_at(missing.place()));
+                        if found < missing.revision || !is_there {
                             return Ok(Given::Overtaken);
                         }
                     }
@@ -159,7 +161,7 @@ impl Shared {
                 }
                 at.revision = missing.revision;
                 at.change = missing.change.id;
-                at.head = missing.sealed.last().map_or(at.head, head_of);
+                at.head = missing.sealed.last().map_or(at.head, Sealed::head);
             }
         }
         Ok(Given::To(at.revision))
@@ -176,11 +178,10 @@ impl Shared {
         Ok(all)
     }
 
-    async fn change_in_store(&self, revision: Revision) -> Result<Option<ChangeId>, Fault> {
+    async fn entry_in_store(&self, revision: Revision) -> Result<Option<Entry>, Fault> {
         let before = Revision(revision.0.saturating_sub(1));
         let entries = self.read_feed(before, Some(revision), 1).await?;
-        let there = entries.into_iter().find(|it| it.revision == revision);
-        Ok(there.map(|entry| entry.change.id))
+        Ok(entries.into_iter().find(|it| it.revision == revision))
     }
 
     /// The store's changes after `after`, at most `most`, up to `until` if given.
@@ -206,18 +207,23 @@ impl Shared {
             let low = Revision(high.0.saturating_sub(AT_ONCE as u64));
             let ask = feed::ask_range(&self.names, low, Some(high), AT_ONCE);
             let read = self.entries(feed::read_range(connection.ask(&ask).await?))?;
-            let known = self.mirror.tables().change_ids(low, AT_ONCE).await;
+            let known = self.mirror.tables().places(low, AT_ONCE).await;
             let known = known.map_err(|source| self.mirror_fault(source))?;
             let mut entries = read.iter().rev();
-            let is_known = |it: &&Entry| known.contains(&(it.revision, it.change.id));
+            let is_known = |it: &&Entry| known.iter().any(|place| it.is_at(*place));
             if let Some(entry) = entries.find(is_known) {
+                if entry.revision == theirs.revision && !entry.is_at(theirs.place()) {
+                    let what = "its last change is not the one that it says it is".to_owned();
+                    return Err(connection.blame(Cause::Damaged { what }));
+                }
                 return Ok(Some(entry.revision));
             }
             // The first entry that is left names the one before it.
             if let Some(first) = read.first() {
                 let before = Revision(first.revision.0.saturating_sub(1));
-                let ours = self.mirror.change_at(before).await;
-                if ours.map_err(|source| self.mirror_fault(source))? == Some(first.before) {
+                let ours = self.mirror.place(before).await;
+                let ours = ours.map_err(|source| self.mirror_fault(source))?;
+                if ours.is_some_and(|ours| first.follows(ours)) {
                     return Ok(Some(before));
                 }
             }
@@ -283,8 +289,8 @@ impl Shared {
     /// The changes of the mirror after `after`, as far as they are known.
     async fn changes_after(&self, after: Revision) -> Result<Vec<Change>, StoreError> {
         let tables = self.mirror.tables();
-        let mut at = match tables.change_ids(after, 1).await?.first() {
-            Some((first, _)) => Revision(first.0.saturating_sub(1)),
+        let mut at = match tables.places(after, 1).await?.first() {
+            Some(first) => Revision(first.revision.0.saturating_sub(1)),
             None => return Ok(Vec::new()),
         };
         let mut all = Vec::new();

@@ -312,6 +312,41 @@ async fn a_lost_rotation_is_made_again_though_the_version_before_was_revoked_sin
     assert_eq!(said(&gate, "changes_lost").await, 0);
 }
 
+/// A change that is made again keeps its id, and may by chance land at the revision that it had. A gate that was
+/// away meanwhile sees the fork all the same, wherever the two histories end, and takes what lies behind it.
+#[tokio::test]
+async fn a_fork_is_seen_though_a_change_was_made_again_at_its_revision() {
+    for (mine, theirs) in [(4, 4), (4, 5), (5, 4), (5, 5), (5, 6)] {
+        let mut server = RedisServer::start();
+        let mut gate = Gate::at(&server).await;
+        gate.commits(telling(making(1))).await;
+        gate.commits(telling(making(2))).await;
+        let backup = server.backup();
+        gate.commits(renaming(2, "lost", 2)).await;
+        let twice = telling(change(Revision(3), vec![Write::Key(key(3))]));
+        gate.commits(twice.clone()).await;
+        if mine > 4 {
+            gate.commits(telling(making(5))).await;
+        }
+        gate.store.close().await;
+        server.restore(&backup);
+        let other = Gate::at(&server).await;
+        other.commits(ending(1, 2)).await;
+        other.commits(twice).await;
+        for number in 5..=theirs {
+            other
+                .commits(renaming(3, &format!("kept-{number}"), number - 1))
+                .await;
+        }
+        gate.reopen(&server.url()).await;
+
+        let kept = are_equal(&server, &[&gate, &other]).await;
+        assert!(is_revoked(of(&kept, 1).unwrap()), "{mine} and {theirs}");
+        assert!(gate.has_revoked(1).await, "{mine} and {theirs}");
+        assert_eq!(of(&kept, 5).is_some(), mine > 4);
+    }
+}
+
 /// Who waits for changes need not wait for a later revision where another history is read: it may have none.
 #[tokio::test]
 async fn who_waits_for_changes_hears_of_another_history_at_once() {

@@ -15,6 +15,7 @@ mod redis_cluster;
 mod redis_sentinel;
 mod redis_standalone;
 mod redis_valkey;
+mod roster;
 mod shared;
 pub(crate) mod things;
 mod whole;

@@ -1,38 +1,43 @@
 #!lua
--- portcullis beat 2
+-- portcullis beat 3
 -- Writes down that one gate is there, and tells where the store stands and which gates there are.
 --
 -- KEYS  nodes, meta, feed
 -- ARGV  incarnation, node, boot, applied revision, up or off, seconds until it refuses by itself without the store,
 --       version, ms that a gate is live after a beat, s that a row is kept, most rows, and where the gate's mirror stands:
---       its revision and the change that made it
+--       its revision, the change that made it, where its audit chain ends, and the hash of that as it is ('' if there is none)
 -- A row is boot, index, applied revision, last beat (ms), up or off, seconds until it refuses, version, by spaces; what a
 -- newer gate adds to its own stands behind.
--- reply {'OK', now (µs), revision, id of the last change, then of each gate its name and its row}
+-- reply {'OK', now (µs), revision, id of the last change, where the audit chain ends, then of each gate its name and its row}
 --       | {'TAKEN', boot of who has the name, ms since its last beat} | {'FULL'} | {'FOREIGN', incarnation}
 local nodes, node, boot = KEYS[1], ARGV[2], ARGV[3]
 local live, kept, most = tonumber(ARGV[8]), tonumber(ARGV[9]) * 1000, tonumber(ARGV[10])
 
-local stand = redis.call('HMGET', KEYS[2], 'inc', 'rev', 'cid')
+local stand = redis.call('HMGET', KEYS[2], 'inc', 'rev', 'cid', 'head')
 if stand[1] ~= ARGV[1] then
   return {'FOREIGN', stand[1] or ''}
 end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
--- A gate that is on a history which was lost has applied nothing of this one, whatever its revision is.
+-- A gate that is on a history which was lost has applied nothing of this one, whatever its revision is. A change that
+-- is made again keeps its id, but its audit entries have other hashes.
 local applied = ARGV[4]
-local at_rev, at_change = tonumber(ARGV[11]), ARGV[12]
+local at_rev = tonumber(ARGV[11])
 if at_rev > 0 then
-  local here = stand[3]
-  if at_rev ~= tonumber(stand[2]) then
+  local is_here
+  if at_rev == tonumber(stand[2]) then
+    is_here = stand[3] == ARGV[12] and (stand[4] or '') == ARGV[13]
+  else
     local entry = redis.call('XRANGE', KEYS[3], ARGV[11] .. '-0', ARGV[11] .. '-0')[1]
-    here = nil
+    local sealed
     for at = 1, entry and #entry[2] or 0, 2 do
-      if entry[2][at] == 'c' then here = entry[2][at + 1] end
+      if entry[2][at] == 'c' then is_here = entry[2][at + 1] == ARGV[12] end
+      if entry[2][at] == 'a' then sealed = entry[2][at + 1] end
     end
+    is_here = is_here and (not sealed or string.find(sealed, ARGV[14], 1, true) ~= nil)
   end
-  if here ~= at_change then applied = '0' end
+  if not is_here then applied = '0' end
 end
 
 local rows, count, mine, eldest = {}, 0, nil, nil
@@ -72,7 +77,7 @@ if mine and mine.is_up and mine.boot ~= boot and mine.at + live >= now then
 end
 if ARGV[5] == 'off' and not (mine and mine.boot == boot) then
   -- Somebody else has the name by now, or it was struck off: there is nothing to sign off.
-  return {'OK', clock[1] .. string.format('%06d', clock[2]), stand[2], stand[3]}
+  return {'OK', clock[1] .. string.format('%06d', clock[2]), stand[2], stand[3], stand[4] or ''}
 end
 if not mine and count >= most then
   if not eldest then
@@ -94,7 +99,7 @@ if #gone > 0 then
   redis.call('HDEL', nodes, unpack(gone))
 end
 redis.call('HSET', nodes, node, row)
-local reply = {'OK', clock[1] .. string.format('%06d', clock[2]), stand[2], stand[3], node, row}
+local reply = {'OK', clock[1] .. string.format('%06d', clock[2]), stand[2], stand[3], stand[4] or '', node, row}
 for at = 1, #rows, 2 do
   if not eldest or gone[#gone] ~= rows[at] then
     reply[#reply + 1] = rows[at]

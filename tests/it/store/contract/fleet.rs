@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use portcullis::domain::change::Revision;
 use portcullis::domain::fleet::{LIVE_WITHIN, Presence, Roster};
-use portcullis::store::{Beat, Beaten, FleetStore, Store, Struck};
+use portcullis::store::{Beat, Beaten, FleetStore, News, Store, Struck};
 
 use super::Backend;
 use crate::store::things::{change, keys};
@@ -140,21 +140,36 @@ pub(crate) async fn whoever_waits_for_a_change_hears_who_has_applied_it(backend:
     }
     let fleet = store.fleet().unwrap();
     has_changes(&*store).await;
+    let News::Changes(changes) = store.since(Revision(0), 9).await.unwrap() else {
+        panic!("the feed has them all");
+    };
+    let change = |revision: u64| {
+        let found = changes.iter().find(|(at, _)| at.0 == revision);
+        found.map(|(at, change)| (*at, change.id)).unwrap()
+    };
     let soon = Duration::from_millis(20);
     assert_eq!(fleet.acknowledged(Revision(7), soon).await.unwrap(), None);
-    let said = [Revision(7), Revision(8)];
-    fleet.acknowledge("a", &said).await.unwrap();
+    fleet
+        .acknowledge("a", &[change(7), change(8)])
+        .await
+        .unwrap();
     let long = Duration::from_secs(1);
     let heard = fleet.acknowledged(Revision(7), long).await.unwrap();
     assert_eq!(heard.as_deref(), Some("a"));
     assert_eq!(fleet.acknowledged(Revision(7), soon).await.unwrap(), None);
     let (heard, said) = join(
         fleet.acknowledged(Revision(9), long),
-        fleet.acknowledge("b", &[Revision(9)]),
+        fleet.acknowledge("b", &[change(9)]),
     )
     .await;
     said.unwrap();
     assert_eq!(heard.unwrap().as_deref(), Some("b"));
     assert_eq!(fleet.acknowledged(Revision(6), soon).await.unwrap(), None);
+    // One that had the revision before the store lost it is another.
+    let lost = (Revision(6), change(5).1);
+    fleet.acknowledge("c", &[lost, change(6)]).await.unwrap();
+    assert_eq!(fleet.acknowledged(Revision(6), long).await.unwrap(), None);
+    let heard = fleet.acknowledged(Revision(6), long).await.unwrap();
+    assert_eq!(heard.as_deref(), Some("c"));
     store.close().await;
 }
