@@ -181,14 +181,13 @@ async fn ndjson_verifies_by_itself_and_csv_has_a_line_an_entry() {
 
 #[tokio::test]
 async fn the_chain_is_verified_where_it_lies() {
-    let admin = Admin::start();
+    let (admin, sql) = Admin::in_file();
     some_history(&admin).await;
     let reply = admin.get("/admin/audit-logs/verify").await;
     assert_eq!(
         reply.json,
         json!({"valid": true, "entries": 5, "last": 5, "fault": null, "signers": []})
     );
-    let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
     sql.execute("DELETE FROM audit WHERE seq = 3", []).unwrap();
     let reply = admin.get("/admin/audit-logs/verify").await;
     assert_eq!(
@@ -297,9 +296,8 @@ async fn refusals_without_end_do_not_fill_the_log() {
 /// S4-08: what cannot be written down is not done, and is not done later either.
 #[tokio::test]
 async fn a_change_that_cannot_be_written_down_in_time_is_refused_and_not_in_force() {
-    let admin = Admin::start();
+    let (admin, sql) = Admin::in_file();
     admin.make_key("before").await;
-    let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
     sql.execute_batch("BEGIN IMMEDIATE").unwrap();
     let body = json!({"name": "stalled", "owner": {"name": "Billing", "type": "team"}});
 
@@ -329,9 +327,8 @@ async fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
         ("body = x'00'", 4),
         ("veil = x'00'", 4),
     ] {
-        let admin = Admin::start();
+        let (admin, sql) = Admin::in_file();
         some_history(&admin).await;
-        let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
         sql.execute(&format!("UPDATE audit SET {altered} WHERE seq = 3"), [])
             .unwrap();
         let reply = admin.get("/admin/audit-logs/verify").await;
@@ -366,9 +363,8 @@ async fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
 /// S4-08: a change whose entry would take the place of another is not made, rather than made untold.
 #[tokio::test]
 async fn a_change_whose_audit_entry_has_no_place_is_not_made() {
-    let admin = Admin::start();
+    let (admin, sql) = Admin::in_file();
     admin.make_key("before").await;
-    let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
     sql.execute(
         "UPDATE meta SET value = zeroblob(40) WHERE name = 'audit_head'",
         [],

@@ -144,10 +144,9 @@ async fn a_key_is_revoked_whatever_else_of_it_cannot_be_read() {
         "DROP TABLE last_used",
         "DROP TABLE rules",
     ] {
-        let admin = Admin::start();
+        let (admin, sql) = Admin::in_file();
         let made = admin.make_key("k").await;
         let path = format!("/admin/keys/{}", made["key"]["id"].as_str().unwrap());
-        let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
         sql.execute_batch(damage).unwrap();
         for (method, path) in [
             (Method::POST, format!("{path}/suspend")),

@@ -1,4 +1,4 @@
-//! An admin API on an embedded store in a folder of its own, with a clock turned by hand.
+//! An admin API on a store of its own, with a clock turned by hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,12 +34,14 @@ use portcullis::domain::time::{Clock, Reading, Timestamp};
 use portcullis::state::tap::Tap;
 use portcullis::store::Store;
 use portcullis::store::embedded::EmbeddedStore;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::admin::minutes::FewMinutes;
 use crate::support::document::{Exchange, looked_at};
+use crate::support::suite::store_of_services;
 
 /// The token that stands in the configuration of every gate here.
 pub(super) const CONFIGURED: &str = "configured-token-of-the-tests";
@@ -67,6 +69,8 @@ pub(super) struct Setup {
     pub panics: bool,
     /// Whether the gate's cache follows the store.
     pub follows: bool,
+    /// Whether its store is a file, whichever the suite is run on.
+    pub in_file: bool,
 }
 
 impl Default for Setup {
@@ -76,6 +80,7 @@ impl Default for Setup {
             open_metrics: false,
             panics: false,
             follows: true,
+            in_file: false,
         }
     }
 }
@@ -89,12 +94,26 @@ impl Admin {
         Self::over(setup, |store| store)
     }
 
+    /// A gate that has its store for itself, in a file; and that file, for who writes past the gate.
+    pub(super) fn in_file() -> (Self, Connection) {
+        let admin = Self::with(Setup {
+            in_file: true,
+            ..Setup::default()
+        });
+        let file = admin.folder.path().join("portcullis.db");
+        (admin, Connection::open(file).unwrap())
+    }
+
     /// A gate whose store is `wrap`ped.
     pub(super) fn over(setup: Setup, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock(AtomicU64::new(START_MS)));
-        let store = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();
-        let store = wrap(Arc::new(store));
+        let store = if setup.in_file {
+            Arc::new(EmbeddedStore::open(folder.path(), clock.clone()).unwrap())
+        } else {
+            store_of_services(folder.path(), clock.clone())
+        };
+        let store = wrap(store);
         let applied = Arc::new(Reached {
             last: AtomicU64::new(0),
             follows: setup.follows,
@@ -172,11 +191,6 @@ impl Admin {
             closing,
             folder,
         }
-    }
-
-    /// Where the store lies.
-    pub(super) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 
     /// Sends a request as it is.

@@ -37,7 +37,7 @@ fn every_call_stands_in_the_page_and_nothing_else() {
 /// From top to bottom, as someone who tries them would: each is answered as the page says.
 #[tokio::test]
 async fn every_example_of_the_page_is_answered_as_it_says() {
-    let admin = Admin::start();
+    let (admin, _file) = Admin::in_file();
     let mut known = BTreeMap::<&str, String>::new();
     let page = page();
     for example in page.split("```http\n").skip(1) {

@@ -128,8 +128,7 @@ async fn asking_for_what_is_so_changes_nothing() {
 /// A rule that landed is told of as landed, though not all keys can be read.
 #[tokio::test]
 async fn a_rule_is_made_though_its_keys_cannot_be_counted() {
-    let admin = Admin::start();
-    let sql = rusqlite::Connection::open(admin.folder().join("portcullis.db")).unwrap();
+    let (admin, sql) = Admin::in_file();
     sql.execute_batch("DROP TABLE key_list").unwrap();
     let asked = json!({"interval_days": 90});
     let made = admin.call(Method::POST, ENABLE, asked).await;

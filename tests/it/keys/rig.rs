@@ -1,4 +1,4 @@
-//! Services and jobs over an embedded store, without a gate: a clock turned by hand, and sinks that fail.
+//! Services and jobs over a store, without a gate: a clock turned by hand, and sinks that fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,10 +27,10 @@ use portcullis::domain::selector::Selector;
 use portcullis::domain::time::{Clock, Timestamp};
 use portcullis::domain::usage::{Tally, UsageBatch, UsageRow};
 use portcullis::store::Store;
-use portcullis::store::embedded::EmbeddedStore;
 use tokio::sync::Notify;
 
 use crate::support::clock::ManualClock;
+use crate::support::suite::store_of_services;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -61,8 +61,7 @@ impl Rig {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::<ManualClock>::default();
-        let store: Arc<dyn Store> =
-            Arc::new(EmbeddedStore::open(folder.path(), clock.clone()).unwrap());
+        let store = store_of_services(folder.path(), clock.clone());
         let writer = Arc::new(Writer::new(store.clone(), Arc::new(AtOnce)));
         let sink = Arc::<Vault>::default();
         let handover = Handover::new(store.clone(), clock.clone(), to_vault(&sink));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use portcullis::config::{RedisChoice, RedisSite, RedisTls};
+use portcullis::config::RedisChoice;
 use portcullis::domain::change::{Change, ChangeId, Revision, Write};
 use portcullis::domain::key::{Key, Standing};
 use portcullis::domain::query::{KeyQuery, KeySort};
@@ -13,11 +13,11 @@ use portcullis::store::redis::{Local, RedisStore};
 use portcullis::store::{Feed, KeyStore, News, StoreError};
 use tempfile::TempDir;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::things::{HandClock, change, key, key_id, revoked};
 use crate::support::patience::{PATIENCE, a_moment};
 use crate::support::redis::RedisServer;
+pub(super) use crate::support::suite::{choice, choice_at};
 
 /// A gate: a store, and the folder that its mirror lies in.
 pub(super) struct Gate {
@@ -162,22 +162,6 @@ pub(super) fn local<'a>(dir: &'a Path, node_key: &'a NodeKey, accepts_store: boo
         node_key,
         signed_head: None,
         accepts_store,
-    }
-}
-
-pub(super) fn choice(url: &str) -> RedisChoice {
-    choice_at(RedisSite::Standalone {
-        url: Zeroizing::new(url.to_owned()),
-    })
-}
-
-pub(super) fn choice_at(site: RedisSite) -> RedisChoice {
-    RedisChoice {
-        site,
-        username: None,
-        password: None,
-        tls: RedisTls::default(),
-        prefix: "pc".to_owned(),
     }
 }
 

@@ -1,15 +1,19 @@
 //! Which store the gate's suite is run on, and what a gate's configuration says of each kind of store.
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
-use portcullis::config::{self, StoreChoice};
+use portcullis::config::{self, RedisChoice, RedisSite, RedisTls, StoreChoice};
 use portcullis::domain::time::Clock;
 use portcullis::store::Store;
 use portcullis::store::embedded::EmbeddedStore;
 use portcullis::store::node_key::NodeKey;
 use portcullis::store::redis::{Local, RedisStore};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
 
 use super::clock::eventually;
 use super::cluster::Cluster;
@@ -62,6 +66,32 @@ pub(crate) fn on(redis: &RedisServer) -> String {
     format!("redis: {{ urls: [\"{}\"] }}", redis.url())
 }
 
+/// The store of services that no gate is around: in `dir`, or in the Redis that all tests share. Whatever it does by
+/// itself, it does beside the test's own runtime, for as long as it is there.
+pub(crate) fn store_of_services(dir: &Path, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    static BESIDE: OnceLock<Runtime> = OnceLock::new();
+    if !suite_is_on_redis() {
+        return Arc::new(EmbeddedStore::open(dir, clock).unwrap());
+    }
+    let choice = RedisChoice {
+        prefix: own_prefix(),
+        ..choice(&RedisServer::shared().url())
+    };
+    let runtime = BESIDE.get_or_init(|| Runtime::new().unwrap());
+    let open = || {
+        let local = Local {
+            dir,
+            node_key: &NodeKey::given(&[7; 32]).unwrap(),
+            signed_head: None,
+            accepts_store: false,
+        };
+        runtime.block_on(RedisStore::open(&choice, local, clock))
+    };
+    // A thread that drives a test may not wait for another runtime.
+    let opened = thread::scope(|scope| scope.spawn(open).join().unwrap());
+    Arc::new(opened.unwrap())
+}
+
 /// A store of the test's own in the Redis that Sentinels watch.
 pub(crate) fn on_sentinels() -> String {
     let (urls, prefix, master) = (Watched::shared().urls(), own_prefix(), Watched::MASTER);
@@ -78,4 +108,22 @@ pub(crate) fn on_cluster() -> String {
 pub(crate) fn on_valkey() -> String {
     let (url, prefix) = (RedisServer::shared_valkey().url(), own_prefix());
     format!("redis: {{ urls: [\"{url}\"], prefix: {prefix} }}")
+}
+
+/// The Redis at `url`, with nothing said about it.
+pub(crate) fn choice(url: &str) -> RedisChoice {
+    choice_at(RedisSite::Standalone {
+        url: Zeroizing::new(url.to_owned()),
+    })
+}
+
+/// The same, wherever it is.
+pub(crate) fn choice_at(site: RedisSite) -> RedisChoice {
+    RedisChoice {
+        site,
+        username: None,
+        password: None,
+        tls: RedisTls::default(),
+        prefix: "pc".to_owned(),
+    }
 }
