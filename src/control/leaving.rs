@@ -64,6 +64,7 @@ impl OwnerService {
         };
         Ok(Done {
             revision: done.revision,
+            change: done.change,
             value: SwitchedOff {
                 owner: done.value,
                 progress,

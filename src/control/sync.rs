@@ -42,7 +42,7 @@ pub(crate) struct Sync {
     silence_before: Duration,
     applied: watch::Sender<Revision>,
     /// How often the store had taken what it holds anew when that was read.
-    renewals: AtomicU64,
+    renewals: Arc<AtomicU64>,
     words: Arc<Words>,
     propagation: Arc<Histogram>,
 }
@@ -98,13 +98,16 @@ fn latest_of_keys(changes: &[(Revision, Arc<Change>)]) -> HashMap<KeyId, Revisio
 #[derive(Debug, Clone)]
 pub(crate) struct AppliedRevision {
     applied: watch::Receiver<Revision>,
+    renewals: Arc<AtomicU64>,
     hands: Arc<Hands>,
 }
 
 impl AppliedRevision {
-    /// What has been applied.
-    pub(crate) fn now(&self) -> Revision {
-        *self.applied.borrow()
+    /// What has been applied, and how often the store had been taken anew when it was.
+    pub(crate) fn now(&self) -> (Revision, u64) {
+        // In this order: what is applied of an older history is never told of as of a newer one.
+        let renewals = self.renewals.load(Ordering::Acquire);
+        (*self.applied.borrow(), renewals)
     }
 }
 
@@ -150,7 +153,7 @@ impl Sync {
             silence_before: Duration::ZERO,
             clock,
             applied: watch::Sender::new(Revision::default()),
-            renewals: AtomicU64::new(0),
+            renewals: Arc::default(),
             words: Arc::default(),
             propagation: Arc::default(),
         }
@@ -183,6 +186,7 @@ impl Sync {
     pub(crate) fn applied(&self) -> AppliedRevision {
         AppliedRevision {
             applied: self.applied.subscribe(),
+            renewals: Arc::clone(&self.renewals),
             hands: Arc::clone(&self.hands),
         }
     }

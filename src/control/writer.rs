@@ -62,6 +62,8 @@ pub struct Done<T> {
     /// Where it landed; where nothing was to be written, what it was found at. `None` while only this gate has
     /// it, the store being away.
     pub revision: Option<Revision>,
+    /// What landed there; `None` where nothing was to be written.
+    pub change: Option<ChangeId>,
     /// What its maker wanted to know.
     pub value: T,
 }
@@ -227,6 +229,7 @@ impl Writer {
         } = draft().await?;
         let found = Done {
             revision: Some(expect),
+            change: None,
             value,
         };
         if writes.is_empty() {
@@ -242,6 +245,7 @@ impl Writer {
         match self.store.hold(change).await {
             Ok(Kept::Landed(revision)) => Ok(Done {
                 revision: Some(revision),
+                change: Some(id),
                 ..found
             }),
             Ok(Kept::Held(writes)) => {
@@ -369,16 +373,18 @@ impl Writer {
         if writes.is_empty() && audit.is_empty() {
             return Ok(Step::Landed(Done {
                 revision: Some(expect),
+                change: None,
                 value,
             }));
         }
         tell(&mut writes, &audit)?;
         let events = events_of(&writes);
+        let id = match id {
+            Some(id) => id,
+            None => ChangeId(draw()?),
+        };
         let change = Change {
-            id: match id {
-                Some(id) => id,
-                None => ChangeId(draw()?),
-            },
+            id,
             expect,
             writes,
             audit,
@@ -390,8 +396,12 @@ impl Writer {
         match committed {
             Ok(revision) => {
                 self.told.tell(&events);
-                let revision = Some(revision);
-                Ok(Step::Landed(Done { revision, value }))
+                let (revision, change) = (Some(revision), Some(id));
+                Ok(Step::Landed(Done {
+                    revision,
+                    change,
+                    value,
+                }))
             }
             Err(StoreError::Conflict { .. }) => Ok(Step::Lost { expect }),
             Err(error) => Err(error.into()),

@@ -111,6 +111,15 @@ pub fn stops_by(last_contact_at: Timestamp, bound: Duration) -> Timestamp {
 }
 
 impl Roster {
+    /// The same gates, of which it is not known what they have applied.
+    #[must_use]
+    pub fn applying_nothing(mut self) -> Self {
+        for node in &mut self.nodes {
+            node.applied = Revision(0);
+        }
+        self
+    }
+
     /// How many gates are live.
     #[must_use]
     pub fn live(&self) -> u32 {

@@ -56,6 +56,19 @@ pub trait FleetStore: Send + Sync {
     /// If the store does not say.
     async fn roster(&self) -> Result<Roster, StoreError>;
 
+    /// Who is there, and what they have applied of the history in which a change landed at a revision: nothing, if the
+    /// store has lost it.
+    ///
+    /// # Errors
+    /// If the store does not say.
+    async fn roster_of(&self, landed: (Revision, ChangeId)) -> Result<Roster, StoreError>;
+
+    /// What landed at a revision, as far as that is known here.
+    ///
+    /// # Errors
+    /// If the copy of the store that is here cannot be read.
+    async fn change_at(&self, revision: Revision) -> Result<Option<ChangeId>, StoreError>;
+
     /// Takes a gate out of the roster, unless it is live. It comes back by its next beat.
     ///
     /// # Errors
@@ -72,14 +85,15 @@ pub trait FleetStore: Send + Sync {
         changes: &[(Revision, ChangeId)],
     ) -> Result<(), StoreError>;
 
-    /// The next gate that says it has applied what is `revision` here, each once; `None` if none does within
-    /// `wait`, or what one says is of another history. Only one waits for a revision at a time, and no other call waits for this one.
+    /// The next gate that says it has applied what landed at a revision, each once; `None` if none does within `wait`,
+    /// or what one says is of another change. Only one waits for a revision at a time, and no other call waits for
+    /// this one.
     ///
     /// # Errors
     /// If nobody can be heard.
     async fn acknowledged(
         &self,
-        revision: Revision,
+        landed: (Revision, ChangeId),
         wait: Duration,
     ) -> Result<Option<String>, StoreError>;
 
@@ -97,6 +111,8 @@ pub struct Beat {
     pub boot: u64,
     /// What it has applied.
     pub applied: Revision,
+    /// How often the store was [taken anew](super::Feed::renewals) when it had.
+    pub renewals: u64,
     /// After how long without the store it refuses by itself.
     pub max_staleness: Duration,
 }

@@ -61,14 +61,14 @@ impl SignedHead {
         Ok(())
     }
 
-    /// Forgets what was signed beyond entry `seq`, and says what that was: it is in a history that the store has
-    /// lost, and that was given up. What it signed before, a store must still have.
+    /// Forgets what was signed at entry `seq` or beyond, and says what that was: it is in a history that the store has
+    /// lost, and that was given up, or it was written down there. What was signed before, a store must still have.
     ///
     /// # Errors
     /// If the file cannot be taken away.
-    pub fn give_up_beyond(&self, seq: u64) -> Result<Option<Checkpoint>, LocalError> {
+    pub fn give_up_from(&self, seq: u64) -> Result<Option<Checkpoint>, LocalError> {
         let mut last = self.last.lock();
-        if last.as_ref().is_none_or(|last| last.head.seq <= seq) {
+        if last.as_ref().is_none_or(|last| last.head.seq < seq) {
             return Ok(None);
         }
         let path = self.folder.join(FILE_NAME);

@@ -71,7 +71,7 @@ pub(super) fn terms(headers: &HeaderMap, mut params: Params) -> Result<(Terms, W
 
 /// The key, and where its secrets are refused.
 pub(super) async fn answer(shared: &Shared, done: &Done<KeyView>, wait: Wait) -> Response {
-    let (status, revocation) = wait.revocation(shared, done.revision).await;
+    let (status, revocation) = wait.revocation(shared, done).await;
     let body = Revoked {
         key: wire(&done.value, shared.clock.now()),
         revocation,

@@ -7,8 +7,7 @@ use http::StatusCode;
 use crate::admin::ask::Params;
 use crate::admin::router::Shared;
 use crate::api::keys::{PendingNode, Revocation};
-use crate::control::writer::Audience;
-use crate::domain::change::Revision;
+use crate::control::writer::{Audience, Done};
 use crate::domain::span::Span;
 
 /// How long a call waits for all gates; not at all, unless it asks for that.
@@ -34,21 +33,23 @@ impl Wait {
         }
     }
 
-    /// How far a revocation has come that landed at `revision`, or is on this gate's disk alone, when the wait is
-    /// over, and the status that says whether that is as far as was asked for.
-    pub(in crate::admin) async fn revocation(
+    /// How far a revocation has come that landed, or is on this gate's disk alone, when the wait is over, and the status that says whether that is as far as was asked for.
+    pub(in crate::admin) async fn revocation<T>(
         self,
         shared: &Shared,
-        revision: Option<Revision>,
+        done: &Done<T>,
     ) -> (StatusCode, Revocation) {
+        let Done {
+            revision, change, ..
+        } = *done;
         let (standing, is_far_enough) = match revision {
             Some(revision) => {
-                let standing = shared.fleet.standing(revision, self.0).await;
+                let standing = shared.fleet.standing(revision, change, self.0).await;
                 let is_everywhere = standing.pending.is_empty();
                 (standing, is_everywhere || self.0.is_none())
             }
             // The others hear of it when the store is back.
-            None => (shared.fleet.standing(Revision(u64::MAX), None).await, false),
+            None => (shared.fleet.unknown_to_others(), false),
         };
         let status = if is_far_enough {
             StatusCode::OK

@@ -50,7 +50,7 @@ pub(crate) async fn call(
     let done = done.await?;
     shared.sessions.end_of(id);
     let progress = done.value.progress;
-    let (reached, revocation) = wait.revocation(&shared, done.revision).await;
+    let (reached, revocation) = wait.revocation(&shared, &done).await;
     let status = if progress.is_done {
         reached
     } else {

@@ -234,10 +234,12 @@ impl Beats {
     }
 
     fn row(&self) -> Beat {
+        let (applied, renewals) = self.applied.now();
         Beat {
             node: Arc::clone(&self.node),
             boot: self.boot,
-            applied: self.applied.now(),
+            applied,
+            renewals,
             max_staleness: self.rules.max_staleness,
         }
     }

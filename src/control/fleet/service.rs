@@ -11,7 +11,7 @@ use crate::control::ControlError;
 use crate::control::caller::{Caller, reason};
 use crate::control::writer::{Draft, Writer};
 use crate::domain::audit::{Action, FieldChange};
-use crate::domain::change::Revision;
+use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::{Pending, Presence, Roster};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::{FleetStore, Store, Struck};
@@ -124,18 +124,35 @@ impl FleetService {
         self.seen.taken_since()
     }
 
-    /// Where the change of this revision is in force. This gate acts on it already; for the others it waits
-    /// up to `wait`, or not at all.
-    pub async fn standing(&self, revision: Revision, wait: Option<Duration>) -> Standing {
+    /// Where is in force what was found at this revision, or what landed there, if `change` did. This gate acts on it
+    /// already; for the others it waits up to `wait`, or not at all. A revision alone says nothing of a gate on another
+    /// history: the store may have lost the change, and have another at its revision.
+    pub async fn standing(
+        &self,
+        revision: Revision,
+        change: Option<ChangeId>,
+        wait: Option<Duration>,
+    ) -> Standing {
         let mut has = BTreeSet::from([Arc::clone(&self.node)]);
         let Some(fleet) = self.store.fleet() else {
             return standing(&Roster::default(), revision, has);
         };
         let Some(wait) = wait else {
-            return standing(&self.seen.roster(), revision, has);
+            return match change {
+                Some(_) => self.unknown_to_others(),
+                None => standing(&self.seen.roster(), revision, has),
+            };
         };
+        let change = match change {
+            Some(change) => Some(change),
+            None => fleet.change_at(revision).await.unwrap_or_default(),
+        };
+        let Some(change) = change else {
+            return self.unknown_to_others();
+        };
+        let landed = (revision, change);
         let until = Instant::now() + wait;
-        let mut roster = self.ask_roster(fleet).await;
+        let mut roster = self.ask_roster(fleet, landed).await;
         while roster
             .without(revision)
             .any(|node| !has.contains(&node.name))
@@ -144,18 +161,29 @@ impl FleetService {
             if left.is_zero() {
                 break;
             }
-            match fleet.acknowledged(revision, left.min(LOOK_EVERY)).await {
+            match fleet.acknowledged(landed, left.min(LOOK_EVERY)).await {
                 Ok(Some(node)) => drop(has.insert(node.into())),
                 // What no gate says, its beat shows.
-                Ok(None) => roster = self.ask_roster(fleet).await,
+                Ok(None) => roster = self.ask_roster(fleet, landed).await,
                 Err(error) => {
                     tracing::debug!(%error, "nobody can be heard saying that a change is applied");
                     sleep(left.min(PAUSE)).await;
-                    roster = self.ask_roster(fleet).await;
+                    roster = self.ask_roster(fleet, landed).await;
                 }
             }
         }
         standing(&roster, revision, has)
+    }
+
+    /// Where something is in force that no other gate has heard of yet.
+    #[must_use]
+    pub fn unknown_to_others(&self) -> Standing {
+        let roster = match self.store.fleet() {
+            Some(_) => self.seen.roster(),
+            None => Arc::default(),
+        };
+        let has = BTreeSet::from([Arc::clone(&self.node)]);
+        standing(&roster, Revision(u64::MAX), has)
     }
 
     /// Takes a gate that will not come back out of the roster. If it does come back, it is in it again.
@@ -222,13 +250,13 @@ impl FleetService {
         }
     }
 
-    /// Who is there now, or was at the last beat.
-    async fn ask_roster(&self, fleet: &dyn FleetStore) -> Arc<Roster> {
-        match fleet.roster().await {
-            Ok(roster) => Arc::new(roster),
+    /// Who is there now and what they have applied of where `landed` is, or who was there at the last beat.
+    async fn ask_roster(&self, fleet: &dyn FleetStore, landed: (Revision, ChangeId)) -> Roster {
+        match fleet.roster_of(landed).await {
+            Ok(roster) => roster,
             Err(error) => {
                 tracing::debug!(%error, "who is there cannot be asked, going by the last beat");
-                self.seen.roster()
+                Roster::clone(&self.seen.roster()).applying_nothing()
             }
         }
     }

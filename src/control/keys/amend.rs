@@ -146,9 +146,16 @@ impl KeyService {
             }
             None => self.writer.commit_for(audience, amend).await,
         };
-        let Done { revision, value } = done?;
-        let value = self.view_of_done(value).await;
-        Ok(Done { revision, value })
+        let Done {
+            revision,
+            change,
+            value,
+        } = done?;
+        Ok(Done {
+            revision,
+            change,
+            value: self.view_of_done(value).await,
+        })
     }
 
     /// What a deed ends, if that is what it does.

@@ -122,7 +122,12 @@ pub(super) fn places(
     )?;
     let rows = statement.query_map(params![signed(after.0), signed(most as u64)], |row| {
         let seq: Option<i64> = row.get(2)?;
-        let hash: Option<Digest> = row.get(3)?;
+        // Whoever altered it is told of by who verifies it; here it says nothing.
+        let hash: Option<Digest> = row
+            .get_ref(3)?
+            .as_blob()
+            .ok()
+            .and_then(|it| it.try_into().ok());
         Ok(Place {
             revision: Revision(unsigned(row.get(0)?)),
             change: ChangeId(row.get(1)?),
@@ -186,8 +191,8 @@ pub(super) fn journal(
     Ok(journal)
 }
 
-/// Which change landed at a revision, and in which history: a change that is made again keeps its id, but never
-/// has the audit chain behind it that it had before.
+/// Which change landed at a revision, and in which history: a change that is made again keeps its id, and has
+/// another audit chain behind it, if anything was written into that in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Where it landed.

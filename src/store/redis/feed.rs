@@ -93,7 +93,8 @@ impl Entry {
 
     /// Whether it is what stands there, as far as that is known.
     pub(super) fn is_at(&self, place: Place) -> bool {
-        let is_of_its_chain = match (self.sealed.last(), place.head) {
+        let last = self.sealed.last().filter(|_| self.unreadable == 0);
+        let is_of_its_chain = match (last, place.head) {
             (Some(last), Some(head)) => last.head() == head,
             _ => true,
         };
@@ -379,6 +380,43 @@ mod tests {
             let read = read_range(Value::Array(vec![broken]));
             assert!(matches!(read, Err(NotAFeed)));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_an_entry_says_nothing_of_its_history() {
+        let sealed = Sealed {
+            seq: 3,
+            hash: [3; 32],
+            body: Vec::new(),
+            veil: None,
+        };
+        let entry = |unreadable, sealed| Entry {
+            revision: Revision(8),
+            before: ChangeId([7; 16]),
+            change: Change {
+                id: ChangeId([8; 16]),
+                expect: Revision(7),
+                writes: Vec::new(),
+                audit: Vec::new(),
+            },
+            sealed,
+            unreadable,
+            committed_us: None,
+        };
+        let place = |revision, change, seq| Place {
+            revision: Revision(revision),
+            change: ChangeId([change; 16]),
+            head: Some(Head { seq, hash: [3; 32] }),
+        };
+        let (whole, torn) = (entry(0, vec![sealed.clone()]), entry(1, vec![sealed]));
+        assert!(whole.is_at(place(8, 8, 3)) && !whole.is_at(place(8, 8, 4)));
+        assert!(torn.is_at(place(8, 8, 4)) && !torn.is_at(place(8, 9, 4)));
+        // Its body names no entry before it.
+        assert!(!whole.follows(place(7, 7, 2)) && torn.follows(place(7, 7, 2)));
+        assert!(
+            entry(0, Vec::new()).follows(place(7, 7, 2))
+                && !entry(0, Vec::new()).follows(place(7, 8, 2))
+        );
     }
 
     #[test]

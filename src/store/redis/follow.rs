@@ -367,12 +367,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Forgets what was signed of a history that is given up beyond entry `seq`.
+    /// Forgets what was signed of a history that is given up from entry `seq` on.
     pub(super) fn give_up_signed(&self, seq: u64) -> Result<(), Fault> {
         let Some(signed) = &self.signed_head else {
             return Ok(());
         };
-        let given_up = signed.give_up_beyond(seq).map_err(StoreError::unavailable);
+        let given_up = signed.give_up_from(seq).map_err(StoreError::unavailable);
         if let Some(checkpoint) = given_up.map_err(|source| self.mirror_fault(source))? {
             warn!(
                 audit.seq = checkpoint.head.seq,

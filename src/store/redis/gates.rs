@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::follow::Shared;
 use super::store::RedisStore;
-use super::{leases, nodes};
+use super::{leases, nodes, words};
 use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::Roster;
 use crate::domain::lease::{LeaseCall, LeaseReply};
@@ -27,6 +27,15 @@ impl FleetStore for RedisStore {
         nodes::roster(&self.shared).await
     }
 
+    async fn roster_of(&self, landed: (Revision, ChangeId)) -> Result<Roster, StoreError> {
+        nodes::roster_of(&self.shared, landed).await
+    }
+
+    async fn change_at(&self, revision: Revision) -> Result<Option<ChangeId>, StoreError> {
+        let place = self.shared.mirror.place(revision).await?;
+        Ok(place.map(|place| place.change))
+    }
+
     async fn strike_off(&self, node: &str) -> Result<Struck, StoreError> {
         nodes::strike_off(&self.shared, node).await
     }
@@ -36,15 +45,15 @@ impl FleetStore for RedisStore {
         node: &str,
         changes: &[(Revision, ChangeId)],
     ) -> Result<(), StoreError> {
-        nodes::acknowledge(&self.shared, node, changes).await
+        words::acknowledge(&self.shared, node, changes).await
     }
 
     async fn acknowledged(
         &self,
-        revision: Revision,
+        landed: (Revision, ChangeId),
         wait: Duration,
     ) -> Result<Option<String>, StoreError> {
-        nodes::acknowledged(&self.shared, revision, wait).await
+        words::acknowledged(&self.shared, landed, wait).await
     }
 
     fn age(&self, revision: Revision) -> Option<Duration> {

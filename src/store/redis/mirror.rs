@@ -60,7 +60,7 @@ pub(super) enum Taken {
     All,
     /// There is one missing between what is here and the first of them.
     Gap,
-    /// They follow upon another change than the one that is here.
+    /// They are of another history than what is here.
     Fork,
 }
 
@@ -226,7 +226,7 @@ impl Mirror {
         self.lacks.store(true, Ordering::Release);
     }
 
-    /// Which change made `revision`, as far as that is known here.
+    /// Which change made `revision`, and in which history, as far as that is known here.
     ///
     /// # Errors
     /// If the tables cannot be read.
@@ -343,9 +343,13 @@ impl Mirror {
         self.tables.replace(incarnation, writes, stands).await?;
         let stand = *stand.get().ok_or_else(cut_short)?;
         write_origin(&self.dir, stand).map_err(StoreError::unavailable)?;
-        *self.stand.lock() = Some(stand);
+        {
+            // Whoever sees where the tables stand now sees that they were taken anew.
+            let mut shown = self.stand.lock();
+            self.renew();
+            *shown = Some(stand);
+        }
         *self.balked.lock() = None;
-        self.renew();
         self.lacks.store(true, Ordering::Release);
         Ok(())
     }

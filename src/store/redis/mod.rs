@@ -61,6 +61,7 @@ mod store;
 mod tell;
 mod union;
 mod watches;
+mod words;
 
 pub(super) use carry::{draw, hold_mirror, seed, standing};
 pub use store::{Local, RedisStore};

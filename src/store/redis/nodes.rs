@@ -1,16 +1,11 @@
 //! The gates that share the store: a row each in one hash, written once a second by a script that tells
-//! every gate of all; and words from gate to gate, that a change someone waits for has been applied.
-//!
-//! Those words lie in a list of their own for a minute, and are waited for on connections of their own: a
-//! blocking read would hold up everything else on the one that commands go over.
+//! every gate of all.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use crate::domain::change::{ChangeId, Revision};
 use crate::domain::fleet::{LIVE_WITHIN, Node, Roster};
@@ -18,29 +13,18 @@ use crate::domain::time::{Reading, Timestamp};
 use crate::store::local::is_node_name;
 use crate::store::{Beat, Beaten, StoreError, Struck};
 
-use super::connect::{Cause, Connection, Fault, Link};
+use super::connect::{Cause, Fault};
 use super::feed::{self, Stand};
 use super::follow::Shared;
 use super::names::{hex, unhex};
 use super::scripts::Call;
+use super::words::Ears;
 
 /// What a gate knows of the others besides what is in the mirror.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Neighbours {
-    /// Connections that wait for words, when nobody does.
-    idle: Mutex<Vec<Connection>>,
-    waits: Semaphore,
+    pub(super) ears: Ears,
     times: Mutex<Times>,
-}
-
-impl Default for Neighbours {
-    fn default() -> Self {
-        Self {
-            idle: Mutex::default(),
-            waits: Semaphore::new(WAITS_MAX),
-            times: Mutex::default(),
-        }
-    }
 }
 
 /// When changes were committed, and what the store's clock says.
@@ -173,12 +157,46 @@ pub(super) async fn roster(shared: &Shared) -> Result<Roster, StoreError> {
     let mut ask = redis::pipe();
     ask.cmd("TIME");
     ask.hgetall(shared.names.nodes());
-    let (time, rows): ((u64, u64), Vec<Pair>) = shared.link.ask_all(&ask).await?;
-    let (seconds, micros) = time;
-    Ok(Roster {
+    let (time, rows): (Time, Vec<Pair>) = shared.link.ask_all(&ask).await?;
+    Ok(roster_at(time, rows))
+}
+
+/// Who is there, and what they have applied of the history in which a change landed at a revision.
+///
+/// # Errors
+/// If the store does not say.
+pub(super) async fn roster_of(
+    shared: &Shared,
+    (revision, change): (Revision, ChangeId),
+) -> Result<Roster, StoreError> {
+    let mut ask = redis::pipe();
+    ask.cmd("TIME");
+    ask.hgetall(shared.names.nodes());
+    // After the rows: what is there now was there when they were written, or they are of no history that is.
+    ask.hget(shared.names.meta(), "rev");
+    let before = Revision(revision.0.saturating_sub(1));
+    ask.add_command(feed::ask_range(&shared.names, before, Some(revision), 1));
+    let (time, rows, last, there): (Time, Vec<Pair>, Option<u64>, redis::Value) =
+        shared.link.ask_all(&ask).await?;
+    let there = shared.entries(feed::read_range(there))?;
+    // The feed forgets; a store that has not come so far has lost it.
+    let is_lost = match there.first() {
+        Some(entry) => entry.change.id != change,
+        None => last.is_none_or(|last| last < revision.0),
+    };
+    let roster = roster_at(time, rows);
+    Ok(if is_lost {
+        roster.applying_nothing()
+    } else {
+        roster
+    })
+}
+
+fn roster_at((seconds, micros): Time, rows: Vec<Pair>) -> Roster {
+    Roster {
         at: Timestamp::from_millis(seconds * 1_000 + micros / 1_000),
         nodes: read_rows(rows.into_iter().flat_map(|(name, row)| [name, row])),
-    })
+    }
 }
 
 /// Takes a gate out of the roster.
@@ -199,79 +217,6 @@ pub(super) async fn strike_off(shared: &Shared, node: &str) -> Result<Struck, St
     }
 }
 
-/// Says that a gate has applied these changes.
-///
-/// # Errors
-/// If nobody was told.
-pub(super) async fn acknowledge(
-    shared: &Shared,
-    node: &str,
-    changes: &[(Revision, ChangeId)],
-) -> Result<(), StoreError> {
-    let mut words = redis::pipe();
-    for (revision, change) in changes {
-        let list = shared.names.acks(*revision);
-        words.rpush(&list, word(node, *change)).ignore();
-        words.expire(&list, ACKS_LIVE_S).ignore();
-    }
-    let answers: redis::Value = shared.link.ask_all(&words).await?;
-    drop(answers);
-    Ok(())
-}
-
-/// What `node` says that has applied `change`: which change it was, since a store that lost some has others at their
-/// revisions.
-fn word(node: &str, change: ChangeId) -> String {
-    format!("{node} {}", feed::change_text(change))
-}
-
-/// The next gate that says so; `None` if none does in time, or what one says is of another change.
-///
-/// # Errors
-/// If nobody can be heard.
-pub(super) async fn acknowledged(
-    shared: &Shared,
-    revision: Revision,
-    wait: Duration,
-) -> Result<Option<String>, StoreError> {
-    let until = Instant::now() + wait.min(WAIT_MOST);
-    let Neighbours { idle, waits, .. } = &shared.neighbours;
-    let turn = tokio::time::timeout_at(until, waits.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
-        return Ok(None);
-    };
-    let held = idle.lock().pop();
-    let connection = match held {
-        Some(connection) => connection,
-        None => connect(&shared.link).await?,
-    };
-    // Zero would be for ever.
-    let left = until.saturating_duration_since(Instant::now());
-    let left = left.max(Duration::from_millis(1));
-    let mut ask = redis::cmd("BLPOP");
-    ask.arg(shared.names.acks(revision)).arg(left.as_secs_f64());
-    match connection.ask::<Option<(String, String)>>(&ask).await {
-        Ok(answer) => {
-            idle.lock().push(connection);
-            let here = shared.mirror.place(revision).await?;
-            let said = answer.zip(here).and_then(|((_, said), here)| {
-                let (node, _) = said.split_once(' ')?;
-                (said == word(node, here.change)).then(|| node.to_owned())
-            });
-            Ok(said)
-        }
-        Err(fault) => {
-            // The others lead where this one did. One that nobody waits for to the end is let go of, too.
-            idle.lock().clear();
-            Err(fault.into())
-        }
-    }
-}
-
-async fn connect(link: &Link) -> Result<Connection, Fault> {
-    link.connect(WAIT_MOST + Duration::from_millis(1_500)).await
-}
-
 /// Sends a beat; the answer, what the mirror was at, and when it was sent and answered.
 async fn send(
     shared: &Shared,
@@ -281,8 +226,10 @@ async fn send(
     let Some(stand) = shared.mirror.stand() else {
         return Err(shared.link.blame(Cause::NotConnected));
     };
-    // What is acted upon beyond the mirror is of a history that the mirror has left.
-    let applied = if beat.applied > stand.revision {
+    // What is acted upon beyond the mirror, or by who has not taken that in anew, is of a history that the mirror has
+    // left. Where the mirror stands was asked first: what it is taken anew by after that is not in the beat.
+    let renewals = *shared.mirror.renewals().borrow();
+    let applied = if beat.applied > stand.revision || beat.renewals != renewals {
         Revision(0)
     } else {
         beat.applied
@@ -375,6 +322,8 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Seconds and microseconds of the store's clock.
+type Time = (u64, u64);
 /// A name and its row.
 type Pair = (Vec<u8>, Vec<u8>);
 
@@ -387,12 +336,6 @@ const ROWS_MAX: u64 = 512;
 const ROWS_TAKEN: usize = 512;
 /// How long a version is at most.
 const VERSION_MAX: usize = 64;
-/// How long it is remembered who has applied a change.
-const ACKS_LIVE_S: i64 = 60;
-/// How long one blocking read is at most.
-const WAIT_MOST: Duration = Duration::from_secs(1);
-/// How many wait at once, each on a connection of its own; more than that take turns.
-const WAITS_MAX: usize = 16;
 /// Of how many changes it is remembered when they were committed.
 const COMMITS_KEPT: usize = 4_096;
 

@@ -193,7 +193,8 @@ impl Reading<'_> {
         }
         // Where the chain ends, the store knows also where its feed cannot be read.
         let is_there = at.head == until.head || self.unreadable > unreadable;
-        if at.change != until.change || !is_there {
+        let is_until = at.revision == until.revision && at.change == until.change;
+        if !is_until || !is_there {
             return Err(shared.link.blame(Cause::Forked));
         }
         Ok(until)

@@ -67,13 +67,16 @@ impl Shared {
             "the store has another history than this gate, and it is taken"
         );
         let lost_after = common.unwrap_or(theirs.revision.min(mine.revision));
+        let parted = self.tombstones.part(mine.incarnation, lost_after).await;
+        parted.map_err(|source| self.mirror_fault(source))?;
         self.owe_since(lost_after, is_all_known, mine).await?;
         let signed = match common {
             Some(common) => self.mirror.tables().audit_end_at(common).await,
             None => Ok(None),
         };
         let signed = signed.map_err(|source| self.mirror_fault(source))?;
-        // What was signed before the two parted, both have.
+        // What was signed before the two parted, both have; but what was signed of their last common entry may have
+        // been written down only in what is lost.
         self.give_up_signed(signed.unwrap_or(0))?;
         // Changes that are not known here may have made keys that nobody else knows.
         let shown = if is_all_known {
@@ -195,7 +198,7 @@ impl Shared {
         self.entries(feed::read_range(self.link.ask(&ask).await?))
     }
 
-    /// The last revision at which both are of the same change, as far as both remember.
+    /// The last revision at which both are of the same change and of the same audit chain, as far as both remember.
     async fn common(
         &self,
         connection: &Connection,
@@ -210,7 +213,9 @@ impl Shared {
             let known = self.mirror.tables().places(low, AT_ONCE).await;
             let known = known.map_err(|source| self.mirror_fault(source))?;
             let mut entries = read.iter().rev();
-            let is_known = |it: &&Entry| known.iter().any(|place| it.is_at(*place));
+            // One without audit entries says nothing of what was before it, and may have been made again.
+            let is_known =
+                |it: &&Entry| !it.sealed.is_empty() && known.iter().any(|place| it.is_at(*place));
             if let Some(entry) = entries.find(is_known) {
                 if entry.revision == theirs.revision && !entry.is_at(theirs.place()) {
                     let what = "its last change is not the one that it says it is".to_owned();

@@ -199,6 +199,21 @@ impl Tombstones {
         self.add(owed.chain(ended).collect()).await
     }
 
+    /// Writes down that the store has no more in common with the history `incarnation` than up to `common`: what was
+    /// owed before may now meet more.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if the disk does not take it.
+    pub async fn part(&self, incarnation: [u8; 16], common: Revision) -> Result<(), StoreError> {
+        let is_younger = |it: &Owed| it.incarnation == incarnation && it.since > common;
+        let owed = self.owed().into_iter().filter(is_younger);
+        let lines = owed.map(|it| {
+            let since = common;
+            Line::Owed(Box::new(Owed { since, ..it }))
+        });
+        self.add(lines.collect()).await
+    }
+
     /// Writes down that these have landed, or have been told of.
     ///
     /// # Errors
@@ -282,7 +297,14 @@ impl Known {
         match line {
             Line::Ended(tombstone) => drop(self.graves.add(tombstone)),
             Line::Lifted(what) => drop(self.graves.remove(&what)),
-            Line::Owed(owed) => self.owed.push(*owed),
+            Line::Owed(owed) => match self
+                .owed
+                .iter_mut()
+                .find(|it| it.change.id == owed.change.id)
+            {
+                Some(known) => *known = *owed,
+                None => self.owed.push(*owed),
+            },
             Line::Settled(id) => self.owed.retain(|it| it.change.id != id),
         }
     }

@@ -91,6 +91,28 @@ async fn what_was_noted_is_there_after_a_restart() {
     assert_eq!(again.damage(), None);
 }
 
+/// A store that loses more of a history lacks what was owed since then, too.
+#[tokio::test]
+async fn what_is_owed_of_a_history_is_owed_since_the_two_last_had_it_in_common() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let other = Owed {
+        incarnation: [2; 16],
+        ..owed(3)
+    };
+    first
+        .owe(vec![owed(1), other.clone()], Vec::new())
+        .await
+        .unwrap();
+    first.part([1; 16], Revision(5)).await.unwrap();
+    assert_eq!(first.owed(), [owed(1), other.clone()]);
+    first.part([1; 16], Revision(2)).await.unwrap();
+    let since = Revision(2);
+    let now = [Owed { since, ..owed(1) }, other];
+    assert_eq!(first.owed(), now);
+    assert_eq!(open(folder.path()).owed(), now);
+}
+
 /// A crash leaves half a line: it was never answered for, and what is written next is whole.
 #[tokio::test]
 async fn half_a_line_is_forgotten_and_nothing_else() {

@@ -347,6 +347,30 @@ async fn a_fork_is_seen_though_a_change_was_made_again_at_its_revision() {
     }
 }
 
+/// Changes of which the audit log says nothing look the same in every history: what lies before one that was made again
+/// may be another all the same, and what was lost with it meets that.
+#[tokio::test]
+async fn a_change_without_an_audit_entry_tells_of_no_common_history() {
+    let mut server = RedisServer::start();
+    let mut gate = Gate::at(&server).await;
+    gate.commits(telling(making(1))).await;
+    let backup = server.backup();
+    gate.commits(renaming(1, "lost", 1)).await;
+    let untold = change(Revision(2), vec![Write::Key(key(9))]);
+    gate.commits(untold.clone()).await;
+    gate.commits(renaming(1, "lost, too", 3)).await;
+    gate.store.close().await;
+    server.restore(&backup);
+    let other = Gate::at(&server).await;
+    other.commits(renaming(1, "kept", 1)).await;
+    other.commits(untold).await;
+    gate.reopen(&server.url()).await;
+
+    let kept = are_equal(&server, &[&gate, &other]).await;
+    assert_eq!(of(&kept, 1).unwrap().settings.name, "kept");
+    assert_eq!(said(&gate, "changes_lost").await, 1);
+}
+
 /// Who waits for changes need not wait for a later revision where another history is read: it may have none.
 #[tokio::test]
 async fn who_waits_for_changes_hears_of_another_history_at_once() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis::domain::change::Revision;
-use portcullis::store::{Beat, Beaten, Store};
+use portcullis::store::{Beat, Beaten, Feed, Store};
 
 use super::gate::{Gate, making};
 use super::losses::telling;
@@ -15,6 +15,7 @@ async fn applied_by(gate: &Gate) -> Revision {
         node: "gate-1".into(),
         boot: 1,
         applied: Revision(3),
+        renewals: gate.store.renewals(),
         max_staleness: Duration::from_secs(60),
     };
     let fleet = gate.store.fleet().unwrap();

@@ -1,5 +1,5 @@
 #!lua
--- portcullis commit 2
+-- portcullis commit 3
 -- Lands a change whole at the revision after the expected one, or says why not.
 -- Redis does not roll back: everything is checked before anything is written.
 --

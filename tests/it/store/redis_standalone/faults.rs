@@ -104,6 +104,7 @@ async fn beats_bring_a_follower_that_hears_nothing_up_to_date() {
         node: "far".into(),
         boot: 1,
         applied: Revision(1),
+        renewals: 0,
         max_staleness: Duration::from_secs(60),
     };
     assert!(matches!(fleet.beat(&beat).await.unwrap(), Beaten::Known(_)));
@@ -135,6 +136,7 @@ async fn a_beat_of_a_clock_that_was_set_back_ages_as_any_other() {
         node: node.into(),
         boot,
         applied: Revision(0),
+        renewals: 0,
         max_staleness: Duration::from_secs(60),
     };
     fleet.beat(&beat("dead", 1)).await.unwrap();
