@@ -17,7 +17,8 @@ pub struct Concern {
 pub struct Contact {
     /// Whether the last thing asked of it was answered.
     pub is_up: bool,
-    /// Whether it was silent when it was last asked, and did not say no: it may be there all the same, for others.
+    /// Whether it was silent when it was last asked, or a connection to it broke, and it did not turn others down: it
+    /// may be there all the same, for others.
     pub is_silent: bool,
     /// How what is held here stands to it.
     pub state: ContactState,

@@ -9,11 +9,16 @@ use super::names::hex;
 use super::scripts::Call;
 
 impl Shared {
-    /// Whether what keeps this gate from its store is that nothing is heard of it.
+    /// Whether what keeps this gate from its store is not known to keep others from it: nothing is heard, or a
+    /// connection broke, and no other was turned down yet.
     pub(super) fn is_silent(&self) -> bool {
-        let stage = self.stage.borrow();
-        let is_fault = stage.fault().is_some_and(Fault::is_silence);
-        self.link.is_silent() || is_fault && !self.link.is_down()
+        if self.link.is_down() {
+            return !self.link.says_no();
+        }
+        self.stage
+            .borrow()
+            .fault()
+            .is_some_and(Fault::is_on_the_way)
     }
 
     /// Where the store stands, if it is one of ours, and the one whose mirror this is.

@@ -144,14 +144,14 @@ impl Cluster {
         home.is_none_or(|home| self.line(&home).is_down())
     }
 
-    /// Whether that was since nothing was heard. Never waits.
-    pub(super) fn is_silent(&self) -> bool {
+    /// Whether attempts to have it were turned down. Never waits.
+    pub(super) fn says_no(&self) -> bool {
         let home = match &*self.map.borrow() {
             Map::Reading => return false,
-            Map::Unknown(fault) => return fault.is_silence(),
+            Map::Unknown(fault) => return !fault.is_silence(),
             Map::Known(map) => map.owner(self.home).cloned(),
         };
-        home.is_some_and(|home| self.line(&home).is_silent())
+        home.is_none_or(|home| self.line(&home).says_no())
     }
 
     /// Sends a command where its keys lie, while the master of the control state is had over one of the first

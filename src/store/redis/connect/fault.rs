@@ -122,13 +122,20 @@ impl Fault {
     /// Whether nothing was heard, so that nobody said no: a network that drops what is sent or has no way there, a
     /// name that nobody resolves, a host that hangs. Who refuses, resets or answers has said no.
     pub(in crate::store::redis) fn is_silence(&self) -> bool {
+        let has_said_no = match &self.cause {
+            Cause::Connect { source } | Cause::Failed { source } => {
+                source.is_connection_refusal() || source.is_connection_dropped()
+            }
+            _ => false,
+        };
+        self.is_on_the_way() && !has_said_no
+    }
+
+    /// Whether it is the way to the store that failed, and not what was found there.
+    pub(in crate::store::redis) fn is_on_the_way(&self) -> bool {
         match &self.cause {
             Cause::Silent | Cause::NotConnected => true,
-            Cause::Connect { source } | Cause::Failed { source } => {
-                source.is_io_error()
-                    && !source.is_connection_refusal()
-                    && !source.is_connection_dropped()
-            }
+            Cause::Connect { source } | Cause::Failed { source } => source.is_io_error(),
             _ => false,
         }
     }

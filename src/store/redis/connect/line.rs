@@ -52,7 +52,11 @@ enum State {
     /// There.
     Up(Connection),
     /// The last attempt failed, and the next one is later than a caller should wait.
-    Down(Fault),
+    Down {
+        fault: Fault,
+        /// Whether the last ones were turned down.
+        says_no: bool,
+    },
     /// Not wanted any more.
     Ended,
 }
@@ -70,9 +74,11 @@ impl Line {
     /// Connects, and connects again whenever the connection breaks. Returns when the line is ended.
     pub(super) async fn keep(&self, connect: impl AsyncFn() -> Result<Connection, Fault>) {
         let mut pause = Backoff::default();
+        let mut noes = 0_u32;
         while !matches!(*self.state.borrow(), State::Ended) {
             match connect().await {
                 Ok(mut connection) => {
+                    noes = 0;
                     // Before anyone has it: whoever is answered on it knows of it.
                     connection.number = self.made.add();
                     tell(&connection);
@@ -82,7 +88,11 @@ impl Line {
                     let _ = state.wait_for(|state| !matches!(state, State::Up(_))).await;
                     pause = Backoff::default();
                 }
-                Err(fault) => self.step(State::Down(fault)),
+                Err(fault) => {
+                    noes = if fault.is_silence() { 0 } else { noes + 1 };
+                    let says_no = noes >= NOES;
+                    self.step(State::Down { fault, says_no });
+                }
             }
             pause.wait().await;
         }
@@ -105,7 +115,7 @@ impl Line {
         };
         match &*state {
             State::Up(connection) => Ok(connection.clone()),
-            State::Down(fault) => Err(fault.clone()),
+            State::Down { fault, .. } => Err(fault.clone()),
             State::Connecting | State::Ended => Err(self.blame(Cause::NotConnected)),
         }
     }
@@ -126,18 +136,19 @@ impl Line {
     pub(super) fn held(&self) -> Option<Connection> {
         match &*self.state.borrow() {
             State::Up(connection) => Some(connection.clone()),
-            State::Connecting | State::Down(_) | State::Ended => None,
+            State::Connecting | State::Down { .. } | State::Ended => None,
         }
     }
 
     /// Whether the last attempt to connect failed. Never waits.
     pub(super) fn is_down(&self) -> bool {
-        matches!(*self.state.borrow(), State::Down(_) | State::Ended)
+        matches!(*self.state.borrow(), State::Down { .. } | State::Ended)
     }
 
-    /// Whether it failed since nothing was heard. Never waits.
-    pub(super) fn is_silent(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Down(fault) if fault.is_silence())
+    /// Whether the last attempts were turned down, one after the other: one alone may have been cut off with the
+    /// connection before it. Never waits.
+    pub(super) fn says_no(&self) -> bool {
+        matches!(*self.state.borrow(), State::Down { says_no: true, .. })
     }
 
     /// Lets go of a connection that a command showed to be of no more use.
@@ -212,5 +223,44 @@ pub(super) fn jitter(bound: Duration) -> Duration {
 
 /// How long any command may take.
 pub(super) const DEADLINE: Duration = Duration::from_millis(500);
+/// How many attempts that are turned down say no.
+const NOES: u32 = 2;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MOST: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind as Io};
+
+    use parking_lot::Mutex;
+    use redis::RedisError;
+
+    use super::*;
+
+    /// Where it is one that was cut off with the connection before it, the store is there for others.
+    #[tokio::test]
+    async fn one_attempt_that_is_turned_down_is_no_no() {
+        let line = Line::new("here".into(), &Arc::default());
+        let kinds = [
+            Io::ConnectionReset,
+            Io::TimedOut,
+            Io::BrokenPipe,
+            Io::ConnectionRefused,
+            Io::TimedOut,
+        ];
+        let attempts = Mutex::new((kinds.into_iter(), Vec::new()));
+        let connect = async || {
+            let mut attempts = attempts.lock();
+            attempts.1.push(line.says_no());
+            let kind = attempts.0.next().unwrap_or_else(|| {
+                line.end();
+                Io::TimedOut
+            });
+            let source = RedisError::from(io::Error::from(kind));
+            Err(Fault::at("here", Cause::Connect { source }))
+        };
+        line.keep(connect).await;
+        let said = [false, false, false, false, true, false];
+        assert_eq!(attempts.lock().1, said);
+    }
+}

@@ -238,11 +238,11 @@ impl Link {
         }
     }
 
-    /// Whether the last attempt to connect failed since nothing was heard, and nobody said no. Never waits.
-    pub(in crate::store::redis) fn is_silent(&self) -> bool {
+    /// Whether the last attempts to connect were turned down. Never waits.
+    pub(in crate::store::redis) fn says_no(&self) -> bool {
         match &self.site {
-            Site::One { line, .. } => line.is_silent(),
-            Site::Cluster(cluster) => cluster.is_silent(),
+            Site::One { line, .. } => line.says_no(),
+            Site::Cluster(cluster) => cluster.says_no(),
         }
     }
 
