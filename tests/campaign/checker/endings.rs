@@ -1,6 +1,6 @@
 //! When versions of keys begin, and when they end.
 
-use crate::history::{Change, Done, History, Receipt, What};
+use crate::history::{Change, Done, FaultKind, History, Receipt, What};
 use crate::support::watch::At;
 
 /// A change that ends one version of a key, or all.
@@ -71,14 +71,40 @@ pub(super) fn endings(history: &History) -> Vec<Ending<'_>> {
 
 /// Who made a version, and when that was acknowledged.
 pub(super) fn made(history: &History, key: &str, version: u32) -> Option<(usize, At)> {
-    let mut changes = history.changes.iter();
-    let change = changes.find(|it| {
+    let change = makers(history, key, version).next()?;
+    Some((change.gate, change.done))
+}
+
+/// Whether a version was made anew by then: the store had lost the one there was, and whoever made the next did not
+/// know of that. The two have one number, and the first meets the second where it is given back.
+pub(super) fn is_made_anew(history: &History, key: &str, version: u32, by: At) -> bool {
+    let mut makers = makers(history, key, version);
+    let Some(first) = makers.next() else {
+        return false;
+    };
+    makers.any(|second| {
+        let mut faults = history.faults.iter();
+        let has_lost = faults.any(|fault| {
+            matches!(fault.kind, FaultKind::Store { forgets } if forgets > 0)
+                && fault.to > first.done
+                && fault.from < second.done
+        });
+        second.sent <= by && has_lost
+    })
+}
+
+/// The acknowledged changes that made a version.
+fn makers<'a>(
+    history: &'a History,
+    key: &'a str,
+    version: u32,
+) -> impl Iterator<Item = &'a Change> {
+    history.changes.iter().filter(move |it| {
         let makes = match it.what {
             What::Create => version == 1,
             What::Rotate { from, .. } => version == from + 1,
             _ => false,
         };
         makes && matches!(it.result, Done::Acknowledged(_)) && it.keys.iter().any(|it| it == key)
-    })?;
-    Some((change.gate, change.done))
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::endings::{Ending, endings, is_told, made};
+use super::endings::{Ending, endings, is_made_anew, is_told, made};
 use super::{Kind, Say, quiet};
 use crate::history::{Done, History, Outcome, Use, What};
 use crate::support::watch::At;
@@ -105,6 +105,9 @@ impl<'a> Known<'a> {
         let Some((maker, made)) = made(history, &used.key, used.version) else {
             return false;
         };
+        if is_made_anew(history, &used.key, used.version, used.done) {
+            return false;
+        }
         let key = (used.gate, used.key.clone(), used.version);
         let reached = *self
             .reached

@@ -236,6 +236,30 @@ fn a_valid_key_that_is_refused_is_named() {
     assert_eq!(kinds(&history), [Kind::ValidRefused]);
 }
 
+/// Of two versions of one number, the first of which the store had lost, a request does not tell which it meant.
+#[test]
+fn a_version_that_was_made_anew_is_known_for_certain_only_before_that() {
+    let rotate = What::Rotate {
+        from: 1,
+        grace: 60 * SECOND,
+    };
+    let refused = |history: &mut History, at| {
+        answer(history, 0, "key", 2, at, 401, Some("unknown_key"));
+        kinds(history).contains(&Kind::ValidRefused)
+    };
+    let twice = |forgets, anew_at| {
+        let mut history = good();
+        change(&mut history, rotate, 0, "key", 2 * SECOND);
+        let lost = FaultKind::Store { forgets };
+        fault(&mut history, lost, None, 3 * SECOND, 4 * SECOND);
+        change(&mut history, rotate, 1, "key", anew_at);
+        history
+    };
+    assert!(!refused(&mut twice(2 * SECOND, 8 * SECOND), 10 * SECOND));
+    assert!(refused(&mut twice(2 * SECOND, 12 * SECOND), 10 * SECOND));
+    assert!(refused(&mut twice(0, 8 * SECOND), 10 * SECOND));
+}
+
 #[test]
 fn a_key_that_was_admitted_once_is_known_though_its_gate_is_cut_off() {
     let mut history = good();
