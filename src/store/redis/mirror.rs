@@ -8,9 +8,8 @@
 //! ended in them, whatever the store says.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +24,7 @@ use crate::domain::change::{ChangeId, Revision, Write};
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::tombstone::{Ended, Tombstone, ended_in, let_back_in};
 use crate::store::embedded::{EmbeddedStore, Place, Seen};
+use crate::store::local::{LocalError, keep};
 use crate::store::node_key::MirrorKey;
 use crate::store::tombstones::Tombstones;
 use crate::store::{
@@ -464,20 +464,11 @@ fn read_origin(dir: &Path) -> Option<Stand> {
 }
 
 /// Writes the origin so that after a crash it is there whole or not at all.
-fn write_origin(dir: &Path, stand: Stand) -> io::Result<()> {
-    let (path, new) = (dir.join(ORIGIN), dir.join("origin.new"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)?;
+fn write_origin(dir: &Path, stand: Stand) -> Result<(), LocalError> {
     let (incarnation, change) = (hex(&stand.incarnation), hex(&stand.change.0));
     let head = feed::head_text(stand.head);
-    writeln!(file, "{incarnation} {} {change} {head}", stand.revision)?;
-    file.sync_all()?;
-    fs::rename(&new, &path)?;
-    File::open(dir)?.sync_all()
+    let text = format!("{incarnation} {} {change} {head}\n", stand.revision);
+    keep(dir, ORIGIN, text.as_bytes())
 }
 
 const ORIGIN: &str = "origin";
