@@ -119,7 +119,7 @@ impl Gate for Description {
             store: StoreStatus {
                 kind: self.store.kind().to_owned(),
                 state: if contact.is_up { "up" } else { "away" }.to_owned(),
-                revision: self.applied.now().0.0,
+                revision: self.applied.revision().0,
                 last_contact_at: contact.last_at.map(Into::into),
                 staleness_ms: silent_for
                     .map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
@@ -400,7 +400,7 @@ impl Description {
             .last_at
             .map_or(0.0, |at| self.clock.now().since(at).as_secs_f64());
         out.one(metrics::KEYS, self.plane.keys.len() as f64);
-        out.one(metrics::REVISION, self.applied.now().0.0 as f64);
+        out.one(metrics::REVISION, self.applied.revision().0 as f64);
         out.one(metrics::STORE_UP, f64::from(u8::from(contact.is_up)));
         let is_stale = self.plane.readiness.refusal() == Some(RefusalCode::Stale);
         let states = ContactState::ALL.map(|state| {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use crate::app::tasks::Tasks;
 use crate::config::Config;
 use crate::control::leases::Leases;
+use crate::domain::time::Clock;
 use crate::state::leases::LeaseLink;
 use crate::state::limiter::LimitBook;
 use crate::store::Store;
 
 /// The way to the store; beats seat those who share it.
-pub(super) fn link(config: &Config, store: &dyn Store) -> Arc<LeaseLink> {
+pub(super) fn link(config: &Config, store: &dyn Store, clock: &dyn Clock) -> Arc<LeaseLink> {
     let fleet = &config.fleet;
     let link = LeaseLink::new(fleet.lease_wait, fleet.fallback_after);
+    link.begin(clock.mono_ns());
     if store.fleet().is_some() {
         link.give_places();
     }

@@ -129,7 +129,7 @@ async fn begin(
     let store = open_store(&config, local, &clock).await?;
 
     let cores = workers::cores(&config);
-    let lease_link = leases::link(&config, &*store);
+    let lease_link = leases::link(&config, &*store, &*clock);
     let limits = leases::limits(&*store, &lease_link);
     let routes = Arc::new(route_table(&config, &limits)?);
     let cache = Arc::<KeyCache>::default();

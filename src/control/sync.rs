@@ -103,11 +103,16 @@ pub(crate) struct AppliedRevision {
 }
 
 impl AppliedRevision {
+    /// What has been applied.
+    pub(crate) fn revision(&self) -> Revision {
+        *self.applied.borrow()
+    }
+
     /// What has been applied, and how often the store had been taken anew when it was.
     pub(crate) fn now(&self) -> (Revision, u64) {
         // In this order: what is applied of an older history is never told of as of a newer one.
         let renewals = self.renewals.load(Ordering::Acquire);
-        (*self.applied.borrow(), renewals)
+        (self.revision(), renewals)
     }
 }
 
@@ -222,8 +227,9 @@ impl Sync {
         // Once more: what was changed before the snapshot ended is not in the feed after it.
         self.load_rules().await?;
         self.load_owners(!is_again).await?;
-        self.renewals.store(renewals, Ordering::Release);
+        // In this order, for who reads both.
         self.applied.send_replace(revision);
+        self.renewals.store(renewals, Ordering::Release);
         self.judge_staleness();
         Ok(())
     }

@@ -225,8 +225,9 @@ impl Peak {
 
 /// A gate that was heard of within this is live.
 pub const LIVE_WITHIN: Duration = Duration::from_secs(3);
-/// A gate that was not heard of for longer, and did not sign off, may be deciding by its share.
-pub const LOST_AFTER: Duration = Duration::from_secs(2);
+/// A gate that was not heard of for longer, and did not sign off, may be deciding by its share before the others look
+/// again: they do once a second, and half of one is left for those that are late.
+pub const LOST_AFTER: Duration = Duration::from_millis(1_500);
 /// Over how much contact the most gates there were is remembered.
 pub const PEAK_OVER: Duration = Duration::from_secs(600);
 /// Looks that are further apart had no contact in between.
@@ -275,11 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn its_share_is_left_to_a_gate_from_two_seconds_on_until_it_is_forgotten() {
+    fn its_share_is_left_to_a_gate_from_a_second_and_a_half_on_until_it_is_forgotten() {
         let node = node("a");
         for (ms, is_lost) in [
-            (2_000, false),
-            (2_001, true),
+            (1_500, false),
+            (1_501, true),
             (600_000, true),
             (600_001, false),
         ] {

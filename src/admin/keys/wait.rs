@@ -33,7 +33,8 @@ impl Wait {
         }
     }
 
-    /// How far a revocation has come that landed, or is on this gate's disk alone, when the wait is over, and the status that says whether that is as far as was asked for.
+    /// How far a revocation has come that landed, or is on this gate's disk alone, when the wait is over, and the status
+    /// that says whether that is as far as was asked for.
     pub(in crate::admin) async fn revocation<T>(
         self,
         shared: &Shared,

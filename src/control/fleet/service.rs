@@ -152,7 +152,8 @@ impl FleetService {
         };
         let landed = (revision, change);
         let until = Instant::now() + wait;
-        let mut roster = self.ask_roster(fleet, landed).await;
+        let seen = || Roster::clone(&self.seen.roster()).applying_nothing();
+        let mut roster = ask_roster(fleet, landed).await.unwrap_or_else(seen);
         while roster
             .without(revision)
             .any(|node| !has.contains(&node.name))
@@ -164,11 +165,11 @@ impl FleetService {
             match fleet.acknowledged(landed, left.min(LOOK_EVERY)).await {
                 Ok(Some(node)) => drop(has.insert(node.into())),
                 // What no gate says, its beat shows.
-                Ok(None) => roster = self.ask_roster(fleet, landed).await,
+                Ok(None) => roster = ask_roster(fleet, landed).await.unwrap_or(roster),
                 Err(error) => {
                     tracing::debug!(%error, "nobody can be heard saying that a change is applied");
                     sleep(left.min(PAUSE)).await;
-                    roster = self.ask_roster(fleet, landed).await;
+                    roster = ask_roster(fleet, landed).await.unwrap_or(roster);
                 }
             }
         }
@@ -249,15 +250,15 @@ impl FleetService {
             Struck::Live => Err(ControlError::NodeLive),
         }
     }
+}
 
-    /// Who is there now and what they have applied of where `landed` is, or who was there at the last beat.
-    async fn ask_roster(&self, fleet: &dyn FleetStore, landed: (Revision, ChangeId)) -> Roster {
-        match fleet.roster_of(landed).await {
-            Ok(roster) => roster,
-            Err(error) => {
-                tracing::debug!(%error, "who is there cannot be asked, going by the last beat");
-                Roster::clone(&self.seen.roster()).applying_nothing()
-            }
+/// Who is there now, and what they have applied of where `landed` is; `None` if the store does not say.
+async fn ask_roster(fleet: &dyn FleetStore, landed: (Revision, ChangeId)) -> Option<Roster> {
+    match fleet.roster_of(landed).await {
+        Ok(roster) => Some(roster),
+        Err(error) => {
+            tracing::debug!(%error, "who is there cannot be asked, going by what was last heard");
+            None
         }
     }
 }

@@ -81,6 +81,11 @@ impl LeaseLink {
         link
     }
 
+    /// The gate begins: of a silence before that nothing is known.
+    pub fn begin(&self, now_ns: u64) {
+        self.answered_ns.store(now_ns, Ordering::Relaxed);
+    }
+
     /// From now on these gates share the store.
     pub fn seat(&self, roster: Roster) {
         self.live.store(roster.live.max(1), Ordering::Relaxed);

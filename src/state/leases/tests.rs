@@ -125,6 +125,10 @@ fn a_share_is_spent_at_once_where_nothing_listens_and_after_a_silence_where_that
     link.lost();
     assert!(link.may_share(NOW));
     assert!(LeaseLink::default().may_share(0));
+    // One that begins without the store has not heard it be silent yet.
+    let new = LeaseLink::new(Duration::ZERO, Duration::from_secs(3));
+    new.begin(NOW);
+    assert!(!new.may_share(NOW + 2_999 * MS) && new.may_share(NOW + 3_000 * MS));
 }
 
 #[test]

@@ -233,6 +233,7 @@ async fn mirror(
         change,
         sealed,
         unreadable: 0,
+        is_sealed: true,
         // Whoever measures how long changes are under way measures those of others.
         committed_us: None,
     };

@@ -58,6 +58,8 @@ pub(super) struct Entry {
     pub(super) sealed: Vec<Sealed>,
     /// How many of its records could not be read, and are missing from it.
     pub(super) unreadable: u64,
+    /// Whether all its audit entries could be read.
+    pub(super) is_sealed: bool,
     /// When it was committed, in microseconds of the store's clock; `None` if it does not say.
     pub(super) committed_us: Option<u64>,
 }
@@ -83,7 +85,7 @@ impl Entry {
     /// Whether it was made upon what stands there, as far as that is known. What could not be read of it says
     /// nothing.
     pub(super) fn follows(&self, place: Place) -> bool {
-        let first = self.sealed.first().filter(|_| self.unreadable == 0);
+        let first = self.sealed.first().filter(|_| self.is_sealed);
         let is_of_its_chain = match (first, place.head) {
             (Some(first), Some(head)) => first.follows(head),
             _ => true,
@@ -93,12 +95,17 @@ impl Entry {
 
     /// Whether it is what stands there, as far as that is known.
     pub(super) fn is_at(&self, place: Place) -> bool {
-        let last = self.sealed.last().filter(|_| self.unreadable == 0);
+        let last = self.sealed.last().filter(|_| self.is_sealed);
         let is_of_its_chain = match (last, place.head) {
             (Some(last), Some(head)) => last.head() == head,
             _ => true,
         };
         self.revision == place.revision && self.change.id == place.change && is_of_its_chain
+    }
+
+    /// Whether [`Self::follows`] and [`Self::is_at`] are proof: both have audit entries, all of which are known.
+    pub(super) fn proves(&self, place: Place) -> bool {
+        self.is_sealed && !self.sealed.is_empty() && place.head.is_some()
     }
 
     /// Where the store that stood there stands with it.
@@ -213,7 +220,7 @@ fn read_entry(entry: Value) -> Option<Entry> {
         .ok()?;
     let (mut change, mut before, mut committed_us) = (None, None, None);
     let (mut writes, mut audit, mut all_sealed) = (Vec::new(), Vec::new(), Vec::new());
-    let mut unreadable = 0;
+    let (mut unreadable, mut is_sealed) = (0, true);
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         let (name, value) = (bytes(name)?, bytes(value)?);
@@ -230,7 +237,10 @@ fn read_entry(entry: Value) -> Option<Entry> {
                     audit.extend(sealed.entry());
                     all_sealed.push(sealed);
                 }
-                Err(_) => unreadable += 1,
+                Err(_) => {
+                    unreadable += 1;
+                    is_sealed = false;
+                }
             },
             name => match read_write(name, &value) {
                 Some(write) => writes.push(write),
@@ -249,6 +259,7 @@ fn read_entry(entry: Value) -> Option<Entry> {
         },
         sealed: all_sealed,
         unreadable,
+        is_sealed,
         committed_us,
     })
 }
@@ -390,7 +401,7 @@ mod tests {
             body: Vec::new(),
             veil: None,
         };
-        let entry = |unreadable, sealed| Entry {
+        let entry = |is_sealed: bool, sealed| Entry {
             revision: Revision(8),
             before: ChangeId([7; 16]),
             change: Change {
@@ -400,7 +411,8 @@ mod tests {
                 audit: Vec::new(),
             },
             sealed,
-            unreadable,
+            unreadable: u64::from(!is_sealed),
+            is_sealed,
             committed_us: None,
         };
         let place = |revision, change, seq| Place {
@@ -408,14 +420,17 @@ mod tests {
             change: ChangeId([change; 16]),
             head: Some(Head { seq, hash: [3; 32] }),
         };
-        let (whole, torn) = (entry(0, vec![sealed.clone()]), entry(1, vec![sealed]));
+        let (whole, torn) = (
+            entry(true, vec![sealed.clone()]),
+            entry(false, vec![sealed]),
+        );
         assert!(whole.is_at(place(8, 8, 3)) && !whole.is_at(place(8, 8, 4)));
         assert!(torn.is_at(place(8, 8, 4)) && !torn.is_at(place(8, 9, 4)));
         // Its body names no entry before it.
         assert!(!whole.follows(place(7, 7, 2)) && torn.follows(place(7, 7, 2)));
         assert!(
-            entry(0, Vec::new()).follows(place(7, 7, 2))
-                && !entry(0, Vec::new()).follows(place(7, 8, 2))
+            entry(true, Vec::new()).follows(place(7, 7, 2))
+                && !entry(true, Vec::new()).follows(place(7, 8, 2))
         );
     }
 

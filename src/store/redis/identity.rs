@@ -15,10 +15,7 @@ impl Shared {
         if self.link.is_down() {
             return !self.link.says_no();
         }
-        self.stage
-            .borrow()
-            .fault()
-            .is_some_and(Fault::is_on_the_way)
+        self.stage.borrow().fault().is_none_or(Fault::is_on_the_way)
     }
 
     /// Where the store stands, if it is one of ours, and the one whose mirror this is.

@@ -214,8 +214,10 @@ impl Shared {
             let known = known.map_err(|source| self.mirror_fault(source))?;
             let mut entries = read.iter().rev();
             // One without audit entries says nothing of what was before it, and may have been made again.
-            let is_known =
-                |it: &&Entry| !it.sealed.is_empty() && known.iter().any(|place| it.is_at(*place));
+            let is_known = |it: &&Entry| {
+                let mut places = known.iter();
+                places.any(|place| it.is_at(*place) && it.proves(*place))
+            };
             if let Some(entry) = entries.find(is_known) {
                 if entry.revision == theirs.revision && !entry.is_at(theirs.place()) {
                     let what = "its last change is not the one that it says it is".to_owned();
@@ -228,7 +230,8 @@ impl Shared {
                 let before = Revision(first.revision.0.saturating_sub(1));
                 let ours = self.mirror.place(before).await;
                 let ours = ours.map_err(|source| self.mirror_fault(source))?;
-                if ours.is_some_and(|ours| first.follows(ours)) {
+                let is_proof = |ours| before == Revision(0) || first.proves(ours);
+                if ours.is_some_and(|ours| first.follows(ours) && is_proof(ours)) {
                     return Ok(Some(before));
                 }
             }

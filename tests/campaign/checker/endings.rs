@@ -1,7 +1,7 @@
 //! When versions of keys begin, and when they end.
 
 use crate::history::{Change, Done, FaultKind, History, Receipt, What};
-use crate::support::watch::At;
+use crate::support::watch::{At, SECOND};
 
 /// A change that ends one version of a key, or all.
 #[derive(Debug, Clone, Copy)]
@@ -85,9 +85,11 @@ pub(super) fn is_made_anew(history: &History, key: &str, version: u32, by: At) -
     makers.any(|second| {
         let mut faults = history.faults.iter();
         let has_lost = faults.any(|fault| {
-            matches!(fault.kind, FaultKind::Store { forgets } if forgets > 0)
-                && fault.to > first.done
-                && fault.from < second.done
+            let FaultKind::Store { forgets } = fault.kind else {
+                return false;
+            };
+            let lost = fault.from.saturating_sub(forgets + SECOND)..fault.to;
+            forgets > 0 && lost.contains(&first.done) && fault.from < second.done
         });
         second.sent <= by && has_lost
     })

@@ -35,7 +35,7 @@ if at_rev > 0 then
       if entry[2][at] == 'c' then is_here = entry[2][at + 1] == ARGV[12] end
       if entry[2][at] == 'a' then sealed = entry[2][at + 1] end
     end
-    is_here = is_here and (not sealed or ARGV[14] ~= '' and string.find(sealed, ARGV[14], 1, true) ~= nil)
+    is_here = is_here and sealed and ARGV[14] ~= '' and string.find(sealed, ARGV[14], 1, true)
   end
   if not is_here then applied = '0' end
 end

@@ -251,12 +251,14 @@ fn a_version_that_was_made_anew_is_known_for_certain_only_before_that() {
         let mut history = good();
         change(&mut history, rotate, 0, "key", 2 * SECOND);
         let lost = FaultKind::Store { forgets };
-        fault(&mut history, lost, None, 3 * SECOND, 4 * SECOND);
+        fault(&mut history, lost, None, 5 * SECOND, 6 * SECOND);
         change(&mut history, rotate, 1, "key", anew_at);
         history
     };
-    assert!(!refused(&mut twice(2 * SECOND, 8 * SECOND), 10 * SECOND));
-    assert!(refused(&mut twice(2 * SECOND, 12 * SECOND), 10 * SECOND));
+    assert!(!refused(&mut twice(3 * SECOND, 8 * SECOND), 10 * SECOND));
+    assert!(refused(&mut twice(3 * SECOND, 12 * SECOND), 10 * SECOND));
+    // What was lost was made later.
+    assert!(refused(&mut twice(SECOND, 8 * SECOND), 10 * SECOND));
     assert!(refused(&mut twice(0, 8 * SECOND), 10 * SECOND));
 }
 
