@@ -180,7 +180,9 @@ fn a_redis_that_came_back_empty_is_not_sent_what_the_store_should_have() {
     until("it says so", || {
         let (_, status) = scene.gate().admin_call("GET", "/admin/status", "");
         let alarms = status["alarms"].as_array().unwrap();
-        alarms.iter().any(|alarm| alarm["code"] == "store_away")
+        alarms
+            .iter()
+            .any(|alarm| alarm["code"] == "store_estranged")
     });
     scene.send(100);
     until("it is kept", || scene.usage("spooled") > 0);
