@@ -24,7 +24,7 @@ const SEED: &str = "20260131";
 #[test]
 fn whatever_is_called_by_the_document_is_answered_by_the_document() {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-    let setup = Setup::new(nowhere, PRODUCTS);
+    let setup = Setup::in_memory(nowhere, PRODUCTS);
     let gate = setup.start();
     let of = |name: &str, otherwise: &str| {
         std::env::var(format!("PORTCULLIS_FUZZ_{name}")).unwrap_or(otherwise.to_owned())
